@@ -1,0 +1,49 @@
+"""A small ViT from scratch on 1,797 real handwritten digits: the first thing to run.
+
+Paper: Dosovitskiy et al., "An Image is Worth 16x16 Words" (2021); the data are the test
+set of Alpaydin and Kaynak, "Optical Recognition of Handwritten Digits" (1998).
+Command: vit-jax train --config=configs/digits.py
+Cost: tbd
+Expected result: tbd
+"""
+
+import ml_collections
+
+
+def get_config() -> ml_collections.ConfigDict:
+    """Returns the run."""
+    return ml_collections.ConfigDict(
+        {
+            "name": "digits",
+            "model": {
+                "patch_size": (2, 2),
+                "hidden_size": 64,
+                "num_layers": 6,
+                "num_heads": 4,
+                "mlp_dim": 128,
+                "classifier": "gap",
+                "posemb": "learned",
+                "stochastic_depth_rate": 0.1,
+            },
+            "data": {
+                "source": "digits",
+                "image_size": 8,
+                "batch_size": 128,
+                "crop_area": (0.6, 1.0),
+                "crop_aspect": (0.8, 1.25),
+                "flip": False,  # a mirrored 2 is no 2
+            },
+            "optim": {
+                "name": "adamw",
+                "learning_rate": 2e-3,
+                "weight_decay": 0.05,
+                "warmup_epochs": 5,
+            },
+            "train": {
+                "total_epochs": 100,
+                "eval_every_epochs": 10,
+                "save_every_epochs": 10,
+                "label_smoothing": 0.1,
+            },
+        }
+    )

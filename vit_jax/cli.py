@@ -1,0 +1,222 @@
+"""The command line: parse, build, call one function.
+
+Nothing heavy is imported before a command runs, so that help is instant.
+
+Exit codes: 0 done; 2 a mistake in what was asked, told in one line; 128 + the signal's
+number for a run that was interrupted and saved.
+"""
+
+import argparse
+import csv
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from vit_jax import __version__
+
+_EXAMPLES = """examples:
+  vit-jax train --config=configs/digits.py
+  vit-jax train --config=configs/vit_b16.py:cifar10 --config.optim.learning_rate=0.01
+  vit-jax eval --workdir=runs/digits
+  vit-jax predict --checkpoint=runs/digits photo.jpg folder/ "scans/*.png"
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs one command; returns the exit code."""
+    argv = list(sys.argv[1:] if argv is None else argv)
+    parser = _make_parser()
+    arguments, overrides = parser.parse_known_args(argv)
+    if overrides and arguments.command != "train":
+        parser.error(f"unrecognised arguments: {' '.join(overrides)}")
+    from vit_jax.config import ConfigError
+
+    try:
+        return _COMMANDS[arguments.command](arguments, overrides)
+    except ConfigError as error:
+        print(f"vit-jax: error: {error}", file=sys.stderr)
+        return 2
+    except BrokenPipeError:  # `vit-jax predict ... | head`
+        sys.stderr.close()
+        return 0
+    except KeyboardInterrupt:
+        print("vit-jax: interrupted", file=sys.stderr)
+        return 130
+
+
+def _make_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="vit-jax",
+        description="Train, evaluate and use Vision Transformers.",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action="version", version=__version__)
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    def add(name: str, summary: str, epilog: str) -> argparse.ArgumentParser:
+        return commands.add_parser(
+            name,
+            help=summary,
+            description=summary,
+            epilog=f"examples:\n{epilog}",
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+            allow_abbrev=False,
+        )
+
+    train = add(
+        "train",
+        "Train a model; the same command again goes on where it ended.",
+        "  vit-jax train --config=configs/digits.py\n"
+        "  vit-jax train --config=configs/digits.py --config.train.total_epochs=5\n"
+        "  vit-jax train --config=configs/digits.py --show\n",
+    )
+    train.add_argument(
+        "--config",
+        required=True,
+        metavar="FILE[:ARG]",
+        help="a config file, and what its get_config(arg) takes; any value in it is "
+        "overridden by --config.SECTION.KEY=VALUE",
+    )
+    train.add_argument(
+        "--workdir", type=Path, help="where the run lives (default: runs/NAME)"
+    )
+    train.add_argument(
+        "--show", action="store_true", help="print the resolved config and stop"
+    )
+
+    evaluate = add(
+        "eval",
+        "Evaluate a run's newest checkpoint on a whole split.",
+        "  vit-jax eval --workdir=runs/digits\n"
+        "  vit-jax eval --workdir=runs/digits --split=train --json\n",
+    )
+    evaluate.add_argument("--workdir", type=Path, required=True, help="of the run")
+    evaluate.add_argument("--split", help="a TFDS split string (default: the run's)")
+    evaluate.add_argument("--source", help="other data with the same classes")
+    evaluate.add_argument("--json", action="store_true", help="print one JSON object")
+
+    predict = add(
+        "predict",
+        "Name what is in images.",
+        "  vit-jax predict --checkpoint=runs/digits photo.jpg\n"
+        '  vit-jax predict --checkpoint=runs/digits --csv folder/ "scans/*.png"\n',
+    )
+    predict.add_argument("--checkpoint", type=Path, required=True, help="a workdir")
+    predict.add_argument(
+        "--top", type=int, default=3, metavar="K", help="classes shown"
+    )
+    form = predict.add_mutually_exclusive_group()
+    form.add_argument("--json", action="store_true", help="print a JSON list")
+    form.add_argument("--csv", action="store_true", help="print one row per class")
+    predict.add_argument(
+        "images", nargs="+", metavar="IMAGE", help="file, folder, glob"
+    )
+
+    data = add(
+        "data",
+        "Look at data.",
+        "  vit-jax data export digits images/ --split='test[:8]'\n",
+    )
+    actions = data.add_subparsers(dest="action", required=True, metavar="ACTION")
+    export = actions.add_parser(
+        "export", help="write a split as PNG files, one folder per class"
+    )
+    export.add_argument("source", help="digits, folder:DIR or tfds:NAME")
+    export.add_argument("output", type=Path, help="a folder that will be made")
+    export.add_argument("--split", default="test", help="a TFDS split string")
+    export.add_argument("--data_dir", help="where TFDS datasets lie")
+    return parser
+
+
+def _train(arguments: argparse.Namespace, overrides: list[str]) -> int:
+    from vit_jax.config_file import load_config
+
+    config = load_config(arguments.config, overrides)
+    if arguments.show:
+        from vit_jax.program import resolve
+
+        _print_json(resolve(config))
+        return 0
+    workdir = arguments.workdir or Path("runs") / config.name
+    from vit_jax.metrics import describe
+    from vit_jax.train import train
+
+    result = train(config, workdir)
+    if result.interrupted_by:
+        print(f"stopped and saved at step {result.step}; repeat the command to go on")
+        return 128 + result.interrupted_by
+    print(f"done in {result.seconds:.0f} s: {describe(result.metrics)}")
+    print(f"next: vit-jax predict --checkpoint={workdir} IMAGE...")
+    return 0
+
+
+def _evaluate(arguments: argparse.Namespace, _: list[str]) -> int:
+    from vit_jax.evaluate import evaluate
+    from vit_jax.metrics import describe
+
+    metrics = evaluate(arguments.workdir, arguments.split, arguments.source)
+    print(json.dumps(metrics) if arguments.json else describe(metrics))
+    return 0
+
+
+def _predict(arguments: argparse.Namespace, _: list[str]) -> int:
+    from vit_jax.predict import Predictor, find_images
+
+    paths = find_images(arguments.images)
+    predictions = Predictor(arguments.checkpoint).predict(paths, arguments.top)
+    for prediction in predictions:
+        if prediction.error:
+            print(f"vit-jax: error: {prediction.error}", file=sys.stderr)
+    good = [prediction for prediction in predictions if not prediction.error]
+    if arguments.json:
+        rows = [
+            {
+                "path": p.path,
+                "predictions": [
+                    {"label": label, "name": name, "probability": probability}
+                    for label, name, probability in _classes(p)
+                ],
+            }
+            for p in good
+        ]
+        print(json.dumps(rows, indent=2))
+    elif arguments.csv:
+        writer = csv.writer(sys.stdout, lineterminator="\n")
+        writer.writerow(["path", "rank", "label", "name", "probability"])
+        for p in good:
+            for rank, row in enumerate(_classes(p), start=1):
+                writer.writerow([p.path, rank, *row])
+    else:
+        width = max((len(p.path) for p in good), default=0)
+        for p in good:
+            text = "  ".join(f"{name} {value:.1%}" for _, name, value in _classes(p))
+            print(f"{p.path:<{width}}  {text}")
+    return 0 if len(good) == len(predictions) else 2
+
+
+def _classes(prediction):  # label, name, probability
+    return zip(
+        prediction.labels, prediction.names, prediction.probabilities, strict=True
+    )
+
+
+def _data(arguments: argparse.Namespace, _: list[str]) -> int:
+    from vit_jax.data.export import export
+
+    count = export(
+        arguments.source, arguments.output, arguments.split, arguments.data_dir
+    )
+    print(f"wrote {count} images to {arguments.output}")
+    return 0
+
+
+def _print_json(config) -> None:
+    import dataclasses
+
+    print(json.dumps(dataclasses.asdict(config), indent=2))
+
+
+_COMMANDS = {"train": _train, "eval": _evaluate, "predict": _predict, "data": _data}

@@ -1,0 +1,50 @@
+"""On the device, inside the jitted step: flip, and uint8 -> the range of the weights."""
+
+import jax
+import jax.numpy as jnp
+from jax.typing import DTypeLike
+from jaxtyping import Array, Float, UInt8
+
+from vit_jax.config import DataConfig, Preprocessing
+
+
+def prepare(
+    images: UInt8[Array, "b h w c"],
+    key: jax.Array | None,
+    data: DataConfig | Preprocessing,
+    train: bool,
+    dtype: DTypeLike = jnp.float32,
+) -> Float[Array, "b h w c"]:
+    """Returns the images as the model takes them; in training, some are mirrored.
+
+    Args:
+      images: pixels in 0..255, as the loader gives them.
+      key: of this step; needed only where something is drawn.
+      data: gives ``value_range`` and, in training, ``flip``.
+      train: False leaves out all that is random.
+      dtype: of the result; the arithmetic is float32 whatever it is.
+    """
+    if train and isinstance(data, DataConfig) and data.flip:
+        assert key is not None, "a flip needs a key"
+        images = flip(images, key)
+    return scale(images, data.value_range, dtype)
+
+
+def flip(images: UInt8[Array, "b h w c"], key: jax.Array) -> UInt8[Array, "b h w c"]:
+    """Returns the images, each mirrored left to right with probability 1/2."""
+    mirrored = jax.random.bernoulli(key, 0.5, (images.shape[0], 1, 1, 1))
+    return jnp.where(mirrored, images[:, :, ::-1], images)
+
+
+def scale(
+    images: UInt8[Array, "b h w c"],
+    value_range: tuple[float, float],
+    dtype: DTypeLike = jnp.float32,
+) -> Float[Array, "b h w c"]:
+    """Returns the images with 0 mapped to the range's low end and 255 to its high end.
+
+    For (-1, 1) this is the original's ``(image - 127.5) / 127.5``, to the bit.
+    """
+    low, high = value_range
+    step = 255.0 / (high - low)
+    return ((images.astype(jnp.float32) + low * step) / step).astype(dtype)

@@ -1,0 +1,129 @@
+"""Crop and resize on the host: uint8 [h, w, 3] -> uint8 [H, W, 3]."""
+
+import functools
+import math
+from types import ModuleType
+
+import numpy as np
+
+from vit_jax.config import Preprocessing, check_choice
+
+Box = tuple[int, int, int, int]  # top, left, height, width in pixels
+
+# As the original takes a shape, so does every crop here: (height, width).
+Size = tuple[int, int]
+
+# bilinear: two by two neighbours at half-pixel centres whatever the scale, as
+#   tf.image.resize does, which the original used for training and evaluation.
+# area: the mean of the covered pixels when shrinking, else bilinear.
+# bilinear_antialias, bicubic: the kernel widens with the scale (Pillow), which is what
+#   timm and torchvision weights were trained and evaluated with.
+INTERPOLATIONS = ("bilinear", "area", "bilinear_antialias", "bicubic")
+
+_ATTEMPTS = 100
+
+
+def sample_box(
+    rng: np.random.Generator,
+    size: Size,
+    area: tuple[float, float] = (0.05, 1.0),
+    aspect: tuple[float, float] = (3 / 4, 4 / 3),
+) -> Box:
+    """Returns a random box (top, left, height, width) inside an image of ``size``.
+
+    The law of ``tf.image.sample_distorted_bounding_box``, which the original used:
+    uniform aspect ratio (width over height), then a height uniform among those that
+    keep the area in range, then a uniform place; the whole image after 100 failures.
+    (torchvision's RandomResizedCrop differs: uniform area, log-uniform aspect.)
+
+    Args:
+      rng: where the numbers come from.
+      size: (height, width) of the image in pixels.
+      area: range of the box's share of the image's area.
+      aspect: range of width over height.
+
+    Reference: Szegedy et al., "Going Deeper with Convolutions", section 6.
+    """
+    height, width = size
+    for _ in range(_ATTEMPTS):
+        ratio = rng.uniform(*aspect)
+        low = round(math.sqrt(area[0] * height * width / ratio))
+        high = round(math.sqrt(area[1] * height * width / ratio))
+        high = min(high, height, math.floor((width + 0.5) / ratio))
+        box_height = int(rng.integers(low, high + 1)) if low < high else high
+        box_width = round(box_height * ratio)
+        share = box_height * box_width / (height * width)
+        if box_height > 0 and 0 < box_width <= width and area[0] <= share <= area[1]:
+            top = int(rng.integers(0, height - box_height + 1))
+            left = int(rng.integers(0, width - box_width + 1))
+            return top, left, box_height, box_width
+    return 0, 0, height, width
+
+
+def crop_random(
+    image: np.ndarray,
+    rng: np.random.Generator,
+    preprocessing: Preprocessing,
+    area: tuple[float, float] = (0.05, 1.0),
+    aspect: tuple[float, float] = (3 / 4, 4 / 3),
+) -> np.ndarray:
+    """Returns a random box of the image, resized: uint8 [H, W, 3]. The Inception crop."""
+    top, left, height, width = sample_box(rng, image.shape[:2], area, aspect)
+    box = image[top : top + height, left : left + width]
+    return resize(box, preprocessing.image_size, preprocessing.interpolation)
+
+
+def crop_eval(image: np.ndarray, preprocessing: Preprocessing) -> np.ndarray:
+    """Returns the image as evaluation and prediction see it: uint8 [H, W, 3].
+
+    ``resize`` scales the whole image to H x W, whatever its shape, as the original.
+    ``center`` keeps the shape: it scales the image until the crop is
+    ``eval_crop_fraction`` of it in the tighter direction, and cuts the centre (timm and
+    torchvision: 224 / 0.875 = 256).
+    """
+    if preprocessing.eval_crop == "resize":
+        return resize(image, preprocessing.image_size, preprocessing.interpolation)
+    height, width = preprocessing.image_size
+    fraction = preprocessing.eval_crop_fraction
+    small = math.floor(height / fraction), math.floor(width / fraction)
+    scale = max(small[0] / image.shape[0], small[1] / image.shape[1])
+    # At least the target: the product above may fall a hair below it.
+    scaled = (
+        max(small[0], int(image.shape[0] * scale)),
+        max(small[1], int(image.shape[1] * scale)),
+    )
+    image = resize(image, scaled, preprocessing.interpolation)
+    top = round((image.shape[0] - height) / 2)
+    left = round((image.shape[1] - width) / 2)
+    return image[top : top + height, left : left + width]
+
+
+def resize(image: np.ndarray, size: Size, interpolation: str) -> np.ndarray:
+    """Returns the image scaled to ``size`` (height, width): uint8 [H, W, 3].
+
+    Raises:
+      ConfigError: ``interpolation`` is not one of ``INTERPOLATIONS``.
+    """
+    height, width = size
+    if image.shape[:2] == size:
+        return image
+    if interpolation in ("bilinear", "area"):
+        cv2 = _load_cv2()
+        shrinks = image.shape[0] >= height and image.shape[1] >= width
+        use_area = interpolation == "area" and shrinks
+        flag = cv2.INTER_AREA if use_area else cv2.INTER_LINEAR
+        return cv2.resize(image, (width, height), interpolation=flag)
+    check_choice("data.interpolation", interpolation, INTERPOLATIONS)
+    from PIL import Image
+
+    kernels = {"bilinear_antialias": "BILINEAR", "bicubic": "BICUBIC"}
+    kernel = Image.Resampling[kernels[interpolation]]
+    return np.asarray(Image.fromarray(image).resize((width, height), kernel))
+
+
+@functools.cache
+def _load_cv2() -> ModuleType:
+    import cv2
+
+    cv2.setNumThreads(1)  # the loader's threads each have an image of their own
+    return cv2

@@ -1,0 +1,61 @@
+"""Where images come from: random access to encoded images and their labels."""
+
+import pathlib
+from typing import Any, Protocol
+
+from vit_jax.config import ConfigError, DataConfig
+from vit_jax.data.digits import prepare_digits
+from vit_jax.data.folders import open_folder
+from vit_jax.data.tfds import open_tfds
+
+
+class Source(Protocol):
+    """One split of a data set, in a fixed order, read by any number of threads.
+
+    Example ``i`` is a dictionary: ``image`` is encoded (bytes) or uint8 [h, w, c],
+    ``label`` an int in [0, num_classes), ``name`` what an error calls it.
+    """
+
+    class_names: tuple[str, ...] | None
+    num_classes: int
+    num_examples: int
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int) -> dict[str, Any]: ...
+
+
+def make_source(data: DataConfig, split: str) -> Source:
+    """Returns the images of ``split`` (a TFDS split string) of ``data.source``.
+
+    Args:
+      data: ``source`` is ``digits``, ``folder:DIR`` or
+        ``tfds:NAME[/CONFIG][:VERSION]``; without a prefix, a folder that exists or a
+        TFDS name.
+      split: such as ``train``, ``train[:98%]`` or ``train+test``.
+
+    Raises:
+      ConfigError: no such source, split or folder; says what to type instead.
+
+    Example:
+      >>> source = make_source(data, data.train_split)
+      >>> source[0]["label"], source.class_names
+    """
+    kind, _, rest = data.source.partition(":")
+    if data.source == "digits":
+        return open_tfds(str(prepare_digits()), split)
+    if kind == "folder":
+        return open_folder(rest, split)
+    if kind == "tfds":
+        return open_tfds(rest, split, data.data_dir)
+    path = pathlib.Path(data.source).expanduser()
+    if (path / "dataset_info.json").exists():
+        return open_tfds(str(path), split)
+    if path.is_dir():
+        return open_folder(str(path), split)
+    if not data.source or data.source.startswith(("/", ".", "~")):
+        raise ConfigError(
+            f'data.source must be digits, a folder or a TFDS name, got "{data.source}", '
+            "which does not exist"
+        )
+    return open_tfds(data.source, split, data.data_dir)

@@ -1,0 +1,160 @@
+"""TFDS datasets by random access: ArrayRecord files, read without TensorFlow."""
+
+import os
+import pathlib
+from collections.abc import Mapping
+from typing import Any
+
+from vit_jax.config import ConfigError, did_you_mean
+from vit_jax.data.splits import resolve_split
+
+
+class TfdsSource:
+    """One split of a prepared TFDS dataset; the image stays encoded.
+
+    Attributes:
+      num_examples: the length.
+      class_names: the names that the dataset carries.
+      num_classes: the number of its classes.
+    """
+
+    def __init__(self, builder: Any, split: str) -> None:
+        import tensorflow_datasets as tfds
+
+        info = builder.info
+        sizes = {key: info.splits[key].num_examples for key in info.splits}
+        resolve_split(split, sizes)  # tells what is wrong in one line
+        self._image_key, self._label_key = _find_keys(info)
+        label = info.features[self._label_key]
+        self.num_classes: int = label.num_classes
+        # TFDS makes up "0", "1", ... for a dataset without names; so would we.
+        self.class_names: tuple[str, ...] | None = tuple(label.names)
+        self._name = f"{info.full_name}/{split}"
+        # Other features (masks, boxes) are not even parsed.
+        self._features: Any = tfds.features.FeaturesDict(
+            {key: info.features[key] for key in (self._image_key, self._label_key)}
+        )
+        self._decoders = {self._image_key: tfds.decode.SkipDecoding()}
+        self._records = builder.as_data_source(
+            split, deserialize_method=tfds.decode.DeserializeMethod.RAW_BYTES
+        )
+        self.num_examples = len(self._records)
+
+    def __len__(self) -> int:
+        return self.num_examples
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        record = self._features.deserialize_example_np(
+            self._records[index], decoders=self._decoders
+        )
+        return {
+            "image": record[self._image_key],
+            "label": int(record[self._label_key]),
+            "name": f"{self._name}#{index}",
+        }
+
+
+def open_tfds(name: str, split: str, data_dir: str | None = None) -> TfdsSource:
+    """Returns a split of the dataset ``NAME[/CONFIG][:VERSION]``, or of its folder.
+
+    Args:
+      name: as TFDS writes it, or the path of a prepared dataset (with its version).
+      split: a TFDS split string.
+      data_dir: where the prepared datasets lie; None: $TFDS_DATA_DIR, else
+        ``~/tensorflow_datasets``.
+
+    Raises:
+      ConfigError: there is no such dataset, it is not prepared, or not as ArrayRecord;
+        with the command that helps.
+    """
+    import tensorflow_datasets as tfds
+    from tensorflow_datasets.core import read_only_builder, registered
+
+    if (pathlib.Path(name) / "dataset_info.json").exists():
+        builder = tfds.builder_from_directory(name)
+        return TfdsSource(_check_format(builder, name, data_dir), split)
+    if data_dir and "://" not in data_dir and not os.path.isdir(data_dir):
+        raise ConfigError(
+            f'data.data_dir must be a folder with TFDS datasets, got "{data_dir}", '
+            f"which does not exist; to prepare one there: {_command(name, data_dir)}"
+        )
+    try:
+        builder = read_only_builder.builder_from_files(name, data_dir=data_dir)
+    except registered.DatasetNotFoundError as error:
+        raise _not_found(name, data_dir) from error
+    return TfdsSource(_check_format(builder, name, data_dir), split)
+
+
+def _check_format(builder: Any, name: str, data_dir: str | None) -> Any:
+    """Returns the builder, set to ArrayRecord if the dataset has it beside others."""
+    import tensorflow_datasets as tfds
+
+    found = builder.info.file_format.value
+    if found == "array_record":
+        return builder
+    others = [each.value for each in builder.info.alternative_file_formats]
+    if "array_record" in others:
+        return tfds.builder_from_directory(builder.data_dir, file_format="array_record")
+    # TFDS refuses to prepare a second format in the same place.
+    where = os.path.join(_default_dir(data_dir), "array_record")
+    raise ConfigError(
+        f'dataset "{name}" must be prepared as ArrayRecord, got {found} files in '
+        f"{builder.data_dir}; run: {_command(name, where)}, then pass "
+        f"--config.data.data_dir={where}"
+    )
+
+
+def _not_found(name: str, data_dir: str | None) -> ConfigError:
+    """Returns the error for a dataset without files: not prepared, or unknown."""
+    import tensorflow_datasets as tfds
+
+    known = tfds.list_builders(with_community_datasets=False)
+    base = name.split(":")[0].split("/")[0]
+    if base in known:
+        return ConfigError(
+            f'dataset "{name}" must be prepared once, got no files in '
+            f"{_default_dir(data_dir)}; run: {_command(name, data_dir)}"
+        )
+    hint = did_you_mean(base, known) if base else ""
+    if "did you mean" not in hint:
+        hint = "; for a folder of images write folder:DIR"
+    return ConfigError(
+        f'dataset must be digits, a folder or a TFDS name, got "{name}"{hint}'
+    )
+
+
+def _default_dir(data_dir: str | None) -> str:
+    default = os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets"
+    return os.path.expanduser(data_dir or default)
+
+
+def _command(name: str, data_dir: str | None) -> str:
+    """Returns what prepares a dataset.
+
+    Not ``tfds build``: it needs Apache Beam for every dataset (TFDS 4.9.10).
+    """
+    where = f", data_dir='{data_dir}'" if data_dir else ""
+    return (
+        "pip install 'vit_jax[tfds]' && python -c \"import tensorflow_datasets as tfds; "
+        f"tfds.builder('{name}'{where}, "
+        "file_format='array_record').download_and_prepare()\""
+    )
+
+
+def _find_keys(info: Any) -> tuple[str, str]:
+    """Returns the names of the image and of the label feature."""
+    import tensorflow_datasets as tfds
+
+    features: Mapping[str, Any] = info.features
+    images = [k for k in features if isinstance(features[k], tfds.features.Image)]
+    labels = [k for k in features if isinstance(features[k], tfds.features.ClassLabel)]
+    keys = info.supervised_keys
+    if keys and keys[0] in images and keys[1] in labels:
+        return keys[0], keys[1]
+    if images and labels:
+        image = "image" if "image" in images else images[0]
+        return image, "label" if "label" in labels else labels[0]
+    raise ConfigError(
+        f'dataset "{info.full_name}" must have an image and a class label, got the features '
+        f"{', '.join(features)}; choose a classification dataset"
+    )

@@ -1,0 +1,37 @@
+"""Ctrl-C and SIGTERM as a flag, so that a run can save before it leaves."""
+
+import signal
+from types import FrameType, TracebackType
+from typing import Self
+
+
+class Interrupts:
+    """While entered, ``received`` becomes the signal's number; a second one kills.
+
+    >>> with Interrupts() as interrupts:
+    ...     while not interrupts.received:
+    ...         work()
+    """
+
+    SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+    def __init__(self) -> None:
+        self.received: int | None = None
+
+    def __enter__(self) -> Self:
+        self._before = {s: signal.signal(s, self._note) for s in self.SIGNALS}
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        self.received = number
+        # Whoever asks twice does not want to wait for the save.
+        signal.signal(number, self._before[signal.Signals(number)])

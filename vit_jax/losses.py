@@ -1,0 +1,34 @@
+"""Losses per example, of float32 logits, on soft targets (so that mixing labels needs none)."""
+
+from collections.abc import Callable
+
+import jax
+import optax
+from jaxtyping import Array, Float, Int
+
+
+def make_targets(
+    labels: Int[Array, " b"], num_classes: int, smoothing: float = 0.0
+) -> Float[Array, "b y"]:
+    """Returns one-hot targets, smoothed towards uniform (Szegedy et al. 2016, §7)."""
+    return optax.smooth_labels(jax.nn.one_hot(labels, num_classes), smoothing)
+
+
+def softmax_loss(
+    logits: Float[Array, "b y"], targets: Float[Array, "b y"]
+) -> Float[Array, " b"]:
+    """Returns the cross-entropy with softmax of each example, in nats."""
+    return optax.softmax_cross_entropy(logits, targets)
+
+
+def sigmoid_loss(
+    logits: Float[Array, "b y"], targets: Float[Array, "b y"]
+) -> Float[Array, " b"]:
+    """Returns the sum of the classes' binary cross-entropies (Beyer et al. 2020, §4)."""
+    return optax.sigmoid_binary_cross_entropy(logits, targets).sum(axis=-1)
+
+
+LOSSES: dict[str, Callable[..., Float[Array, " b"]]] = {
+    "softmax": softmax_loss,
+    "sigmoid": sigmoid_loss,
+}

@@ -1,0 +1,123 @@
+"""What is logged and where: the terminal, `metrics.jsonl` and TensorBoard."""
+
+import json
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+from tensorboardX import SummaryWriter
+from tqdm import tqdm
+
+# Fields of a line that depend on the machine; the others are the same in every run.
+TIMINGS = ("images_per_second", "seconds")
+
+
+class MetricsLog:
+    """Writes one line per report; a resumed run continues where its checkpoint is.
+
+    Args:
+      workdir: gets `metrics.jsonl` and `tensorboard/`.
+      step: completed updates; whatever a killed run logged past them is dropped, for
+        it is about to happen again.
+      total: updates of the whole run.
+      batch_size: images of one update, for images/s.
+    """
+
+    def __init__(self, workdir: Path, step: int, total: int, batch_size: int):
+        self._path = workdir / "metrics.jsonl"
+        _keep_until(self._path, step)
+        self._file = self._path.open("a", encoding="utf-8")
+        self._board = SummaryWriter(
+            str(workdir / "tensorboard"), purge_step=step + 1 if step else None
+        )
+        self._total, self._batch_size = total, batch_size
+        self._bar = tqdm(
+            total=total,
+            initial=step,
+            unit="step",
+            dynamic_ncols=True,
+            disable=not sys.stderr.isatty(),
+            bar_format="{l_bar}{bar}| {n_fmt}/{total_fmt} [{elapsed}<{remaining}]{postfix}",
+        )
+        self._window = (step, time.perf_counter())
+        self._paused = 0.0
+
+    def train(self, step: int, values: Mapping[str, float]) -> None:
+        """Reports an update, with the speed since the last report."""
+        last_step, last_time = self._window
+        now = time.perf_counter()
+        seconds = max(now - last_time - self._paused, 1e-9)
+        self._window, self._paused = (step, now), 0.0
+        speed = (step - last_step) * self._batch_size / seconds
+        self._write(step, "train", {**values, "images_per_second": speed})
+        text = (
+            f"loss {values['loss']:.4f}  lr {values['learning_rate']:.1e}  "
+            f"{speed:.0f} images/s"
+        )
+        if self._bar.disable:
+            left = (self._total - step) * self._batch_size / speed
+            print(f"step {step}/{self._total}  {text}  eta {_clock(left)}", flush=True)
+        else:
+            self._bar.set_postfix_str(text, refresh=False)
+            self._bar.update(step - self._bar.n)
+
+    def evaluation(self, step: int, values: Mapping[str, float]) -> None:
+        """Reports an evaluation."""
+        self._write(step, "eval", values)
+        self.say(f"step {step}/{self._total}  eval: {describe(values)}")
+
+    def pause(self, seconds: float) -> None:
+        """Takes time that was not spent training out of images/s."""
+        self._paused += seconds
+
+    def say(self, line: str) -> None:
+        """Prints a line without breaking the progress bar."""
+        tqdm.write(line, file=sys.stdout)
+        sys.stdout.flush()
+
+    def close(self) -> None:
+        self._bar.close()
+        self._file.close()
+        self._board.close()
+
+    def _write(self, step: int, kind: str, values: Mapping[str, float]) -> None:
+        line = {"step": step, "kind": kind, **values}
+        self._file.write(json.dumps(line) + "\n")
+        self._file.flush()
+        for name, value in values.items():
+            self._board.add_scalar(f"{kind}/{name}", value, step)
+
+
+def describe(values: Mapping[str, float]) -> str:
+    """Returns an evaluation as a person reads it."""
+    return (
+        f"top-1 {values['top1']:.2%}  top-5 {values['top5']:.2%}  "
+        f"loss {values['loss']:.4f}  ({values['count']} images)"
+    )
+
+
+def read_metrics(path: Path) -> list[dict[str, float]]:
+    """Returns the lines of a `metrics.jsonl`; a last one cut short is left out."""
+    lines = []
+    for line in path.read_text(encoding="utf-8").splitlines():
+        try:
+            lines.append(json.loads(line))
+        except json.JSONDecodeError:
+            break
+    return lines
+
+
+def _keep_until(path: Path, step: int) -> None:
+    if not path.exists():
+        return
+    kept = [line for line in read_metrics(path) if line["step"] <= step]
+    unfinished = path.with_suffix(".tmp")
+    unfinished.write_text("".join(json.dumps(line) + "\n" for line in kept))
+    unfinished.replace(path)
+
+
+def _clock(seconds: float) -> str:
+    minutes, seconds = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"

@@ -1,0 +1,192 @@
+"""The model families, and the way from a `ModelConfig` to a module."""
+
+import dataclasses
+import math
+from typing import NamedTuple
+
+import jax.numpy as jnp
+from flax import linen as nn
+
+from vit_jax.config import ConfigError, ModelConfig, check_choice
+from vit_jax.models import mixer, resnet, vit
+from vit_jax.models.heads import CLASSIFIERS
+from vit_jax.models.mixer import MlpMixer
+from vit_jax.models.mlp import ACTIVATIONS
+from vit_jax.models.patches import nearest_multiples
+from vit_jax.models.posemb import POSEMBS
+from vit_jax.models.resnet import HybridViT
+from vit_jax.models.variants import VARIANTS
+from vit_jax.models.vit import ViT
+
+__all__ = [
+    "FAMILIES",
+    "VARIANTS",
+    "Axes",
+    "Family",
+    "HybridViT",
+    "MlpMixer",
+    "ViT",
+    "axes",
+    "build",
+    "check_image_size",
+    "resolve",
+    "token_size",
+]
+
+Axes = tuple[tuple[str, tuple[str | None, ...]], ...]
+
+
+class Family(NamedTuple):
+    """A kind of model: its module, and the logical axes of its parameters."""
+
+    module: type[nn.Module]
+    axes: Axes
+
+    def fields(self) -> dict[str, dataclasses.Field]:
+        """Returns the fields of the module that a `ModelConfig` gives."""
+        fields = dataclasses.fields(self.module)
+        return {f.name: f for f in fields if f.name in _CONFIG_FIELDS}
+
+
+FAMILIES: dict[str, Family] = {
+    "vit": Family(ViT, vit.AXES),
+    "hybrid": Family(HybridViT, resnet.AXES),
+    "mixer": Family(MlpMixer, mixer.AXES),
+}
+_CONFIG_FIELDS = {field.name: field for field in dataclasses.fields(ModelConfig)}
+
+
+def resolve(config: ModelConfig) -> ModelConfig:
+    """Returns the config with every dimension filled in from its variant, and checked.
+
+    What is given explicitly wins over the variant. Resolving twice changes nothing.
+
+    Raises:
+        ConfigError: for an unknown variant or choice (with the closest known one), a
+            dimension that is missing or does not fit, a rate outside [0, 1), and a
+            field that is set but that this family does not have.
+    """
+    row = ModelConfig()
+    if config.variant is not None:
+        check_choice("config.model.variant", config.variant, VARIANTS)
+        row = VARIANTS[config.variant]
+    missing = {k for k, v in dataclasses.asdict(config).items() if v is None}
+    config = dataclasses.replace(
+        config, **{name: getattr(row, name) for name in missing - {"variant"}}
+    )
+    config = dataclasses.replace(config, family=config.family or "vit")
+    _check_fields(config)
+    _check_values(config)
+    return config
+
+
+def build(config: ModelConfig, num_classes: int | None) -> nn.Module:
+    """Makes the module of a config; None classes: the model returns its features.
+
+    Raises:
+        ConfigError: as `resolve`.
+    """
+    config = resolve(config)
+    family = FAMILIES[str(config.family)]
+    fields = {name: getattr(config, name) for name in family.fields()}
+    fields["dtype"] = jnp.dtype(config.dtype)
+    return family.module(num_classes=num_classes, **fields)
+
+
+def axes(config: ModelConfig) -> Axes:
+    """Returns the table parameter path -> logical axes of a config's family."""
+    return FAMILIES[str(resolve(config).family)].axes
+
+
+def token_size(config: ModelConfig) -> tuple[int, int]:
+    """Returns how many pixels (down, across) one token covers."""
+    config = resolve(config)
+    assert config.patch_size is not None
+    down, across = config.patch_size
+    if config.resnet_layers is None:
+        return down, across
+    # The root's convolution and pooling halve, then each stage but the first.
+    stride = 4 * 2 ** max(len(config.resnet_layers) - 1, 0)
+    return down * stride, across * stride
+
+
+def check_image_size(config: ModelConfig, image_size: tuple[int, int]) -> None:
+    """Checks that the tokens cover the image: the module itself would drop the rest.
+
+    Raises:
+        ConfigError: naming for the first side that does not fit the two nearest.
+    """
+    sides = zip(("height", "width"), image_size, token_size(config), strict=True)
+    for side, size, unit in sides:
+        if size <= 0 or size % unit:
+            below, above = nearest_multiples(size, unit)
+            raise ConfigError(
+                f"image {side} must be a multiple of {unit}, the pixels that a token "
+                f"covers, got {size}; use {below} or {above}"
+            )
+
+
+def _check_fields(config: ModelConfig) -> None:
+    """Checks that what the family needs is given, and what it lacks is not."""
+    check_choice("config.model.family", str(config.family), FAMILIES)
+    has = FAMILIES[str(config.family)].fields()
+    for name, field in _CONFIG_FIELDS.items():
+        value = getattr(config, name)
+        if name in has:
+            if value is None and has[name].default is dataclasses.MISSING:
+                raise ConfigError(
+                    f"config.model.{name} must be given where no variant is, got None; "
+                    "set it, or config.model.variant"
+                )
+        elif name not in ("variant", "family") and value != field.default:
+            raise ConfigError(
+                f"config.model.{name} must be {field.default} in the family "
+                f"{config.family}, which does not have it, got {value}; leave it out"
+            )
+
+
+def _check_values(config: ModelConfig) -> None:
+    check_choice("config.model.classifier", config.classifier, CLASSIFIERS)
+    check_choice("config.model.posemb", config.posemb, POSEMBS)
+    check_choice("config.model.activation", config.activation, ACTIVATIONS)
+    check_choice("config.model.dtype", config.dtype, ("float32", "bfloat16", "float16"))
+    for name in _CONFIG_FIELDS:
+        value = getattr(config, name)
+        if name.endswith("_rate") and not 0 <= value < 1:
+            raise ConfigError(
+                f"config.model.{name} must be in [0, 1), got {value}; 0 switches it off"
+            )
+    for name in ("hidden_size", "num_layers", "num_heads", "mlp_dim", "tokens_mlp_dim"):
+        value = getattr(config, name)
+        if value is not None and value <= 0:
+            raise ConfigError(
+                f"config.model.{name} must be at least 1, got {value}; set another"
+            )
+    _check_heads(config)
+    if config.distillation_token and (
+        config.classifier != "token" or config.representation_size or config.fc_norm
+    ):
+        raise ConfigError(
+            "config.model.distillation_token must be False unless classifier is "
+            "token, without representation_size and fc_norm, got True; change either"
+        )
+
+
+def _check_heads(config: ModelConfig) -> None:
+    """Checks the width against the heads and the position embedding."""
+    if config.num_heads is None or config.hidden_size is None:
+        return
+    width, unit = config.hidden_size, config.num_heads
+    if config.posemb == "rope2d":
+        unit *= 4
+    elif config.posemb == "sincos2d":
+        unit = math.lcm(unit, 4)
+    elif config.posemb == "learned2d":
+        unit = math.lcm(unit, 2)
+    if width % unit:
+        below, above = nearest_multiples(width, unit)
+        raise ConfigError(
+            f"config.model.hidden_size must be a multiple of {unit} for num_heads "
+            f"{config.num_heads} and posemb {config.posemb}, got {width}; "
+            f"use {below} or {above}"
+        )

@@ -1,0 +1,118 @@
+"""Multi-head attention, with every implementation of it behind `attend`."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+from jax.typing import DTypeLike
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from vit_jax.models import posemb
+
+
+def attend(
+    q: Float[Array, "b n k e"],
+    k: Float[Array, "b s k e"],
+    v: Float[Array, "b s k e"],
+    *,
+    bias: Float[Array, "b k n s"] | None = None,
+    dropout_rate: float = 0.0,
+    deterministic: bool = True,
+    dropout_rng: PRNGKeyArray | None = None,
+    impl: str = "xla",
+) -> Float[Array, "b n k e"]:
+    """Returns ``softmax(q k^T / sqrt(e) + bias) v`` (arXiv:2010.11929, appendix A).
+
+    The softmax is computed in float32 whatever the dtype of ``q``; the weights are
+    cast back before they meet ``v``.
+
+    Args:
+        q, k, v: queries of n tokens, keys and values of s tokens, in k heads.
+        bias: added to the scaled logits.
+        dropout_rate: share of the weights that is set to 0; the rest is scaled up.
+        deterministic: True switches dropout off.
+        dropout_rng: the key of the dropout; needed where there is any.
+        impl: ``xla``, the only one so far.
+
+    Raises:
+        ValueError: for an unknown ``impl``.
+    """
+    if impl != "xla":
+        raise ValueError(f'attention must be "xla", got "{impl}"; set it to "xla"')
+    # Scaled before the product, as flax does: the published numbers round that way.
+    q = q / jnp.sqrt(q.shape[-1]).astype(q.dtype)
+    logits = jnp.einsum("bnke,bske->bkns", q, k).astype(jnp.float32)
+    if bias is not None:
+        logits = logits + bias.astype(jnp.float32)
+    weights = jax.nn.softmax(logits, axis=-1).astype(q.dtype)
+    if dropout_rate > 0 and not deterministic:
+        assert dropout_rng is not None
+        keep = jax.random.bernoulli(dropout_rng, 1 - dropout_rate, weights.shape)
+        weights = jnp.where(keep, weights / (1 - dropout_rate), 0)
+    return jnp.einsum("bkns,bske->bnke", weights, v)
+
+
+class Attention(nn.Module):
+    """Multi-head attention of queries to keys_values; parameters as flax names them.
+
+    Attributes:
+        num_heads: k; must divide the width.
+        dropout_rate: of the attention weights.
+        qk_norm: LayerNorm over the width of a head on queries and keys, before the
+            product (arXiv:2302.05442, section 2.1).
+        relative: adds `posemb.relative_bias`.
+        layer_norm_epsilon: of qk_norm.
+        dtype: of the computation; parameters are float32.
+    """
+
+    num_heads: int
+    dropout_rate: float = 0.0
+    qk_norm: bool = False
+    relative: bool = False
+    layer_norm_epsilon: float = 1e-6
+    dtype: DTypeLike = jnp.float32
+
+    @nn.compact
+    def __call__(
+        self,
+        queries: Float[Array, "b n d"],
+        keys_values: Float[Array, "b s d"],
+        train: bool,
+        angles: Float[Array, "n e/2"] | None = None,
+    ) -> Float[Array, "b n d"]:
+        width = queries.shape[-1]
+        dense = functools.partial(
+            nn.DenseGeneral,
+            kernel_init=nn.initializers.xavier_uniform(),
+            dtype=self.dtype,
+        )
+        heads = (self.num_heads, width // self.num_heads)
+        q = dense(heads, name="query")(queries)
+        k = dense(heads, name="key")(keys_values)
+        v = dense(heads, name="value")(keys_values)
+        if self.qk_norm:
+            norm = functools.partial(
+                nn.LayerNorm, epsilon=self.layer_norm_epsilon, dtype=self.dtype
+            )
+            q, k = norm(name="query_ln")(q), norm(name="key_ln")(k)
+        if angles is not None:
+            q, k = posemb.rotate(q, angles), posemb.rotate(k, angles)
+        dropped = train and self.dropout_rate > 0
+        x = attend(
+            q,
+            k,
+            v,
+            bias=self._relative_bias(q) if self.relative else None,
+            dropout_rate=self.dropout_rate,
+            deterministic=not train,
+            dropout_rng=self.make_rng("dropout") if dropped else None,
+        )
+        return dense(width, axis=(-2, -1), name="out")(x)
+
+    def _relative_bias(self, q: Float[Array, "b n k e"]) -> Float[Array, "b k n n"]:
+        """One table per layer, shared by the heads (arXiv:1803.02155, section 3.4)."""
+        shape = (2 * q.shape[1] - 1, q.shape[-1])
+        init = nn.initializers.normal(stddev=0.02)
+        table = self.param("relative_embedding", init, shape)
+        return posemb.relative_bias(q, table.astype(q.dtype))

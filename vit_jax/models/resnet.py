@@ -1,0 +1,148 @@
+"""Hybrids: a ResNet whose feature map the Vision Transformer cuts into patches.
+
+The ResNet is BiT's (Kolesnikov et al. 2020, arXiv:1912.11370): weight-standardised
+convolutions and group norm. Dosovitskiy et al. 2021 (arXiv:2010.11929), section 3.1,
+put the Transformer on it.
+"""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+from jax.typing import DTypeLike
+from jaxtyping import Array, Float
+
+from vit_jax.models import vit
+
+Strides = tuple[int, int]
+
+
+class HybridViT(vit.ViT, kw_only=True):
+    """A ViT whose patches are cut from the feature map of a ResNet.
+
+    Attributes:
+        resnet_layers: bottleneck units of each stage; () is the root alone.
+        resnet_width_factor: times 64 channels in the root.
+    """
+
+    resnet_layers: tuple[int, ...]
+    resnet_width_factor: float = 1.0
+
+    def stem(self, images: Float[Array, "b h w c"]) -> Float[Array, "b y x f"]:
+        """Returns the feature map: a quarter of the side, halved by each later stage.
+
+        SAME padding throughout, with -inf in the pooling; for even sides it puts the
+        odd row at the end. Published weights depend on that.
+        """
+        width = int(64 * self.resnet_width_factor)
+        x = StdConv(width, (7, 7), (2, 2), self.dtype, name="conv_root")(images)
+        x = nn.relu(_group_norm(self.dtype, "gn_root")(x))
+        x = nn.max_pool(x, (3, 3), strides=(2, 2), padding="SAME")
+        for i, num_units in enumerate(self.resnet_layers):
+            strides = (1, 1) if i == 0 else (2, 2)
+            x = Stage(
+                num_units, width * 2**i, strides, self.dtype, name=f"block{i + 1}"
+            )(x)
+        return x
+
+
+class Stage(nn.Module):
+    """Bottleneck units, the first of which may halve the side."""
+
+    num_units: int
+    features: int
+    strides: Strides
+    dtype: DTypeLike
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "b h w c"]) -> Float[Array, "b y x f"]:
+        for i in range(self.num_units):
+            strides = self.strides if i == 0 else (1, 1)
+            x = Bottleneck(self.features, strides, self.dtype, name=f"unit{i + 1}")(x)
+        return x
+
+
+class Bottleneck(nn.Module):
+    """1x1, 3x3, 1x1 convolutions and a shortcut; 4 ``features`` come out.
+
+    The stride sits on the 3x3 convolution. The last norm's scale starts at 0, so that
+    a unit starts as its shortcut.
+    """
+
+    features: int
+    strides: Strides
+    dtype: DTypeLike
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "b h w c"]) -> Float[Array, "b y x f"]:
+        conv = functools.partial(StdConv, dtype=self.dtype)
+        norm = functools.partial(_group_norm, self.dtype)
+        wide = 4 * self.features
+        shortcut = x
+        if x.shape[-1] != wide or self.strides != (1, 1):
+            shortcut = conv(wide, (1, 1), self.strides, name="conv_proj")(x)
+            shortcut = norm("gn_proj")(shortcut)
+        y = conv(self.features, (1, 1), name="conv1")(x)
+        y = nn.relu(norm("gn1")(y))
+        y = conv(self.features, (3, 3), self.strides, name="conv2")(y)
+        y = nn.relu(norm("gn2")(y))
+        y = conv(wide, (1, 1), name="conv3")(y)
+        y = norm("gn3", scale_init=nn.initializers.zeros)(y)
+        return nn.relu(shortcut + y)
+
+
+class StdConv(nn.Module):
+    """A convolution without bias whose kernel is standardised: arXiv:1903.10520."""
+
+    features: int
+    kernel_size: tuple[int, int]
+    strides: Strides = (1, 1)
+    dtype: DTypeLike = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "b h w c"]) -> Float[Array, "b y x f"]:
+        shape = (*self.kernel_size, x.shape[-1], self.features)
+        kernel = self.param("kernel", nn.initializers.lecun_normal(), shape)
+        return jax.lax.conv_general_dilated(
+            x.astype(self.dtype),
+            standardize(kernel).astype(self.dtype),
+            self.strides,
+            padding="SAME",
+            dimension_numbers=("NHWC", "HWIO", "NHWC"),
+        )
+
+
+def standardize(kernel: Float[Array, "y x i o"]) -> Float[Array, "y x i o"]:
+    """Returns the kernel with mean 0 and standard deviation 1 per output channel.
+
+    1e-5 is added to the standard deviation, not to the variance (timm: 1e-8 to the
+    variance): a channel with a tiny deviation tells them apart.
+    """
+    kernel = kernel - kernel.mean(axis=(0, 1, 2), keepdims=True)
+    return kernel / (kernel.std(axis=(0, 1, 2), keepdims=True) + 1e-5)
+
+
+def _group_norm(
+    dtype: DTypeLike,
+    name: str,
+    scale_init: nn.initializers.Initializer = nn.initializers.ones,
+) -> nn.GroupNorm:
+    return nn.GroupNorm(
+        num_groups=32, epsilon=1e-6, dtype=dtype, scale_init=scale_init, name=name
+    )
+
+
+# See `vit.AXES`. Of a convolution only the output channels have a name.
+AXES: tuple[tuple[str, tuple[str | None, ...]], ...] = (
+    *(
+        (f"{name}/kernel", (None, None, None, "channels"))
+        for name in ("conv_root", "conv_proj", "conv1", "conv2", "conv3")
+    ),
+    *(
+        (f"{name}/{parameter}", ("channels",))
+        for name in ("gn_root", "gn_proj", "gn1", "gn2", "gn3")
+        for parameter in ("scale", "bias")
+    ),
+    *vit.AXES,
+)

@@ -1,0 +1,158 @@
+"""The optimizer from its config: schedule, chain, and tables keyed by parameter path.
+
+The default chain is the fine-tuning recipe of the original (Dosovitskiy et al. 2021,
+appendix B.1.1): clip by global norm, SGD with momentum, warm-up then cosine.
+"""
+
+import re
+from typing import Any
+
+import jax
+import optax
+
+from vit_jax.config import ConfigError, OptimConfig, Table
+from vit_jax.durations import Steps
+from vit_jax.sharding import path_name
+
+
+def make_schedule(config: OptimConfig, steps: Steps) -> optax.Schedule:
+    """Returns update number (from 0) → learning rate.
+
+    With warm-up the first update has rate 0, as in the original: it only fills the
+    momentum.
+    """
+    rate, decay_steps = config.learning_rate, steps.total - steps.warmup
+    after = {
+        "cosine": lambda: optax.cosine_decay_schedule(rate, decay_steps),
+        "linear": lambda: optax.linear_schedule(rate, config.linear_end, decay_steps),
+        "constant": lambda: optax.constant_schedule(rate),
+    }[config.schedule]()
+    if not steps.warmup:
+        return after
+    before = optax.linear_schedule(0.0, rate, steps.warmup)
+    return optax.join_schedules([before, after], [steps.warmup])
+
+
+def make_optimizer(
+    config: OptimConfig, schedule: optax.Schedule, params: Any
+) -> optax.GradientTransformation:
+    """Builds the chain; weight decay is decoupled (Loshchilov & Hutter 2019).
+
+    The bfloat16 accumulator does what it does in the original: the momentum 0.9 is
+    rounded to bfloat16 too (0.8984375), and only the stored moment is rounded.
+
+    Args:
+      config: the optimizer's section.
+      schedule: from `make_schedule`.
+      params: the parameters or their abstract tree; only paths are read.
+
+    Raises:
+      ConfigError: a table that leaves a parameter out or has a pattern that matches
+        none.
+    """
+    rates = multipliers(
+        params, config.learning_rate_multipliers, "optim.learning_rate_multipliers"
+    )
+    chain = []
+    if config.clip_global_norm:
+        chain.append(optax.clip_by_global_norm(config.clip_global_norm))
+    if config.name == "sgd":
+        chain.append(optax.trace(config.momentum, False, config.accumulator_dtype))
+    else:
+        chain.append(
+            optax.scale_by_adam(
+                config.b1, config.b2, config.eps, mu_dtype=config.accumulator_dtype
+            )
+        )
+    if config.weight_decay:
+        decays = multipliers(
+            params, config.weight_decay_multipliers, "optim.weight_decay_multipliers"
+        )
+        chain.append(_add_weight_decay(config.weight_decay, decays))
+    if any(rate != 1.0 for rate in jax.tree.leaves(rates)):
+        chain.append(_scale_each(rates))
+    chain.append(optax.scale_by_learning_rate(schedule))
+    optimizer = optax.chain(*chain)
+    frozen = is_frozen(config, params)
+    if any(jax.tree.leaves(frozen)):  # no moments are kept for what does not move
+        labels = jax.tree.map(lambda f: "frozen" if f else "trained", frozen)
+        return optax.partition(
+            {"trained": optimizer, "frozen": optax.set_to_zero()}, labels
+        )
+    return optimizer
+
+
+def is_frozen(config: OptimConfig, params: Any) -> Any:
+    """Returns a tree of bools: True where the learning-rate multiplier is 0."""
+    table = config.learning_rate_multipliers
+    rates = multipliers(params, table, "optim.learning_rate_multipliers")
+    return jax.tree.map(lambda rate: rate == 0.0, rates)
+
+
+def multipliers(params: Any, table: Table, where: str) -> Any:
+    """Returns a tree of factors: of the first pattern that matches a whole path."""
+    unused = {pattern for pattern, _ in table}
+
+    def factor(path: tuple[Any, ...], _: Any) -> float:
+        name = path_name(path)
+        for pattern, value in table:
+            try:
+                matched = re.fullmatch(pattern, name)
+            except re.error as error:
+                raise ConfigError(
+                    f'config.{where} must hold regular expressions, got "{pattern}": '
+                    f"{error}"
+                ) from error
+            if matched:
+                unused.discard(pattern)
+                return value
+        raise ConfigError(
+            f'config.{where} must cover every parameter, but none matches "{name}"; '
+            'end it with (".*", 1.0)'
+        )
+
+    tree = jax.tree_util.tree_map_with_path(factor, params)
+    # A last ".*" is the usual net under a table that already covers everything.
+    unused.discard(".*")
+    if unused:
+        raise ConfigError(
+            f'config.{where} has "{min(unused)}", which matches no parameter that an '
+            "earlier line leaves; a pattern must match a whole path such as "
+            '"Transformer/encoderblock_0/.*" or "head/.*"'
+        )
+    return tree
+
+
+def _scale_each(factors: Any) -> optax.GradientTransformation:
+    """Multiplies each update by a factor of its own."""
+
+    def update(updates: Any, state: Any, params: Any = None) -> tuple[Any, Any]:
+        del params
+        # Under `partition` the frozen ones are MaskedNodes here, not arrays.
+        scaled = jax.tree.map(
+            lambda u, f: u if isinstance(u, optax.MaskedNode) else u * f,
+            updates,
+            factors,
+            is_leaf=lambda x: isinstance(x, optax.MaskedNode),
+        )
+        return scaled, state
+
+    return optax.GradientTransformation(lambda params: optax.EmptyState(), update)
+
+
+def _add_weight_decay(rate: float, factors: Any) -> optax.GradientTransformation:
+    """Adds ``rate * factor * parameter`` to each update."""
+
+    def update(updates: Any, state: Any, params: Any = None) -> tuple[Any, Any]:
+        decayed = jax.tree.map(
+            lambda u, f, p: (
+                u if isinstance(u, optax.MaskedNode) or not f else u + rate * f * p
+            ),
+            updates,
+            factors,
+            params,
+            is_leaf=lambda x: isinstance(x, optax.MaskedNode),
+        )
+        return decayed, state
+
+    return optax.GradientTransformation(lambda params: optax.EmptyState(), update)

@@ -1,0 +1,95 @@
+"""What follows from a config alone: model, state layout and compiled steps.
+
+No data and no files, so that a run can be traced, planned and timed without any.
+"""
+
+import dataclasses
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import jax
+from flax import linen as nn
+from jax.sharding import Mesh
+
+from vit_jax import models
+from vit_jax.config import Config
+from vit_jax.data import augment
+from vit_jax.durations import Steps
+from vit_jax.optim import make_optimizer, make_schedule
+from vit_jax.sharding import (
+    batch_sharding,
+    check_batch_size,
+    lay_out,
+    replicated,
+    shardings_of,
+)
+from vit_jax.state import TrainState, init_params, init_state
+from vit_jax.step import make_eval_step, make_train_step
+
+
+@dataclasses.dataclass(frozen=True)
+class Program:
+    """The functions of a run, each jitted with its shardings."""
+
+    model: nn.Module
+    abstract_state: TrainState  # shapes, dtypes and shardings
+    init: Callable[[], TrainState]
+    train_step: Callable[[TrainState, Any], tuple[TrainState, Any]]  # donates the state
+    eval_step: Callable[[Any, Any], Any]
+
+
+def resolve(config: Config) -> Config:
+    """Fills in the model's dimensions and checks that they fit the images.
+
+    Raises:
+      ConfigError: an unknown variant, or an image size that the patch does not divide.
+    """
+    config = dataclasses.replace(config, model=models.resolve(config.model))
+    models.check_image_size(config.model, config.data.image_size)
+    return config
+
+
+def make_program(config: Config, steps: Steps, num_classes: int, mesh: Mesh) -> Program:
+    """Builds a resolved config's functions; compiles nothing yet.
+
+    Raises:
+      ConfigError: a batch that the mesh does not divide, or a table in
+        ``config.optim`` that does not fit the parameters.
+    """
+    data = config.data
+    check_batch_size(data.batch_size, mesh, "config.data.batch_size")
+    eval_batch_size = data.eval_batch_size or data.batch_size
+    check_batch_size(eval_batch_size, mesh, "config.data.eval_batch_size")
+    model = models.build(config.model, num_classes)
+    schedule = make_schedule(config.optim, steps)
+    params = jax.eval_shape(lambda: init_params(model, data.image_size, config.seed))
+    optimizer = make_optimizer(config.optim, schedule, params)
+
+    def init() -> TrainState:
+        return init_state(model, optimizer, data.image_size, config.seed)
+
+    abstract = lay_out(jax.eval_shape(init), models.axes(config.model), mesh)
+    shardings = shardings_of(abstract)
+    prepare = functools.partial(augment.prepare, data=data)
+    train_step = make_train_step(
+        model, optimizer, schedule, prepare, config, num_classes
+    )
+    eval_step = make_eval_step(model, prepare, config.train.loss, num_classes)
+    rows = batch_sharding(mesh)
+    return Program(
+        model=model,
+        abstract_state=abstract,
+        init=jax.jit(init, out_shardings=shardings),
+        train_step=jax.jit(
+            train_step,
+            in_shardings=(shardings, rows),
+            out_shardings=(shardings, replicated(mesh)),
+            donate_argnums=0,
+        ),
+        eval_step=jax.jit(
+            eval_step,
+            in_shardings=(shardings.params, rows),
+            out_shardings=replicated(mesh),
+        ),
+    )

@@ -1,0 +1,138 @@
+"""The mesh, and which part of each array lies on which device.
+
+Models name the axes of their parameters (`AXES`: path suffix → logical axes); `RULES`
+says which mesh axes a logical axis is cut over. An axis of size 1 cuts nothing, so data
+parallelism, FSDP, tensor parallelism and their products are one table and four meshes.
+"""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import numpy as np
+from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
+
+from vit_jax.config import ConfigError, MeshConfig
+
+MESH_AXES = ("data", "fsdp", "tensor")
+
+# Logical axis → mesh axes; what is not named here is not cut.
+RULES: dict[str, tuple[str, ...]] = {
+    "batch": ("data", "fsdp"),
+    "embed": ("fsdp",),  # the width d, of every matrix and vector
+    "mlp": ("tensor",),
+    "heads": ("tensor",),
+    "classes": ("tensor",),
+}
+
+Axes = tuple[tuple[str, tuple[str | None, ...]], ...]
+
+
+def make_mesh(config: MeshConfig, devices: Sequence[jax.Device] | None = None) -> Mesh:
+    """Builds the mesh over all devices, axes ``data``, ``fsdp``, ``tensor``.
+
+    Raises:
+      ConfigError: the sizes do not multiply to the number of devices.
+    """
+    devices = list(devices or jax.devices())
+    given = (config.data, config.fsdp, config.tensor)
+    fixed = math.prod(size for size in given if size != -1)
+    sizes = [len(devices) // max(fixed, 1) if s == -1 else s for s in given]
+    if given.count(-1) > 1 or min(sizes) < 1 or math.prod(sizes) != len(devices):
+        raise ConfigError(
+            f"config.mesh must have sizes whose product is {len(devices)}, the number "
+            f"of devices, with at most one -1, got data={given[0]} fsdp={given[1]} "
+            f"tensor={given[2]}; set one of them to -1"
+        )
+    # linen's Conv does not take arrays with explicit axes, jax.make_mesh's default.
+    return Mesh(
+        np.asarray(devices).reshape(sizes),
+        MESH_AXES,
+        axis_types=(AxisType.Auto,) * len(MESH_AXES),
+    )
+
+
+def replicated(mesh: Mesh) -> NamedSharding:
+    """Returns the sharding of an array that every device holds whole."""
+    return NamedSharding(mesh, PartitionSpec())
+
+
+def batch_sharding(mesh: Mesh) -> NamedSharding:
+    """Returns the sharding of an array whose first axis is the batch."""
+    return NamedSharding(mesh, PartitionSpec(RULES["batch"]))
+
+
+def check_batch_size(batch_size: int, mesh: Mesh, what: str) -> None:
+    """Raises ConfigError unless the batch divides over the devices that share it."""
+    parts = math.prod(mesh.shape[axis] for axis in RULES["batch"])
+    if batch_size % parts:
+        raise ConfigError(
+            f"{what} must be a multiple of {parts}, the number of devices that share "
+            f"a batch, got {batch_size}; try {math.ceil(batch_size / parts) * parts}"
+        )
+
+
+def path_name(path: tuple[Any, ...]) -> str:
+    """Returns ``a/b/c`` for a key path of `jax.tree_util`."""
+    return jax.tree_util.keystr(path, simple=True, separator="/")
+
+
+def logical_axes(name: str, rank: int, axes: Axes) -> tuple[str | None, ...]:
+    """Returns the logical axes of the array at path ``name``; first match wins.
+
+    A suffix matches whole path components, so it finds a parameter and, under any
+    prefix, its moments in the optimizer's state.
+    """
+    for suffix, names in axes:
+        if name == suffix or name.endswith(f"/{suffix}"):
+            assert len(names) == rank, f"{name} has rank {rank}, {suffix} says {names}"
+            return names
+    raise AssertionError(f"no entry of AXES covers {name}")
+
+
+def partition_spec(
+    names: Sequence[str | None], shape: Sequence[int], mesh: Mesh
+) -> PartitionSpec:
+    """Returns the spec of one array; no mesh axis is used twice.
+
+    A side that the mesh axis does not divide is left whole: 10 classes on 8 devices
+    are replicated, which costs little, instead of refused.
+    """
+    entries: list[tuple[str, ...] | None] = []
+    used: set[str] = set()
+    for name, side in zip(names, shape, strict=True):
+        cut = tuple(a for a in RULES.get(name or "", ()) if mesh.shape[a] > 1)
+        if not cut or used & set(cut) or side % math.prod(mesh.shape[a] for a in cut):
+            entries.append(None)
+            continue
+        used.update(cut)
+        entries.append(cut)
+    return PartitionSpec(*entries)
+
+
+def lay_out(abstract_tree: Any, axes: Axes, mesh: Mesh) -> Any:
+    """Returns the abstract tree with a sharding on each array; scalars are whole."""
+
+    def with_sharding(path: tuple[Any, ...], leaf: Any) -> jax.ShapeDtypeStruct:
+        spec = PartitionSpec()
+        if leaf.ndim:
+            names = logical_axes(path_name(path), leaf.ndim, axes)
+            spec = partition_spec(names, leaf.shape, mesh)
+        sharding = NamedSharding(mesh, spec)
+        return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding)
+
+    return jax.tree_util.tree_map_with_path(with_sharding, abstract_tree)
+
+
+def shardings_of(abstract_tree: Any) -> Any:
+    """Returns the tree of shardings of what `lay_out` made."""
+    return jax.tree.map(lambda leaf: leaf.sharding, abstract_tree)
+
+
+def to_mesh(batch: Any, mesh: Mesh) -> Any:
+    """Puts this host's rows of a batch onto its devices, as one global array each."""
+    sharding = batch_sharding(mesh)
+    return jax.tree.map(
+        lambda rows: jax.make_array_from_process_local_data(sharding, rows), batch
+    )

@@ -1,0 +1,51 @@
+"""The training state: one immutable value."""
+
+from typing import Any
+
+import flax.struct
+import jax
+import jax.numpy as jnp
+import optax
+from flax import linen as nn
+from jaxtyping import Array, Int
+
+
+class TrainState(flax.struct.PyTreeNode):
+    """``step`` counts completed updates; randomness is derived from it."""
+
+    step: Int[Array, ""]
+    params: Any
+    opt_state: Any
+
+
+def init_params(model: nn.Module, image_size: tuple[int, int], seed: int) -> Any:
+    """Returns fresh parameters; the same for any mesh."""
+    images = jnp.zeros((1, *image_size, 3), jnp.float32)
+    key = derive_key(seed, "init")
+    return model.init(key, images, train=False)["params"]
+
+
+def init_state(
+    model: nn.Module,
+    optimizer: optax.GradientTransformation,
+    image_size: tuple[int, int],
+    seed: int,
+) -> TrainState:
+    """Returns the state before the first update."""
+    params = init_params(model, image_size, seed)
+    return TrainState(
+        step=jnp.zeros((), jnp.int32), params=params, opt_state=optimizer.init(params)
+    )
+
+
+# Numbers are part of every run's result: append, never renumber.
+_STREAMS = {"init": 0, "dropout": 1, "augment": 2, "data": 3}
+
+
+def derive_key(seed: int, stream: str, step: Any = None) -> jax.Array:
+    """Returns the key of a named stream, of one step of it if given.
+
+    Nothing is carried from step to step, so a resumed run draws what it would have.
+    """
+    key = jax.random.fold_in(jax.random.key(seed), _STREAMS[stream])
+    return key if step is None else jax.random.fold_in(key, step)
