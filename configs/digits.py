@@ -16,18 +16,17 @@ def get_config() -> ml_collections.ConfigDict:
         {
             "name": "digits",
             "model": {
-                "patch_size": (2, 2),
+                "patch_size": (4, 4),
                 "hidden_size": 64,
-                "num_layers": 6,
+                "num_layers": 4,
                 "num_heads": 4,
                 "mlp_dim": 128,
                 "classifier": "gap",
                 "posemb": "learned",
-                "stochastic_depth_rate": 0.1,
             },
             "data": {
                 "source": "digits",
-                "image_size": 8,
+                "image_size": 16,  # twice the pixels: a crop moves by half of one
                 "batch_size": 128,
                 "crop_area": (0.6, 1.0),
                 "crop_aspect": (0.8, 1.25),
@@ -36,7 +35,7 @@ def get_config() -> ml_collections.ConfigDict:
             "optim": {
                 "name": "adamw",
                 "learning_rate": 2e-3,
-                "weight_decay": 0.05,
+                "weight_decay": 0.1,
                 "warmup_epochs": 5,
             },
             "train": {

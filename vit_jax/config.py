@@ -118,6 +118,13 @@ class DataConfig:
         check(self.batch_size > 0, f"{where}.batch_size", "> 0", self.batch_size)
         check_choice(f"{where}.train_crop", self.train_crop, ("inception", "resize"))
         check_choice(f"{where}.eval_crop", self.eval_crop, ("resize", "center"))
+        check_choice(
+            f"{where}.interpolation",
+            self.interpolation,
+            ("bilinear", "area", "bilinear_antialias", "bicubic"),
+        )
+        fraction = self.eval_crop_fraction
+        check(0 < fraction <= 1, f"{where}.eval_crop_fraction", "in (0, 1]", fraction)
         for name in ("crop_area", "crop_aspect", "value_range"):
             low, high = getattr(self, name)
             check(low <= high, f"{where}.{name}", "(low, high)", (low, high))

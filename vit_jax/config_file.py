@@ -7,6 +7,7 @@ one is an error wherever it stands.
 
 import contextlib
 import dataclasses
+import inspect
 import runpy
 import sys
 import types
@@ -38,10 +39,14 @@ def load_config(spec: str, overrides: Sequence[str] = ()) -> Config:
             get_config = runpy.run_path(str(path)).get("get_config")
             if get_config is None:
                 raise ConfigError(f"{path} must define get_config(arg=None)")
-            raw = get_config() if arg is None else get_config(arg)
+            if arg and not inspect.signature(get_config).parameters:
+                raise ConfigError(f'{path} takes no argument, got "{arg}"; remove it')
+            raw = get_config(arg) if arg else get_config()
         except (SyntaxError, ImportError, TypeError) as error:
             raise ConfigError(f"{path} cannot be loaded: {error}") from error
-    values = _complete(Config, dict(raw), "config")
+    if isinstance(raw, config_dict.ConfigDict):
+        raw = raw.to_dict()
+    values = _complete(Config, raw, "config")
     for key in _override_keys(overrides):
         _clear_siblings(values, key)
     return from_dict(Config, _override(values, overrides))
@@ -90,7 +95,9 @@ def _complete(section: type, values: Mapping[str, Any], where: str) -> dict[str,
     for name, field in known.items():
         hint = hints[name]
         if dataclasses.is_dataclass(hint):
-            given = dict(values.get(name) or {})
+            given = values.get(name, {})
+            if not isinstance(given, Mapping):
+                raise ConfigError(f"{where}.{name} must be a section, got {given!r}")
             made[name] = _complete(typing.cast(type, hint), given, f"{where}.{name}")
             continue
         default = None if field.default is dataclasses.MISSING else field.default
@@ -168,9 +175,10 @@ def from_dict(section: type, values: Mapping[str, Any], where: str = "config") -
             raise ConfigError(f"unknown key {where}.{key}{did_you_mean(key, known)}")
     made = {}
     for name, field in known.items():
-        if name in values:
+        required = field.default is dataclasses.MISSING
+        if name in values and not (required and values[name] is None):
             made[name] = _typed(hints[name], values[name], f"{where}.{name}")
-        elif field.default is dataclasses.MISSING:
+        elif required:
             raise ConfigError(
                 f"{where}.{name} is missing; add --{where}.{name}=... or set it in the "
                 "config file"

@@ -8,6 +8,7 @@ import re
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import optax
 
 from vit_jax.config import ConfigError, OptimConfig, Table
@@ -27,10 +28,16 @@ def make_schedule(config: OptimConfig, steps: Steps) -> optax.Schedule:
         "linear": lambda: optax.linear_schedule(rate, config.linear_end, decay_steps),
         "constant": lambda: optax.constant_schedule(rate),
     }[config.schedule]()
-    if not steps.warmup:
-        return after
-    before = optax.linear_schedule(0.0, rate, steps.warmup)
-    return optax.join_schedules([before, after], [steps.warmup])
+    joined = after
+    if steps.warmup:
+        before = optax.linear_schedule(0.0, rate, steps.warmup)
+        joined = optax.join_schedules([before, after], [steps.warmup])
+
+    def schedule(count: Any) -> jax.Array:
+        with jax.numpy_dtype_promotion("standard"):  # optax divides int by float
+            return jnp.asarray(joined(count), jnp.float32)
+
+    return schedule
 
 
 def make_optimizer(
@@ -76,10 +83,16 @@ def make_optimizer(
     frozen = is_frozen(config, params)
     if any(jax.tree.leaves(frozen)):  # no moments are kept for what does not move
         labels = jax.tree.map(lambda f: "frozen" if f else "trained", frozen)
-        return optax.partition(
+        optimizer = optax.partition(
             {"trained": optimizer, "frozen": optax.set_to_zero()}, labels
         )
-    return optimizer
+
+    def update(updates: Any, state: Any, params: Any = None) -> tuple[Any, Any]:
+        # optax adds float32 gradients to bfloat16 moments without a cast.
+        with jax.numpy_dtype_promotion("standard"):
+            return optimizer.update(updates, state, params)
+
+    return optax.GradientTransformation(optimizer.init, update)
 
 
 def is_frozen(config: OptimConfig, params: Any) -> Any:

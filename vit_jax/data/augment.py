@@ -43,7 +43,8 @@ def scale(
 ) -> Float[Array, "b h w c"]:
     """Returns the images with 0 mapped to the range's low end and 255 to its high end.
 
-    For (-1, 1) this is the original's ``(image - 127.5) / 127.5``, to the bit.
+    For (-1, 1) this is the original's ``(image - 127.5) / 127.5``, up to the last bit:
+    XLA multiplies by the reciprocal.
     """
     low, high = value_range
     step = 255.0 / (high - low)

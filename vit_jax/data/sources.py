@@ -49,9 +49,9 @@ def make_source(data: DataConfig, split: str) -> Source:
     if kind == "tfds":
         return open_tfds(rest, split, data.data_dir)
     path = pathlib.Path(data.source).expanduser()
-    if (path / "dataset_info.json").exists():
+    if data.source and (path / "dataset_info.json").exists():
         return open_tfds(str(path), split)
-    if path.is_dir():
+    if data.source and path.is_dir():
         return open_folder(str(path), split)
     if not data.source or data.source.startswith(("/", ".", "~")):
         raise ConfigError(

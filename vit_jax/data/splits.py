@@ -49,9 +49,11 @@ def resolve_split(spec: str, sizes: Mapping[str, int]) -> list[tuple[str, int, i
             ranges += [(each, 0, size) for each, size in sizes.items()]
             continue
         if name not in sizes:
+            close = did_you_mean(name, sizes)
             raise ConfigError(
                 f'split must be one of {", ".join(sizes)}, got "{name}"'
-                f"{did_you_mean(name, sizes)}"
+                f"{close if 'did you mean' in close else ''}; "
+                "choose with --config.data.train_split and --config.data.eval_split"
             )
         size = sizes[name]
         start = _bound(match["start"], 0, size, spec)

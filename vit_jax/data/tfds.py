@@ -82,6 +82,11 @@ def open_tfds(name: str, split: str, data_dir: str | None = None) -> TfdsSource:
         builder = read_only_builder.builder_from_files(name, data_dir=data_dir)
     except registered.DatasetNotFoundError as error:
         raise _not_found(name, data_dir) from error
+    except ValueError as error:
+        raise ConfigError(
+            f"TFDS name must be NAME, NAME/CONFIG, NAME:1.2.3 or NAME/CONFIG:1.2.3 of "
+            f'one prepared dataset, got "{name}" ({str(error).splitlines()[0]})'
+        ) from error
     return TfdsSource(_check_format(builder, name, data_dir), split)
 
 
@@ -110,10 +115,19 @@ def _not_found(name: str, data_dir: str | None) -> ConfigError:
 
     known = tfds.list_builders(with_community_datasets=False)
     base = name.split(":")[0].split("/")[0]
+    where = pathlib.Path(_default_dir(data_dir))
+    prepared = sorted(where.glob(f"{base}/**/dataset_info.json"))
+    if prepared:
+        paths = [path.parent.relative_to(where).as_posix() for path in prepared]
+        found = [":".join(path.rsplit("/", 1)) for path in paths]
+        return ConfigError(
+            f'dataset must be one of those in {where}, got "{name}"; '
+            f"there are: {', '.join(found)}"
+        )
     if base in known:
         return ConfigError(
-            f'dataset "{name}" must be prepared once, got no files in '
-            f"{_default_dir(data_dir)}; run: {_command(name, data_dir)}"
+            f'dataset "{name}" must be prepared once, got no files in {where}; '
+            f"run: {_command(name, data_dir)}"
         )
     hint = did_you_mean(base, known) if base else ""
     if "did you mean" not in hint:

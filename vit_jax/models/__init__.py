@@ -53,6 +53,18 @@ FAMILIES: dict[str, Family] = {
     "hybrid": Family(HybridViT, resnet.AXES),
     "mixer": Family(MlpMixer, mixer.AXES),
 }
+_LOWEST = {
+    "patch_size": 1,
+    "hidden_size": 1,
+    "num_layers": 1,
+    "num_heads": 1,
+    "mlp_dim": 1,
+    "representation_size": 1,
+    "num_registers": 0,
+    "resnet_layers": 1,
+    "resnet_width_factor": 0.5,
+    "tokens_mlp_dim": 1,
+}
 _CONFIG_FIELDS = {field.name: field for field in dataclasses.fields(ModelConfig)}
 
 
@@ -70,6 +82,11 @@ def resolve(config: ModelConfig) -> ModelConfig:
     if config.variant is not None:
         check_choice("config.model.variant", config.variant, VARIANTS)
         row = VARIANTS[config.variant]
+        if config.family not in (None, row.family):
+            raise ConfigError(
+                f'config.model.family must be "{row.family}" for the variant '
+                f'{config.variant}, got "{config.family}"; leave it out'
+            )
     missing = {k for k, v in dataclasses.asdict(config).items() if v is None}
     config = dataclasses.replace(
         config, **{name: getattr(row, name) for name in missing - {"variant"}}
@@ -156,12 +173,19 @@ def _check_values(config: ModelConfig) -> None:
             raise ConfigError(
                 f"config.model.{name} must be in [0, 1), got {value}; 0 switches it off"
             )
-    for name in ("hidden_size", "num_layers", "num_heads", "mlp_dim", "tokens_mlp_dim"):
+    for name, lowest in _LOWEST.items():
         value = getattr(config, name)
-        if value is not None and value <= 0:
+        values = value if isinstance(value, tuple) else (value,)
+        if any(v is not None and v < lowest for v in values):
             raise ConfigError(
-                f"config.model.{name} must be at least 1, got {value}; set another"
+                f"config.model.{name} must be at least {lowest}, got {value}; "
+                f"set it to {lowest} or more"
             )
+    if config.resnet_width_factor * 2 % 1:
+        raise ConfigError(
+            "config.model.resnet_width_factor must be a multiple of 0.5, for group "
+            f"norm's 32 groups, got {config.resnet_width_factor}; use 1.0"
+        )
     _check_heads(config)
     if config.distillation_token and (
         config.classifier != "token" or config.representation_size or config.fc_norm

@@ -9,6 +9,7 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from vit_jax.models import posemb
+from vit_jax.models.norm import layer_norm
 
 
 def attend(
@@ -93,9 +94,9 @@ class Attention(nn.Module):
         v = dense(heads, name="value")(keys_values)
         if self.qk_norm:
             norm = functools.partial(
-                nn.LayerNorm, epsilon=self.layer_norm_epsilon, dtype=self.dtype
+                layer_norm, epsilon=self.layer_norm_epsilon, dtype=self.dtype
             )
-            q, k = norm(name="query_ln")(q), norm(name="key_ln")(k)
+            q, k = norm(q, name="query_ln"), norm(k, name="key_ln")
         if angles is not None:
             q, k = posemb.rotate(q, angles), posemb.rotate(k, angles)
         dropped = train and self.dropout_rate > 0

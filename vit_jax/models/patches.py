@@ -38,5 +38,5 @@ def patch_embedding(
 
 def nearest_multiples(size: int, unit: int) -> tuple[int, int]:
     """Returns the multiples of ``unit`` next below and above ``size``; none is 0."""
-    below = size // unit * unit
-    return max(below, unit), below + unit
+    below = max(size // unit, 1) * unit
+    return below, below + unit

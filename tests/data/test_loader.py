@@ -1,0 +1,254 @@
+"""Order, counts and errors of the batches."""
+
+import dataclasses
+import hashlib
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Iterable
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from vit_jax.config import ConfigError, DataConfig
+from vit_jax.data.loader import Batch, eval_batches, train_batches
+from vit_jax.data.sources import Source, make_source
+
+
+class Numbers:
+    """Images that hold their index in the source."""
+
+    class_names: tuple[str, ...] | None = None
+    num_classes = 1000
+
+    def __init__(self, num_examples: int) -> None:
+        self.num_examples = num_examples
+
+    def __len__(self) -> int:
+        return self.num_examples
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        image = np.full((3, 5, 1), index % 256, np.uint8)
+        return {"image": image, "label": index, "name": f"#{index}"}
+
+
+def digest(batches: Iterable[Batch], count: int) -> str:
+    sha = hashlib.sha256()
+    for batch in islice(batches, count):
+        for key in sorted(batch):
+            sha.update(batch[key].tobytes())
+    return sha.hexdigest()
+
+
+@pytest.fixture
+def source(digits: DataConfig) -> Source:
+    return make_source(digits, "train")
+
+
+def test_batch(source: Source, digits: DataConfig) -> None:
+    batches = train_batches(source, digits, seed=0)
+    batch = next(batches)
+    batches.close()
+    assert sorted(batch) == ["image", "label"]
+    assert batch["image"].shape == (24, 12, 8, 3)
+    assert batch["image"].dtype == np.uint8
+    assert batch["label"].shape == (24,)
+    assert batch["label"].dtype == np.int32
+    assert batch["image"].any()
+
+
+def test_order_does_not_depend_on_threads(source: Source, digits: DataConfig) -> None:
+    digests = set()
+    for num_threads in (1, 2, 4):
+        data = dataclasses.replace(digits, num_threads=num_threads)
+        digests.add(digest(train_batches(source, data, seed=0), 70))  # past an epoch
+    assert len(digests) == 1
+    assert digests != {digest(train_batches(source, digits, seed=1), 70)}
+
+
+@pytest.mark.parametrize("step", [0, 1, 63, 10**9])
+def test_restart_at_any_step(source: Source, digits: DataConfig, step: int) -> None:
+    batches = train_batches(source, digits, seed=3)
+    batches.set_state({"step": step})
+    next(batches)
+    state = json.loads(json.dumps(batches.get_state()))
+    assert state == {"step": step + 1}
+    expected = [next(batches) for _ in range(2)]
+
+    other = train_batches(source, dataclasses.replace(digits, num_threads=1), seed=3)
+    next(other)
+    other.set_state(state)
+    for batch in expected:
+        again = next(other)
+        np.testing.assert_array_equal(again["image"], batch["image"])
+        np.testing.assert_array_equal(again["label"], batch["label"])
+    batches.close()
+    other.close()
+
+
+@pytest.mark.parametrize("hosts", [2, 3])
+def test_hosts_hold_the_rows_of_one_host(
+    source: Source, digits: DataConfig, hosts: int
+) -> None:
+    whole = train_batches(source, digits, seed=0)
+    parts = [
+        train_batches(source, digits, seed=0, process_index=i, process_count=hosts)
+        for i in range(hosts)
+    ]
+    for _ in range(3):
+        batch = next(whole)
+        rows = [next(part) for part in parts]
+        for key in batch:
+            joined = np.concatenate([row[key] for row in rows])
+            np.testing.assert_array_equal(joined, batch[key])
+    for batches in (whole, *parts):
+        batches.close()
+
+
+def test_every_epoch_is_another_permutation(digits: DataConfig) -> None:
+    data = dataclasses.replace(digits, batch_size=5)
+    batches = train_batches(Numbers(100), data, seed=0)
+    epochs = [
+        np.concatenate([next(batches)["label"] for _ in range(20)]) for _ in range(3)
+    ]
+    batches.close()
+    for epoch in epochs:
+        assert sorted(epoch) == list(range(100))
+    assert len({epoch.tobytes() for epoch in epochs}) == 3
+    # The next seed is not this one shifted by an epoch.
+    following = train_batches(Numbers(100), data, seed=1)
+    first = np.concatenate([next(following)["label"] for _ in range(20)])
+    following.close()
+    assert first.tolist() != epochs[1].tolist()
+
+
+def test_no_example_is_left_out_between_epochs(digits: DataConfig) -> None:
+    data = dataclasses.replace(digits, batch_size=8)
+    batches = train_batches(Numbers(10), data, seed=0)
+    labels = np.concatenate([next(batches)["label"] for _ in range(5)])
+    batches.close()
+    assert np.bincount(labels).tolist() == [4] * 10
+
+
+def test_crops_differ_between_epochs(digits: DataConfig) -> None:
+    class One(Numbers):
+        def __getitem__(self, index: int) -> dict[str, Any]:
+            pixels = np.arange(48, dtype=np.uint8).reshape(6, 8, 1)
+            return {"image": pixels, "label": 0, "name": ""}
+
+    batches = train_batches(One(1), digits, seed=0)
+    images = next(batches)["image"]
+    batches.close()
+    assert len({image.tobytes() for image in images}) > 12
+
+
+def test_training_without_crop(digits: DataConfig) -> None:
+    data = dataclasses.replace(digits, train_crop="resize")
+    batches = train_batches(Numbers(50), data, seed=0)
+    batch = next(batches)
+    batches.close()
+    assert (batch["image"] == batch["label"][:, None, None, None]).all()
+
+
+@pytest.mark.parametrize("hosts", [1, 2])
+@pytest.mark.parametrize("num_examples", [1, 7, 8, 9, 16, 1000])
+def test_evaluation_counts_every_example_once(
+    digits: DataConfig, num_examples: int, hosts: int
+) -> None:
+    data = dataclasses.replace(digits, eval_batch_size=8)
+    labels = []
+    for index in range(hosts):
+        batches = eval_batches(
+            Numbers(num_examples), data, process_index=index, process_count=hosts
+        )
+        assert batches.num_examples == num_examples
+        count = 0
+        for batch in batches:
+            count += 1
+            assert batch["image"].shape == (8 // hosts, 12, 8, 3)
+            assert batch["mask"].dtype == bool
+            assert batch["label"].dtype == np.int32
+            labels.extend(batch["label"][batch["mask"]])
+            assert not batch["image"][~batch["mask"]].any()
+        assert count == len(batches) == -(-num_examples // 8)
+    assert sorted(labels) == list(range(num_examples))
+
+
+def test_evaluation_in_order_and_again(digits: DataConfig) -> None:
+    batches = eval_batches(Numbers(50), digits)
+    for _ in range(2):
+        labels = np.concatenate([batch["label"] for batch in batches])
+        assert labels.tolist() == [*range(50), *[0] * 22]
+
+
+def test_hosts_must_share_a_batch(digits: DataConfig) -> None:
+    with pytest.raises(ConfigError, match=r"data.batch_size must be .*; try 25"):
+        train_batches(Numbers(9), digits, seed=0, process_index=0, process_count=5)
+    with pytest.raises(ConfigError, match=r"data.eval_batch_size must be"):
+        eval_batches(Numbers(9), digits, process_index=0, process_count=5)
+
+
+def test_text_file_called_jpg(
+    digits: DataConfig, make_files: Callable[..., Path]
+) -> None:
+    root = make_files(
+        *(f"{split}/a/{i}.png" for split in ("train", "test") for i in "12")
+    )
+    for split in ("train", "test"):
+        (root / split / "a" / "text.jpg").write_text("not an image")
+    data = dataclasses.replace(digits, source=str(root))
+    for batches in (
+        train_batches(make_source(data, "train"), data, seed=0),
+        eval_batches(make_source(data, "test"), data),
+    ):
+        with pytest.raises(ConfigError) as error:
+            next(iter(batches))
+        assert "a/text.jpg, which begins with b'not an image'" in str(error.value)
+        assert "\n" not in str(error.value)
+
+
+PROGRAM = """
+import os, signal, sys, time
+import numpy as np
+from vit_jax.config import DataConfig
+from vit_jax.data.loader import eval_batches, train_batches
+
+class Slow:
+    class_names, num_classes, num_examples = None, 1, 1000
+    def __len__(self): return 1000
+    def __getitem__(self, index):
+        time.sleep(0.001)
+        return {"image": np.zeros((4, 4), np.uint8), "label": 0, "name": ""}
+
+data = DataConfig(source="digits", image_size=(4, 4), batch_size=64, num_threads=3)
+batches = train_batches(Slow(), data, seed=0)
+next(batches)
+next(iter(eval_batches(Slow(), data)))
+"""
+
+
+@pytest.mark.parametrize(
+    ("ending", "code", "stderr"),
+    [
+        ("", 0, ""),
+        ("batches.close()", 0, ""),
+        ("os.kill(os.getpid(), signal.SIGINT); next(batches)", -2, "KeyboardInterrupt"),
+        ("os.kill(os.getpid(), signal.SIGTERM); time.sleep(5)", -15, ""),
+    ],
+)
+def test_program_ends_quietly(ending: str, code: int, stderr: str) -> None:
+    result = subprocess.run(
+        [sys.executable, "-c", PROGRAM + ending],
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert result.returncode == code
+    assert result.stdout == ""
+    assert result.stderr.strip().endswith(stderr)
+    assert result.stderr.count("Traceback") == bool(stderr)
+    assert stderr or not result.stderr

@@ -1,0 +1,168 @@
+"""The typed boundary: what is read, what is refused and in which words."""
+
+import ast
+import dataclasses
+import json
+import re
+from pathlib import Path
+
+import jax
+import pytest
+
+from vit_jax import models
+from vit_jax.config import Config, ConfigError
+from vit_jax.config_file import from_dict, load_config
+from vit_jax.durations import resolve_steps
+from vit_jax.program import resolve
+from vit_jax.state import init_params
+
+ROOT = Path(__file__).parent.parent
+RECIPES = sorted(p for p in (ROOT / "configs").glob("*.py") if p.stem != "common")
+DIGITS = str(ROOT / "configs" / "digits.py")
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda p: p.stem)
+def test_every_recipe_resolves_and_traces(path):
+    config = resolve(load_config(str(path)))
+    assert config.name == path.stem
+    model = models.build(config.model, 10)
+    params = jax.eval_shape(lambda: init_params(model, config.data.image_size, 0))
+    assert params["head"]["kernel"].shape[-1] == 10
+    assert resolve_steps(config, num_examples=50_000).total > 0
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda p: p.stem)
+def test_every_recipe_opens_with_paper_command_cost_and_result(path):
+    header = ast.get_docstring(ast.parse(path.read_text()))
+    assert header
+    for word in ("Paper", "Command", "Cost", "Expected result"):
+        assert re.search(rf"^{word}: \S", header, re.MULTILINE), f"{word} is missing"
+    command = re.search(r"^Command: (.*)", header, re.MULTILINE)
+    assert command
+    assert f"--config=configs/{path.name}" in command[1]
+
+
+def test_recipes_do_not_import_jax():
+    for path in (ROOT / "configs").glob("*.py"):
+        names = re.findall(r"^\s*(?:import|from) (\w+)", path.read_text(), re.MULTILINE)
+        assert set(names) <= {"ml_collections", "configs"}, path
+
+
+def test_every_field_is_read():
+    # A key that nobody reads is an error; the same holds for our own fields.
+    sources = " ".join(
+        path.read_text()
+        for path in (ROOT / "vit_jax").rglob("*.py")
+        if path.name != "config.py"
+    )
+    for section in dataclasses.fields(Config):
+        fields = (
+            dataclasses.fields(section.type)
+            if dataclasses.is_dataclass(section.type)
+            else [section]
+        )
+        for field in fields:
+            stem = re.sub(r"_(steps|epochs|examples|percent)$", "", field.name)
+            assert re.search(rf"\b{field.name}\b|\"{stem}\"", sources), field.name
+
+
+def test_overrides_are_typed():
+    config = load_config(
+        DIGITS,
+        [
+            "--config.seed=7",
+            "--config.data.image_size=(16,24)",
+            "--config.optim.learning_rate=1",
+            "--config.data.flip=True",
+            "--config.model.representation_size=48",
+            '--config.optim.learning_rate_multipliers=(("head/.*",1.0),(".*",0.0))',
+        ],
+    )
+    assert config.seed == 7
+    assert config.data.image_size == (16, 24)
+    assert config.optim.learning_rate == 1.0
+    assert config.data.flip is True
+    assert config.model.representation_size == 48
+    assert config.optim.learning_rate_multipliers == (("head/.*", 1.0), (".*", 0.0))
+
+
+def test_a_duration_typed_in_one_unit_replaces_the_files_other():
+    config = load_config(DIGITS, ["--config.train.total_steps=5"])
+    assert (config.train.total_steps, config.train.total_epochs) == (5, None)
+
+
+@pytest.mark.parametrize("size", ["24", "(24,24)"])
+def test_one_number_is_a_square(size):
+    config = load_config(DIGITS, [f"--config.data.image_size={size}"])
+    assert config.data.image_size == (24, 24)
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        (
+            "--config.optim.leaning_rate=1",
+            'config.optim.leaning_rate; did you mean "lea',
+        ),
+        ("--config.optin.name=sgd", 'config.optin; did you mean "optim"'),
+        ("--config.seed=x", "config.seed=x: invalid literal for int"),
+        ("--config.optim=3", "is a section; set one of its keys"),
+        ("--config.optim.name=adanw", 'adamw, got "adanw"; did you mean "adamw"'),
+        ("--config.data.batch_size=0", "batch_size must be > 0, got 0"),
+        ("--config.train.accum_steps=3", r"multiple of .*\(3\), got 128; try 129"),
+        ("--config.data.crop_area=(0.9,0.1)", "crop_area must be"),
+        ("--config.data.image_size=(1,2,3)", "must have 2 entries"),
+        ("--config.train.label_smoothing=1.5", r"in \[0, 1\), got 1.5"),
+        ("--config.optim.name=adam", "use --config.optim.name=adamw"),
+        ("extra", "unrecognised argument extra"),
+    ],
+)
+def test_a_bad_override_says_what_to_type(override, message):
+    with pytest.raises(ConfigError, match=message) as caught:
+        load_config(DIGITS, [override])
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("x = 1", "must define get_config"),
+        ("def get_config(:", "cannot be loaded"),
+        ("def get_config(): return {'nme': 'x'}", 'config.nme; did you mean "name"'),
+        (
+            "def get_config(): return {'name': 'x'}",
+            r"config.data.source is missing; add",
+        ),
+        ("def get_config(): return {'name': 3}", "config.name must be of type str"),
+        (
+            "def get_config(): return {'name': 'x', 'data': 3}",
+            "data must be a section, got 3",
+        ),
+    ],
+)
+def test_a_bad_file_says_what_is_wrong(tmp_path, text, message):
+    path = tmp_path / "bad.py"
+    path.write_text(text)
+    with pytest.raises(ConfigError, match=message) as caught:
+        load_config(str(path))
+    assert "\n" not in str(caught.value)
+
+
+def test_an_unknown_file_names_a_close_one():
+    with pytest.raises(ConfigError, match='does not exist; did you mean "digits"'):
+        load_config("digit")
+
+
+def test_a_packaged_recipe_is_found_by_name():
+    assert load_config("digits") == load_config(DIGITS)
+
+
+def test_an_argument_that_nobody_takes_is_told():
+    with pytest.raises(ConfigError, match="takes no argument"):
+        load_config(DIGITS + ":cifar10")
+
+
+def test_config_survives_json():
+    config = resolve(load_config(DIGITS))
+    again = json.loads(json.dumps(dataclasses.asdict(config)))
+    assert from_dict(Config, again) == config

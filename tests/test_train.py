@@ -1,0 +1,218 @@
+"""Training end to end: exact resume, interrupts, and what it refuses."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+
+from tests.runs import TINY, TINY_FILE, change
+from vit_jax.checkpoint import load_trained, read_card
+from vit_jax.config import ConfigError, MeshConfig
+from vit_jax.metrics import TIMINGS, read_metrics
+from vit_jax.sharding import make_mesh
+from vit_jax.train import train
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """The workdir of a finished tiny run, and its result."""
+    workdir = tmp_path_factory.mktemp("finished")
+    return workdir, train(TINY, workdir)
+
+
+def lines_of(workdir: Path) -> list[dict]:
+    """Returns the metrics without what depends on the machine's speed."""
+    lines = read_metrics(workdir / "metrics.jsonl")
+    return [{k: v for k, v in line.items() if k not in TIMINGS} for line in lines]
+
+
+def params_of(workdir: Path) -> dict:
+    mesh = make_mesh(MeshConfig())
+    return jax.device_get(load_trained(workdir, mesh).params)
+
+
+def assert_same_run(one: Path, other: Path) -> None:
+    """Holds two runs to bit-identical parameters and metrics."""
+    assert lines_of(one) == lines_of(other)
+    jax.tree.map(np.testing.assert_array_equal, params_of(one), params_of(other))
+
+
+def test_run_evaluates_the_whole_split_and_logs_each_step_once(finished):
+    workdir, result = finished
+    assert result.step == 12
+    assert result.metrics["count"] == 359  # 20% of the 1,797 digits
+    lines = lines_of(workdir)
+    steps = {kind: [x["step"] for x in lines if x["kind"] == kind] for kind in
+             ("train", "eval")}  # fmt: skip
+    assert steps == {"train": [2, 4, 6, 8, 10, 12], "eval": [6, 12]}
+    assert lines[-1]["top1"] == result.metrics["top1"]
+    assert (workdir / "config.json").exists()
+    assert list((workdir / "tensorboard").glob("events.out.tfevents.*"))
+
+
+def test_saves_as_often_as_asked(tmp_path):
+    config = change(TINY, train={"keep_checkpoints": 9, "save_every_steps": 5})
+    train(config, tmp_path)
+    saved = {int(folder.name) for folder in (tmp_path / "checkpoints").iterdir()
+             if folder.name.isdigit()}  # fmt: skip
+    assert saved == {5, 10, 12}
+
+
+def test_a_finished_run_is_left_alone(finished):
+    workdir, result = finished
+    before = lines_of(workdir)
+    again = train(TINY, workdir)
+    assert (again.step, again.metrics) == (12, result.metrics)
+    assert lines_of(workdir) == before
+
+
+def test_two_runs_of_one_config_are_bit_identical(finished, tmp_path):
+    train(TINY, tmp_path)
+    assert_same_run(finished[0], tmp_path)
+
+
+def start(workdir: Path, config: Path) -> subprocess.Popen:
+    command = [sys.executable, "-m", "vit_jax", "train", f"--config={config}"]
+    return subprocess.Popen(
+        [*command, f"--workdir={workdir}"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def wait_for_step(workdir: Path, step: int, process: subprocess.Popen) -> None:
+    path = workdir / "metrics.jsonl"
+    while process.poll() is None:
+        if path.exists() and any(x["step"] >= step for x in read_metrics(path)):
+            return
+        time.sleep(0.005)
+    raise AssertionError(f"ended before step {step}: {process.communicate()[0]}")
+
+
+def test_killed_at_three_random_moments_ends_bit_identical(tmp_path):
+    config = tmp_path / "tiny.py"
+    text = TINY_FILE.replace("'total_steps': 12", "'total_steps': 60")
+    text = text.replace("'log_every_steps': 2", "'log_every_steps': 1")
+    config.write_text(text)
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    process = start(whole, config)
+    assert process.wait() == 0, process.communicate()[0]
+    moments = random.SystemRandom()
+    step = 0
+    for _ in range(3):
+        step = min(step + moments.randint(1, 18), 57)
+        process = start(killed, config)
+        wait_for_step(killed, step, process)
+        time.sleep(moments.uniform(0, 0.05))
+        process.send_signal(signal.SIGKILL)
+        assert process.wait() in (-signal.SIGKILL, 0)
+        process.communicate()
+    process = start(killed, config)
+    output = process.communicate()[0]
+    assert process.returncode == 0, output
+    assert "resumed" in output
+    assert_same_run(whole, killed)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_saves_before_leaving(tmp_path, number):
+    config = tmp_path / "tiny.py"
+    text = TINY_FILE.replace("'total_steps': 12", "'total_steps': 100000")
+    text = text.replace("'save_every_steps': 4", "'save_every_steps': 100000")
+    config.write_text(text)
+    process = start(tmp_path / "run", config)
+    wait_for_step(tmp_path / "run", 4, process)
+    process.send_signal(number)
+    output = process.communicate(timeout=60)[0]
+    assert process.returncode == 128 + number, output
+    assert "repeat the command" in output
+    assert "Traceback" not in output
+    card = read_card(tmp_path / "run")
+    assert card is not None
+    assert card["step"] >= 4
+    assert card["step"] >= lines_of(tmp_path / "run")[-1]["step"]
+
+
+def test_an_error_in_the_data_saves_the_finished_steps(tmp_path, monkeypatch):
+    from vit_jax.data import loader
+
+    real = loader.train_batches
+
+    def failing(*args, **kwargs):
+        batches = real(*args, **kwargs)
+        draw, count = type(batches).__next__, [0]
+
+        def next_or_fail(self):
+            count[0] += 1
+            if count[0] > 3:
+                raise ConfigError("image must be readable, got broken.jpg")
+            return draw(self)
+
+        monkeypatch.setattr(type(batches), "__next__", next_or_fail)
+        return batches
+
+    monkeypatch.setattr(loader, "train_batches", failing)
+    with pytest.raises(ConfigError, match=r"broken\.jpg"):
+        train(TINY, tmp_path)
+    card = read_card(tmp_path)
+    assert card is not None
+    assert card["step"] == 3
+
+
+def test_another_models_workdir_is_refused_and_kept(finished):
+    workdir, _ = finished
+    before = (workdir / "config.json").read_text()
+    other = change(TINY, model={"hidden_size": 32})
+    with pytest.raises(
+        ConfigError, match=r"hidden_size is 16 there and 32 here.*--work"
+    ):
+        train(other, workdir)
+    assert (workdir / "config.json").read_text() == before
+    assert params_of(workdir)
+
+
+def test_a_workdir_that_cannot_be_written_is_told(tmp_path):
+    file = tmp_path / "file"
+    file.write_text("")
+    with pytest.raises(ConfigError, match=r"cannot be written to: Not a directory"):
+        train(TINY, file / "run")
+
+
+def test_starts_from_another_runs_parameters(finished, tmp_path):
+    workdir, _ = finished
+    config = change(
+        TINY,
+        init={"checkpoint": str(workdir)},
+        optim={"learning_rate_multipliers": (("head/.*", 1.0), (".*", 0.0))},
+        train={"total_steps": 4},
+    )
+    train(config, tmp_path)
+    before, after = params_of(workdir), params_of(tmp_path)
+    np.testing.assert_array_equal(after["cls"], before["cls"])
+    assert not np.array_equal(after["head"]["kernel"], before["head"]["kernel"])
+
+
+def test_a_checkpoint_of_another_shape_is_told(finished, tmp_path):
+    config = change(
+        TINY, init={"checkpoint": str(finished[0])}, model={"hidden_size": 32}
+    )
+    with pytest.raises(
+        ConfigError, match=r"does not fit config\.model: .*\(16,\) there"
+    ):
+        train(config, tmp_path)
+
+
+def test_config_json_is_the_resolved_run(finished):
+    config = json.loads((finished[0] / "config.json").read_text())
+    assert config["model"]["hidden_size"] == 16
+    assert config["seed"] == 0
+    assert os.path.getsize(finished[0] / "config.json") > 500
