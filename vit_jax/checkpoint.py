@@ -9,6 +9,7 @@ preprocessing, class names and the last metrics.
 import dataclasses
 import errno
 import os
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -54,6 +55,7 @@ class Checkpoints:
         Raises:
           ConfigError: the workdir is full or cannot be written to.
         """
+        self.check_space(state)
         step = int(state.step)
         rest = {"step": state.step, "opt_state": state.opt_state}
         try:
@@ -68,6 +70,22 @@ class Checkpoints:
             )
         except Exception as error:
             raise self._explain(error, f"at step {step}") from error
+
+    def check_space(self, state: TrainState) -> None:
+        """Raises ConfigError if a checkpoint of the (abstract) state has no room.
+
+        Told before the first step and before each save: a disk that fills up in the
+        middle of a save leaves a long and dark trail.
+        """
+        leaves = jax.tree.leaves(state)
+        needed = sum(leaf.size * leaf.dtype.itemsize for leaf in leaves) + _OVERHEAD
+        free = shutil.disk_usage(self.workdir).free
+        if free < needed:
+            raise ConfigError(
+                f"workdir {self.workdir} must have {needed / 1e6:.1f} MB free for a "
+                f"checkpoint, got {free / 1e6:.1f} MB; {self._safe()}; make room and "
+                "repeat the command"
+            )
 
     def wait(self) -> None:
         """Returns when the last save is on disk; raises what went wrong in it."""
@@ -94,26 +112,29 @@ class Checkpoints:
         self._manager.close()
 
     def _explain(self, error: Exception, when: str) -> Exception:
-        cause = _os_error(error)
-        if cause is None:
+        reason = _os_reason(error)
+        if reason is None:
             return error
         return ConfigError(
-            f"checkpoint {when} could not be written to {self.workdir}: {cause}; "
-            f"step {self.latest_step()} is the last that is safe; make room and repeat "
-            "the command"
+            f"checkpoint {when} could not be written to {self.workdir}: {reason}; "
+            f"{self._safe()}; mend that and repeat the command"
         )
 
+    def _safe(self) -> str:
+        step = self._manager.latest_step()
+        return "none is saved yet" if step is None else f"step {step} is safe"
 
-def _os_error(error: BaseException | None) -> str | None:
+
+_OVERHEAD = 1_000_000  # bytes of metadata and card
+
+
+def _os_reason(error: BaseException | None) -> str | None:
     """Returns the operating system's reason inside Orbax's and TensorStore's errors."""
-    reasons = [
-        os.strerror(number)
-        for number in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES)
-    ]
+    numbers = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EFBIG)
     while error is not None:
-        for reason in reasons:
-            if reason in str(error):
-                return reason
+        for number in numbers:
+            if os.strerror(number) in str(error):
+                return os.strerror(number)
         error = error.__cause__ or error.__context__
     return None
 

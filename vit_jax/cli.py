@@ -9,6 +9,7 @@ number for a run that was interrupted and saved.
 import argparse
 import csv
 import json
+import logging
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -37,9 +38,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     except ConfigError as error:
         print(f"vit-jax: error: {error}", file=sys.stderr)
         return 2
-    except BrokenPipeError:  # `vit-jax predict ... | head`
-        sys.stderr.close()
-        return 0
+    except OSError as error:
+        if isinstance(error, BrokenPipeError):  # `vit-jax predict ... | head`
+            sys.stderr.close()
+            return 0
+        where = f": {error.filename}" if error.filename else ""
+        print(f"vit-jax: error: {error.strerror or error}{where}", file=sys.stderr)
+        return 2
     except KeyboardInterrupt:
         print("vit-jax: interrupted", file=sys.stderr)
         return 130
@@ -144,6 +149,9 @@ def _train(arguments: argparse.Namespace, overrides: list[str]) -> int:
     from vit_jax.metrics import describe
     from vit_jax.train import train
 
+    # Orbax raises what goes wrong in a save, after logging it from each thread.
+    for logger in ("absl", "asyncio"):
+        logging.getLogger(logger).setLevel(logging.CRITICAL)
     result = train(config, workdir)
     if result.interrupted_by:
         print(f"stopped and saved at step {result.step}; repeat the command to go on")

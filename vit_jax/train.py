@@ -74,6 +74,7 @@ def train(config: Config, workdir: str | Path) -> Result:
         check_same_model(card, config, source.num_classes)
     _write_config(config, workdir)
     checkpoints = Checkpoints(workdir, config.train.keep_checkpoints)
+    checkpoints.check_space(program.abstract_state)
     metrics: dict[str, float] = {}
     if card:
         state, position = checkpoints.restore(program.abstract_state)

@@ -59,24 +59,6 @@ def test_area_one_is_the_whole_image() -> None:
     assert crops.sample_box(rng, (64, 64), (1, 1), (1, 1)) == (0, 0, 64, 64)
 
 
-def test_random_crop_without_scaling_copies_pixels() -> None:
-    rng = np.random.default_rng(0)
-    image = np.tile(MAP[:60, :60], (1, 1, 1))
-    share = 30 * 30 / 60 / 60
-    out = crops.crop_random(image, rng, Preprocessing((30, 30)), (share, share), (1, 1))
-    top, left = out[0, 0, :2]
-    np.testing.assert_array_equal(out, image[top : top + 30, left : left + 30])
-
-
-def test_same_generator_same_crop() -> None:
-    preprocessing = Preprocessing((8, 8))
-    one, two = (
-        crops.crop_random(MAP, np.random.default_rng(5), preprocessing)
-        for _ in range(2)
-    )
-    np.testing.assert_array_equal(one, two)
-
-
 def test_bilinear_takes_two_neighbours_at_half_pixel_centres() -> None:
     row = np.array([0, 100, 200, 40], np.uint8)
     image = np.repeat(row[None, :, None], 3, axis=2)

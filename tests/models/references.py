@@ -12,6 +12,7 @@ import jax
 import numpy as np
 from flax import traverse_util
 
+from tests.models.tiny import flat
 from vit_jax import models
 from vit_jax.config import ModelConfig
 
@@ -38,19 +39,19 @@ class Case(NamedTuple):
             return model.apply(variables, images, train=False, mutable="intermediates")
 
         output, state = apply(params, self.io["images"])
-        flat = traverse_util.flatten_dict(state["intermediates"], sep="/")
-        return output, {name: values[0] for name, values in flat.items()}
+        found = flat(state["intermediates"])
+        return output, {name: values[0] for name, values in found.items()}
 
 
 def google(name: str) -> Case:
     """A case of the original; pre-linen names and shapes become linen."""
     meta = _json(f"google_vit/{name}")
-    flat = _npz(f"google_vit/{meta['checkpoints'][0]['file']}")
+    params = _npz(f"google_vit/{meta['checkpoints'][0]['file']}")
     if meta["checkpoints"][0]["naming"] == "prelinen":
-        flat = {_linen_name(name): value for name, value in flat.items()}
-    flat = {k: v.reshape(-1) if "/gn" in f"/{k}" else v for k, v in flat.items()}
+        params = {_linen_name(name): value for name, value in params.items()}
+    params = {k: v.reshape(-1) if "/gn" in f"/{k}" else v for k, v in params.items()}
     config = google_config(meta["model_config"])
-    return Case(config, meta["num_classes"], flat, _npz(f"google_vit/{meta['io']}"))
+    return Case(config, meta["num_classes"], params, _npz(f"google_vit/{meta['io']}"))
 
 
 def google_config(fields: dict[str, Any]) -> ModelConfig:
@@ -89,12 +90,12 @@ def big_vision(name: str) -> Case:
         num_layers=fields["depth"],
         num_heads=fields["num_heads"],
         mlp_dim=fields["mlp_dim"] or 4 * width,
-        classifier={"tok": "token"}.get(fields["pool_type"], fields["pool_type"]),
-        posemb={"learn": "learned"}.get(fields["posemb"], fields["posemb"]),
+        classifier={"tok": "token", "gap": "gap", "map": "map"}[fields["pool_type"]],
+        posemb={"learn": "learned", "sincos2d": "sincos2d"}[fields["posemb"]],
         posemb_prefix=False,  # the table is added before the class token is
         representation_size=width if rep is True else rep or None,
     )
-    flat: Flat = {}
+    params: Flat = {}
     for path, value in _npz(f"big_vision/{meta['checkpoint']}").items():
         if not path.startswith(meta["prefix"]):
             continue
@@ -103,10 +104,10 @@ def big_vision(name: str) -> Case:
             path = "Transformer/posembed_input/pos_embedding"
         if "/encoderblock/" in path:
             for i, layer in enumerate(value):
-                flat[path.replace("encoderblock", f"encoderblock_{i}")] = layer
+                params[path.replace("encoderblock", f"encoderblock_{i}")] = layer
         else:
-            flat[path] = value
-    return Case(config, meta["num_classes"], flat, _npz(f"big_vision/{meta['io']}"))
+            params[path] = value
+    return Case(config, meta["num_classes"], params, _npz(f"big_vision/{meta['io']}"))
 
 
 def _linen_name(path: str) -> str:

@@ -1,5 +1,7 @@
 """`attend` against NumPy, and what the attention module adds."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -67,11 +69,11 @@ def test_unknown_implementation() -> None:
 def test_qk_norm_makes_the_size_of_queries_and_keys_irrelevant() -> None:
     x = jax.random.normal(jax.random.key(1), (1, 7, 8))
     attention = Attention(num_heads=2, qk_norm=True)
-    params = attention.init(jax.random.key(2), x, x, False)["params"]
+    params: Any = attention.init(jax.random.key(2), x, x, False)["params"]
     assert params["query_ln"]["scale"].shape == (4,)
     scaled = dict(params)
     for name in ("query", "key"):
         scaled[name] = jax.tree.map(lambda p: 10 * p, params[name])
-    a = attention.apply({"params": params}, x, x, False)
-    b = attention.apply({"params": scaled}, x, x, False)
+    a: Any = attention.apply({"params": params}, x, x, False)
+    b: Any = attention.apply({"params": scaled}, x, x, False)
     np.testing.assert_allclose(a, b, atol=1e-4)

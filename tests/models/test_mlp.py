@@ -38,5 +38,5 @@ def test_swiglu_gates_the_second_half_with_the_first() -> None:
 
 
 def test_unknown_activation() -> None:
-    with pytest.raises(ValueError, match='activation must be one of .*, got "relu"'):
+    with pytest.raises(ValueError, match=r'activation must be one of .*, got "relu"'):
         activate(jnp.ones((1, 2)), "relu")

@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 
 from tests.models.references import big_vision
-from tests.models.tiny import OPTIONS, TINY, random_images, random_params, shapes
-from vit_jax import models
+from tests.models.tiny import OPTIONS, apply, random_images, random_params, shapes, tiny
 from vit_jax.models import posemb
 
 
@@ -109,23 +108,18 @@ def test_parameters_of_each_kind() -> None:
         "none": {},
     }
     for kind in posemb.POSEMBS:
-        found = shapes(TINY(posemb=kind))
+        found = shapes(tiny(posemb=kind))
         added = {path: found[path].shape for path in found if path not in none}
         assert added == expected[kind], kind
 
 
 def test_which_kinds_know_the_order_of_the_patches() -> None:
     """Swapping two patches changes the class token, except without positions."""
-    images = random_images((1, 24, 24, 3))
+    images = jnp.asarray(random_images((1, 24, 24, 3)))
     swapped = images.at[:, :8].set(images[:, 8:16]).at[:, 8:16].set(images[:, :8])
     for kind in posemb.POSEMBS:
-        config = TINY(posemb=kind)
-        params, model = random_params(config), models.build(config, 5)
+        config = tiny(posemb=kind, num_layers=1)
         both = jnp.concatenate([images, swapped])
-        a, b = jax.jit(
-            lambda params, both, model=model: model.apply(
-                {"params": params}, both, train=False
-            )
-        )(params, both)
+        a, b = apply(config, random_params(config), both)
         difference = float(jnp.abs(a - b).max())
         assert (difference > 1e-3) == (kind != "none"), (kind, difference)

@@ -1,11 +1,13 @@
 """The hybrids' ResNet: standardised kernels, and the size of its feature map."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from tests.models.tiny import HYBRID, TINY, initialized, random_images
+from tests.models.tiny import HYBRID, random_images, tiny
 from vit_jax import models
 from vit_jax.models.resnet import Bottleneck, standardize
 
@@ -35,14 +37,11 @@ def test_a_unit_starts_as_its_shortcut() -> None:
 def test_grid(
     layers: tuple[int, ...], size: tuple[int, int], grid: tuple[int, int]
 ) -> None:
-    config = TINY(**HYBRID | {"resnet_layers": layers})
+    config = tiny(**HYBRID | {"resnet_layers": layers})
     images = random_images((1, *size, 3))
-    _, state = jax.eval_shape(
-        lambda: models.build(config, 5).apply(
-            {"params": initialized(config, images=images.shape)},
-            images,
-            train=False,
-            mutable="intermediates",
+    state: Any = jax.eval_shape(
+        lambda: models.build(config, 5).init(
+            jax.random.key(0), images, train=False, mutable=True
         )
     )
     assert state["intermediates"]["patch_embedding"][0].shape[1:3] == grid

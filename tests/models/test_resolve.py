@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 
-from tests.models.tiny import HYBRID, OPTIONS, TINY
+from tests.models.tiny import HYBRID, OPTIONS, tiny
 from vit_jax import models
 from vit_jax.config import ConfigError, ModelConfig
 
@@ -46,35 +46,35 @@ def test_families() -> None:
         (ModelConfig(variant="ViT-B_16"), r'got "ViT-B_16"; did you mean "ViT-B/16"\?'),
         (ModelConfig(), "patch_size must be given where no variant is, got None; set"),
         (
-            TINY(family="vti"),
+            tiny(family="vti"),
             r'config.model.family must be one of .*; did you mean "vit"',
         ),
-        (TINY(classifier="tokens"), r'got "tokens"; did you mean "token"\?'),
-        (TINY(posemb="learnt"), r'got "learnt"; did you mean "learned"\?'),
-        (TINY(activation="gelu_tan"), r'did you mean "gelu_tanh"\?'),
-        (TINY(dtype="bf16"), 'config.model.dtype must be one of .*, got "bf16"'),
+        (tiny(classifier="tokens"), r'got "tokens"; did you mean "token"\?'),
+        (tiny(posemb="learnt"), r'got "learnt"; did you mean "learned"\?'),
+        (tiny(activation="gelu_tan"), r'did you mean "gelu_tanh"\?'),
+        (tiny(dtype="bf16"), 'config.model.dtype must be one of .*, got "bf16"'),
         (
-            TINY(dropout_rate=1.0),
+            tiny(dropout_rate=1.0),
             r"dropout_rate must be in \[0, 1\), got 1.0; 0 switches",
         ),
-        (TINY(stochastic_depth_rate=-0.1), r"must be in \[0, 1\), got -0.1"),
-        (TINY(hidden_size=15), "must be a multiple of 2 for .*, got 15; use 14 or 16"),
-        (TINY(hidden_size=12, posemb="rope2d"), "multiple of 8 .* got 12; use 8 or 16"),
-        (TINY(hidden_size=18, posemb="sincos2d"), "multiple of 4 .*; use 16 or 20"),
-        (TINY(num_layers=0), "num_layers must be at least 1, got 0"),
-        (TINY(num_registers=-1), "num_registers must be at least 0, got -1"),
-        (TINY(patch_size=(0, 8)), r"patch_size must be at least 1, got \(0, 8\)"),
-        (TINY(representation_size=0), "representation_size must be at least 1, got 0"),
+        (tiny(stochastic_depth_rate=-0.1), r"must be in \[0, 1\), got -0.1"),
+        (tiny(hidden_size=15), "must be a multiple of 2 for .*, got 15; use 14 or 16"),
+        (tiny(hidden_size=12, posemb="rope2d"), "multiple of 8 .* got 12; use 8 or 16"),
+        (tiny(hidden_size=18, posemb="sincos2d"), "multiple of 4 .*; use 16 or 20"),
+        (tiny(num_layers=0), "num_layers must be at least 1, got 0"),
+        (tiny(num_registers=-1), "num_registers must be at least 0, got -1"),
+        (tiny(patch_size=(0, 8)), r"patch_size must be at least 1, got \(0, 8\)"),
+        (tiny(representation_size=0), "representation_size must be at least 1, got 0"),
         (
-            TINY(distillation_token=True, classifier="gap"),
+            tiny(distillation_token=True, classifier="gap"),
             "distillation_token must be False unless classifier is token",
         ),
         (
-            TINY(resnet_layers=(2, 2)),
+            tiny(resnet_layers=(2, 2)),
             r"resnet_layers must be None in the family vit.*got \(2, 2\); leave it out",
         ),
-        (TINY(**HYBRID | {"resnet_layers": None}), "resnet_layers must be given"),
-        (TINY(**HYBRID | {"resnet_width_factor": 0.3}), "resnet_width_factor must"),
+        (tiny(**HYBRID | {"resnet_layers": None}), "resnet_layers must be given"),
+        (tiny(**HYBRID | {"resnet_width_factor": 0.3}), "resnet_width_factor must"),
         (
             ModelConfig(variant="Mixer-B/16", posemb="sincos2d"),
             "posemb must be learned in the family mixer, which does not have it",

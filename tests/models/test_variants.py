@@ -60,7 +60,10 @@ def count(config: ModelConfig, num_classes: int | None) -> int:
 def by_formula(name: str, num_classes: int) -> int:
     """The count from the papers' dimensions, independent of the modules."""
     row = models.VARIANTS[name]
-    assert row.patch_size and row.hidden_size and row.num_layers and row.mlp_dim
+    assert row.patch_size
+    assert row.hidden_size
+    assert row.num_layers
+    assert row.mlp_dim
     patch, d, m = row.patch_size[0], row.hidden_size, row.mlp_dim
     n = (224 // patch) ** 2
     patches = 3 * patch**2 * d + d

@@ -7,59 +7,73 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from flax import traverse_util
 
 from tests.models.tiny import (
     OPTIONS,
-    TINY,
+    apply,
+    flat,
     initialized,
     random_images,
     random_params,
     shapes,
+    tiny,
 )
 from vit_jax import models
 from vit_jax.config import ModelConfig
 
 
-def apply(config: ModelConfig, params: Any, images: jax.Array, **kwargs: Any) -> Any:
-    model = models.build(config, 5)
-    kwargs = {"train": False} | kwargs
-    return jax.jit(lambda p, x: model.apply({"params": p}, x, **kwargs))(params, images)
-
-
 @pytest.mark.parametrize("option", OPTIONS)
 def test_output_of_every_option(option: str) -> None:
-    """Shape, float32 logits, float32 parameters; each parameter has a gradient."""
+    """The shape, in training; the logits and parameters are float32."""
     config = OPTIONS[option]
     model = models.build(config, 5)
-
-    def loss(params: Any, images: jax.Array) -> tuple[jax.Array, jax.Array]:
-        rngs = {"dropout": jax.random.key(3)}
-        logits = model.apply({"params": params}, images, train=True, rngs=rngs)
-        return (logits**2).sum(), logits
-
-    grads, logits = jax.jit(jax.grad(loss, has_aux=True))(
-        random_params(config), random_images()
-    )
+    logits = jax.eval_shape(
+        lambda: model.init_with_output(
+            {"params": jax.random.key(0), "dropout": jax.random.key(1)},
+            random_images(),
+            train=True,
+        )
+    )[0]
     tokens = {"unpooled": (9,), "token_unpooled": (10,)}.get(config.classifier, ())
     assert logits.shape == (2, *tokens, 5)
     assert logits.dtype == jnp.float32
-    for path, grad in traverse_util.flatten_dict(grads, sep="/").items():
-        assert grad.dtype == jnp.float32
-        # A bias of the keys adds the same to all logits of a query: no gradient, but
-        # where a norm follows.
-        if not path.endswith("key/bias") or config.qk_norm:
-            assert jnp.abs(grad).max() > 1e-7, path
+    assert {leaf.dtype for leaf in shapes(config).values()} == {jnp.dtype("float32")}
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        tiny(distillation_token=True, posemb="learned2d", activation="swiglu"),
+        tiny(classifier="gap", fc_norm=True, posemb="relative", representation_size=4),
+        tiny(classifier="map", qk_norm=True, num_registers=2, layer_scale_init=0.1),
+        OPTIONS["mixer"],
+    ],
+)
+def test_every_parameter_matters(config: ModelConfig) -> None:
+    """Each has a gradient, but for those that a softmax or a norm takes out."""
+    # Added to every key of a query, or to every feature of a token.
+    cancelled = ["MAPHead_0/MultiHeadDotProductAttention_0/key/bias", "key_ln/bias"]
+    cancelled += ["token_mixing/Dense_1/bias"] + ["key/bias"] * (not config.qk_norm)
+    config = dataclasses.replace(config, num_layers=1)
+    model = models.build(config, 5)
+
+    def loss(params: Any, images: jax.Array) -> Any:
+        logits = model.apply({"params": params}, images, train=False)
+        return jnp.sum(jnp.asarray(logits) ** 2)
+
+    grads = jax.jit(jax.grad(loss))(random_params(config), random_images())
+    for path, grad in flat(grads).items():
+        if not any(path.endswith(suffix) for suffix in cancelled):
+            assert jnp.abs(grad).max() > 1e-6, path
 
 
 def test_features_without_classes() -> None:
     rep = OPTIONS["gap_rep"]
     assert not any(path.startswith("head") for path in shapes(rep, None))
+    model = models.build(rep, None)
     features = jax.eval_shape(
-        lambda: models.build(rep, None).apply(
-            {"params": initialized(rep, None)}, random_images(), train=False
-        )
-    )
+        lambda: model.init_with_output(jax.random.key(0), random_images(), train=False)
+    )[0]
     assert features.shape == (2, 12)
 
 
@@ -67,20 +81,19 @@ def test_features_without_classes() -> None:
 def test_bfloat16_computes_the_same_roughly(option: str) -> None:
     config = OPTIONS[option]
     half = dataclasses.replace(config, dtype="bfloat16")
-    assert {leaf.dtype for leaf in shapes(half).values()} == {jnp.dtype("float32")}
     params, images = random_params(config), random_images()
     expected = apply(config, params, images)
     logits, state = apply(half, params, images, mutable="intermediates")
     assert logits.dtype == jnp.float32
-    flat = traverse_util.flatten_dict(state["intermediates"], sep="/")
-    block = [value for path, value in flat.items() if path.endswith("block_1")]
+    found = flat(state["intermediates"]).items()
+    block = [value for path, value in found if path.endswith("block_1")]
     assert [value[0].dtype for value in block] == [jnp.bfloat16]
     assert jnp.abs(logits - expected).max() < 0.1 * jnp.abs(expected).max()
 
 
 def test_patches_are_not_square() -> None:
     """Each token is its own patch's pixels times the kernel, row by row."""
-    config = TINY(patch_size=(4, 8))
+    config = tiny(patch_size=(4, 8), num_layers=1)
     images = random_images((2, 12, 32, 3))
     params = initialized(config, images=images.shape)
     assert params["embedding"]["kernel"].shape == (4, 8, 3, 16)
@@ -105,7 +118,7 @@ def test_rows_and_columns_left_over_are_dropped() -> None:
 
 def test_initial_values() -> None:
     """As the original: what is zero, and the spread of the rest."""
-    config = TINY(hidden_size=64, mlp_dim=128, num_layers=1, head_bias_init=-6.5)
+    config = tiny(hidden_size=64, mlp_dim=128, num_layers=1, head_bias_init=-6.5)
     params = initialized(config)
     block = params["Transformer"]["encoderblock_0"]
     np.testing.assert_array_equal(params["cls"], 0)
@@ -142,7 +155,7 @@ def test_dropout_needs_a_key_only_in_training() -> None:
     np.testing.assert_array_equal(first, train(jax.random.key(0)))
     assert jnp.abs(first - second).max() > 1e-3
     evaluated = apply(config, params, images)
-    np.testing.assert_allclose(evaluated, apply(TINY(), params, images), atol=1e-6)
+    np.testing.assert_allclose(evaluated, apply(tiny(), params, images), atol=1e-6)
     with pytest.raises(Exception, match="dropout"):
         model.apply({"params": params}, images, train=True)
 
@@ -151,8 +164,8 @@ def test_dropout_needs_a_key_only_in_training() -> None:
     "name", ["dropout_rate", "attention_dropout_rate", "stochastic_depth_rate"]
 )
 def test_each_rate_acts(name: str) -> None:
-    config = TINY(**{name: 0.5})
-    params, images = random_params(TINY()), random_images()
+    config = tiny(**{name: 0.5})
+    params, images = random_params(tiny()), random_images()
     trained = apply(
         config, params, images, train=True, rngs={"dropout": jax.random.key(0)}
     )
@@ -161,7 +174,7 @@ def test_each_rate_acts(name: str) -> None:
 
 def test_registers_are_no_output() -> None:
     """The unpooled model has a class token and 9 patches to show, not 4 registers."""
-    config = TINY(classifier="token_unpooled", num_registers=4)
+    config = tiny(classifier="token_unpooled", num_registers=4, num_layers=1)
     logits, state = apply(
         config, random_params(config), random_images(), mutable="intermediates"
     )

@@ -9,6 +9,8 @@ import numpy as np
 from tests.models.references import GOLDEN, Case, Flat
 from vit_jax.config import ModelConfig
 
+_CLASSIFIERS = {"token": "token", "avg": "gap", "map": "map"}
+_ACTIVATIONS = {"gelu (erf)": "gelu", "quick_gelu": "quick_gelu", "silu": "swiglu"}
 _RENAMES = (
     (r"^patch_embed\.proj\.", "embedding/"),
     (r"^pos_embed$", "Transformer/posembed_input/pos_embedding"),
@@ -82,12 +84,8 @@ def _config(meta: dict[str, Any], state: Flat) -> ModelConfig:
         num_layers=arguments["depth"],
         num_heads=arguments["num_heads"],
         mlp_dim=state["blocks.0.mlp.fc2.weight"].shape[1],
-        classifier={"avg": "gap"}.get(
-            arguments.get("global_pool", "token"), arguments.get("global_pool", "token")
-        ),
-        activation={"gelu (erf)": "gelu", "silu": "swiglu"}.get(
-            meta["mlp_activation"], meta["mlp_activation"]
-        ),
+        classifier=_CLASSIFIERS[arguments.get("global_pool", "token")],
+        activation=_ACTIVATIONS[meta["mlp_activation"]],
         layer_norm_epsilon=meta["layer_norm_eps"][0],
         patch_bias="patch_embed.proj.bias" in state,
         posemb_prefix=not arguments.get("no_embed_class", False),

@@ -5,19 +5,12 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import traverse_util
 
 from vit_jax import models
 from vit_jax.config import ModelConfig
 
-TINY = functools.partial(
-    ModelConfig,
-    patch_size=(8, 8),
-    hidden_size=16,
-    num_layers=2,
-    num_heads=2,
-    mlp_dim=24,
-)
 IMAGES = (2, 24, 24, 3)
 HYBRID: dict[str, Any] = {
     "family": "hybrid",
@@ -26,28 +19,42 @@ HYBRID: dict[str, Any] = {
     "resnet_width_factor": 0.5,
 }
 
+
+def tiny(**fields: Any) -> ModelConfig:
+    """Returns the config of a ViT with 9 patches, or with other fields."""
+    sizes: dict[str, Any] = {
+        "patch_size": (8, 8),
+        "hidden_size": 16,
+        "num_layers": 2,
+        "num_heads": 2,
+        "mlp_dim": 24,
+    }
+    sizes.update(fields)
+    return ModelConfig(**sizes)
+
+
 # Together they make every parameter that there is.
 OPTIONS: dict[str, ModelConfig] = {
-    "plain": TINY(),
-    "gap_rep": TINY(classifier="gap", representation_size=12),
-    "map": TINY(classifier="map"),
-    "unpooled": TINY(classifier="unpooled"),
-    "token_unpooled": TINY(classifier="token_unpooled"),
-    "learned2d": TINY(posemb="learned2d"),
-    "sincos2d": TINY(posemb="sincos2d"),
-    "relative": TINY(posemb="relative"),
-    "rope2d": TINY(posemb="rope2d"),
-    "none": TINY(posemb="none"),
-    "rates": TINY(
+    "plain": tiny(),
+    "gap_rep": tiny(classifier="gap", representation_size=12),
+    "map": tiny(classifier="map"),
+    "unpooled": tiny(classifier="unpooled"),
+    "token_unpooled": tiny(classifier="token_unpooled"),
+    "learned2d": tiny(posemb="learned2d"),
+    "sincos2d": tiny(posemb="sincos2d"),
+    "relative": tiny(posemb="relative"),
+    "rope2d": tiny(posemb="rope2d"),
+    "none": tiny(posemb="none"),
+    "rates": tiny(
         dropout_rate=0.1, attention_dropout_rate=0.2, stochastic_depth_rate=0.3
     ),
-    "deit": TINY(distillation_token=True, activation="gelu"),
-    "dinov2": TINY(num_registers=4, posemb_prefix=False, layer_scale_init=1e-5),
-    "clip": TINY(pre_norm=True, patch_bias=False, activation="quick_gelu"),
-    "swiglu": TINY(activation="swiglu"),
-    "qk_norm": TINY(qk_norm=True),
-    "fc_norm": TINY(fc_norm=True, classifier="gap"),
-    "hybrid": TINY(**HYBRID),
+    "deit": tiny(distillation_token=True, activation="gelu"),
+    "dinov2": tiny(num_registers=4, posemb_prefix=False, layer_scale_init=1e-5),
+    "clip": tiny(pre_norm=True, patch_bias=False, activation="quick_gelu"),
+    "swiglu": tiny(activation="swiglu"),
+    "qk_norm": tiny(qk_norm=True),
+    "fc_norm": tiny(fc_norm=True, classifier="gap"),
+    "hybrid": tiny(**HYBRID),
     "mixer": ModelConfig(
         family="mixer",
         patch_size=(8, 8),
@@ -59,20 +66,32 @@ OPTIONS: dict[str, ModelConfig] = {
 }
 
 
+def flat(tree: Any) -> dict[str, Any]:
+    """Returns path -> leaf."""
+    return dict(traverse_util.flatten_dict(tree, sep="/"))
+
+
+def apply(config: ModelConfig, params: Any, images: Any, **kwargs: Any) -> Any:
+    """Runs the compiled model, in evaluation unless ``train`` is given."""
+    model = models.build(config, 5)
+    kwargs = {"train": False} | kwargs
+    return jax.jit(lambda p, x: model.apply({"params": p}, x, **kwargs))(params, images)
+
+
 @functools.cache
 def shapes(
     config: ModelConfig,
     num_classes: int | None = 5,
     images: tuple[int, ...] = IMAGES,
-) -> dict[str, jax.ShapeDtypeStruct]:
-    """Returns path -> shape of the parameters; computes nothing."""
+) -> dict[str, Any]:
+    """Returns path -> shape and dtype of the parameters; computes nothing."""
     model = models.build(config, num_classes)
 
     def init(key: jax.Array) -> Any:
         return model.init(key, jnp.zeros(images), train=False)["params"]
 
     abstract = jax.eval_shape(init, jax.random.key(0))
-    return traverse_util.flatten_dict(abstract, sep="/")
+    return flat(abstract)
 
 
 @functools.cache
@@ -86,16 +105,21 @@ def initialized(
 
 
 def random_params(config: ModelConfig, num_classes: int | None = 5) -> Any:
-    """Returns parameters of which none is 0, so that every one of them matters."""
-    params = initialized(config, num_classes)
-    leaves, tree = jax.tree.flatten(params)
-    keys = jax.random.split(jax.random.key(1), len(leaves))
-    noise = [
-        0.2 * jax.random.normal(key, leaf.shape)
-        for key, leaf in zip(keys, leaves, strict=True)
-    ]
-    return jax.tree.map(jnp.add, params, jax.tree.unflatten(tree, noise))
+    """Returns parameters of which none is 0, so that every one of them matters.
+
+    From NumPy, as JAX would compile its generator for every shape.
+    """
+    generator = np.random.default_rng(0)
+
+    def draw(path: str, leaf: Any) -> np.ndarray:
+        noise = 0.3 * generator.standard_normal(leaf.shape, np.float32)
+        return noise + np.float32(path.endswith("scale"))
+
+    found = shapes(config, num_classes)
+    params = {path: draw(path, leaf) for path, leaf in found.items()}
+    return traverse_util.unflatten_dict(params, sep="/")
 
 
-def random_images(shape: tuple[int, ...] = IMAGES) -> jax.Array:
-    return jax.random.uniform(jax.random.key(2), shape, minval=-1, maxval=1)
+def random_images(shape: tuple[int, ...] = IMAGES) -> np.ndarray:
+    generator = np.random.default_rng(1)
+    return generator.uniform(-1, 1, shape).astype(np.float32)

@@ -7,11 +7,7 @@ from types import ModuleType
 import numpy as np
 
 from vit_jax.config import Preprocessing, check_choice
-
-Box = tuple[int, int, int, int]  # top, left, height, width in pixels
-
-# As the original takes a shape, so does every crop here: (height, width).
-Size = tuple[int, int]
+from vit_jax.data.jpeg import Box, Size
 
 # bilinear: two by two neighbours at half-pixel centres whatever the scale, as
 #   tf.image.resize does, which the original used for training and evaluation.
@@ -60,19 +56,6 @@ def sample_box(
     return 0, 0, height, width
 
 
-def crop_random(
-    image: np.ndarray,
-    rng: np.random.Generator,
-    preprocessing: Preprocessing,
-    area: tuple[float, float] = (0.05, 1.0),
-    aspect: tuple[float, float] = (3 / 4, 4 / 3),
-) -> np.ndarray:
-    """Returns a random box of the image, resized: uint8 [H, W, 3]. The Inception crop."""
-    top, left, height, width = sample_box(rng, image.shape[:2], area, aspect)
-    box = image[top : top + height, left : left + width]
-    return resize(box, preprocessing.image_size, preprocessing.interpolation)
-
-
 def crop_eval(image: np.ndarray, preprocessing: Preprocessing) -> np.ndarray:
     """Returns the image as evaluation and prediction see it: uint8 [H, W, 3].
 
@@ -99,14 +82,14 @@ def crop_eval(image: np.ndarray, preprocessing: Preprocessing) -> np.ndarray:
 
 
 def resize(image: np.ndarray, size: Size, interpolation: str) -> np.ndarray:
-    """Returns the image scaled to ``size`` (height, width): uint8 [H, W, 3].
+    """Returns a new image scaled to ``size`` (height, width): uint8 [H, W, 3].
 
     Raises:
       ConfigError: ``interpolation`` is not one of ``INTERPOLATIONS``.
     """
     height, width = size
     if image.shape[:2] == size:
-        return image
+        return image.copy()
     if interpolation in ("bilinear", "area"):
         cv2 = _load_cv2()
         shrinks = image.shape[0] >= height and image.shape[1] >= width

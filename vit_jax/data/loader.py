@@ -15,7 +15,8 @@ import numpy as np
 
 from vit_jax.config import ConfigError, DataConfig
 from vit_jax.data import crops
-from vit_jax.data.decode import decode
+from vit_jax.data.decode import decode_box
+from vit_jax.data.jpeg import Box
 from vit_jax.data.sources import Source
 
 Batch = dict[str, np.ndarray]
@@ -157,21 +158,24 @@ class _TrainExample:
 
     def __init__(self, data: DataConfig) -> None:
         self._data = data
-        self._preprocessing = data.preprocessing
 
     def __call__(
         self, example: dict[str, Any], rng: np.random.Generator
     ) -> dict[str, Any]:
-        image = decode(example["image"], name=example["name"])
-        data, preprocessing = self._data, self._preprocessing
-        if data.train_crop == "inception":
-            image = crops.crop_random(
-                image, rng, preprocessing, data.crop_area, data.crop_aspect
-            )
-        else:
-            image = crops.resize(
-                image, preprocessing.image_size, preprocessing.interpolation
-            )
+        data = self._data
+
+        def choose(size: tuple[int, int]) -> Box:
+            if data.train_crop == "resize":
+                return 0, 0, *size
+            return crops.sample_box(rng, size, data.crop_area, data.crop_aspect)
+
+        box = decode_box(
+            example["image"],
+            choose,
+            name=example["name"],
+            min_size=data.image_size if data.shrink_on_decode else None,
+        )
+        image = crops.resize(box, data.image_size, data.interpolation)
         return {"image": image, "label": np.int32(example["label"])}
 
 
@@ -187,9 +191,11 @@ class _EvalExample:
             image = np.zeros((*self._preprocessing.image_size, 3), np.uint8)
             return {"image": image, "label": np.int32(0), "mask": np.False_}
         example = self._source[index]
-        image = crops.crop_eval(
-            decode(example["image"], name=example["name"]), self._preprocessing
+        # Not shrunk: what is measured must follow the definition to the pixel.
+        image = decode_box(
+            example["image"], lambda size: (0, 0, *size), name=example["name"]
         )
+        image = crops.crop_eval(image, self._preprocessing)
         return {"image": image, "label": np.int32(example["label"]), "mask": np.True_}
 
 

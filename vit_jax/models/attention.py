@@ -80,7 +80,7 @@ class Attention(nn.Module):
         queries: Float[Array, "b n d"],
         keys_values: Float[Array, "b s d"],
         train: bool,
-        angles: Float[Array, "n e/2"] | None = None,
+        angles: Float[Array, "n f"] | None = None,
     ) -> Float[Array, "b n d"]:
         width = queries.shape[-1]
         dense = functools.partial(

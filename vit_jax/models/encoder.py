@@ -12,6 +12,7 @@ from jaxtyping import Array, Float
 
 from vit_jax.models.attention import Attention
 from vit_jax.models.mlp import MlpBlock
+from vit_jax.models.norm import layer_norm
 from vit_jax.models.posemb import ADDED, PositionEmbedding, rope2d_angles
 from vit_jax.models.residual import LayerScale, StochasticDepth, stochastic_depth_rate
 
@@ -41,9 +42,12 @@ class EncoderBlock(nn.Module):
         self,
         x: Float[Array, "b n d"],
         train: bool,
-        angles: Float[Array, "n e/2"] | None = None,
+        angles: Float[Array, "n f"] | None = None,
     ) -> Float[Array, "b n d"]:
-        y = self._norm("LayerNorm_0")(x)
+        norm = functools.partial(
+            layer_norm, epsilon=self.layer_norm_epsilon, dtype=self.dtype
+        )
+        y = norm(x, name="LayerNorm_0")
         y = Attention(
             self.num_heads,
             dropout_rate=self.attention_dropout_rate,
@@ -55,7 +59,7 @@ class EncoderBlock(nn.Module):
         )(y, y, train, angles)
         y = nn.Dropout(self.dropout_rate, name="dropout")(y, deterministic=not train)
         x = x + self._branch(y, 0, train)
-        y = self._norm("LayerNorm_1")(x)
+        y = norm(x, name="LayerNorm_1")
         y = MlpBlock(
             self.mlp_dim,
             activation=self.activation,
@@ -65,9 +69,6 @@ class EncoderBlock(nn.Module):
         )(y, train)
         x = x + self._branch(y, 1, train)
         return with_logical_constraint(x, ("batch", "tokens", "embed"))
-
-    def _norm(self, name: str) -> nn.LayerNorm:
-        return nn.LayerNorm(self.layer_norm_epsilon, dtype=self.dtype, name=name)
 
     def _branch(self, y: Float[Array, "b n d"], index: int, train: bool) -> jax.Array:
         """What is done to a residual branch before it is added."""
@@ -112,7 +113,7 @@ class Encoder(nn.Module):
         self, x: Float[Array, "b n d"], grid: tuple[int, int], train: bool
     ) -> Float[Array, "b n d"]:
         norm = functools.partial(
-            nn.LayerNorm, self.layer_norm_epsilon, dtype=self.dtype
+            layer_norm, epsilon=self.layer_norm_epsilon, dtype=self.dtype
         )
         angles = None
         if self.posemb in ADDED:
@@ -125,7 +126,7 @@ class Encoder(nn.Module):
             angles = jnp.asarray(rope2d_angles(grid, head_dim, num_prefix))
         x = nn.Dropout(self.dropout_rate, name="dropout")(x, deterministic=not train)
         if self.pre_norm:
-            x = norm(name="pre_norm")(x)
+            x = norm(x, name="pre_norm")
         x = with_logical_constraint(x, ("batch", "tokens", "embed"))
         for i in range(self.num_layers):
             rate = stochastic_depth_rate(self.stochastic_depth_rate, i, self.num_layers)
@@ -135,6 +136,6 @@ class Encoder(nn.Module):
             x = block(x, train, angles)
             self.sow("intermediates", f"block_{i}", x)
         if self.final_norm:
-            x = norm(name="encoder_norm")(x)
+            x = norm(x, name="encoder_norm")
         self.sow("intermediates", "encoded", x)
         return x

@@ -9,6 +9,7 @@ from jaxtyping import Array, Float
 
 from vit_jax.models.attention import Attention
 from vit_jax.models.mlp import MlpBlock
+from vit_jax.models.norm import layer_norm
 
 # token: the class token. gap: the mean of the patches. map: attention of a learned
 # probe to the patches. unpooled, token_unpooled: no pooling, every token its logits.
@@ -69,8 +70,8 @@ class MAPHead(nn.Module):
         x = Attention(
             self.num_heads, dtype=self.dtype, name="MultiHeadDotProductAttention_0"
         )(jnp.broadcast_to(probe, (batch, 1, width)), tokens, train)
-        y = nn.LayerNorm(self.layer_norm_epsilon, dtype=self.dtype, name="LayerNorm_0")(
-            x
+        y = layer_norm(
+            x, epsilon=self.layer_norm_epsilon, dtype=self.dtype, name="LayerNorm_0"
         )
         x = x + MlpBlock(
             self.mlp_dim, self.activation, dtype=self.dtype, name="MlpBlock_0"

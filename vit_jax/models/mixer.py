@@ -8,6 +8,7 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
 from vit_jax.models.heads import Head
+from vit_jax.models.norm import layer_norm
 from vit_jax.models.patches import patch_embedding
 from vit_jax.models.residual import StochasticDepth, stochastic_depth_rate
 
@@ -60,7 +61,7 @@ class MlpMixer(nn.Module):
                 name=f"MixerBlock_{i}",
             )(x, train)
             self.sow("intermediates", f"block_{i}", x)
-        x = nn.LayerNorm(dtype=self.dtype, name="pre_head_layer_norm")(x)
+        x = layer_norm(x, dtype=self.dtype, name="pre_head_layer_norm")
         self.sow("intermediates", "encoded", x)
         x = x.mean(axis=1).astype(jnp.float32)
         self.sow("intermediates", "features", x)
@@ -81,12 +82,12 @@ class MixerBlock(nn.Module):
 
     @nn.compact
     def __call__(self, x: Float[Array, "b n d"], train: bool) -> Float[Array, "b n d"]:
-        y = nn.LayerNorm(dtype=self.dtype, name="LayerNorm_0")(x)
+        y = layer_norm(x, dtype=self.dtype, name="LayerNorm_0")
         y = rearrange(y, "b n d -> b d n")
         y = Mlp(self.tokens_mlp_dim, self.dtype, name="token_mixing")(y)
         y = rearrange(y, "b d n -> b n d")
         x = x + self._drop("stochastic_depth_0")(y, train)
-        y = nn.LayerNorm(dtype=self.dtype, name="LayerNorm_1")(x)
+        y = layer_norm(x, dtype=self.dtype, name="LayerNorm_1")
         y = Mlp(self.mlp_dim, self.dtype, name="channel_mixing")(y)
         x = x + self._drop("stochastic_depth_1")(y, train)
         return with_logical_constraint(x, ("batch", "tokens", "embed"))

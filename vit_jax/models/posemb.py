@@ -66,8 +66,8 @@ class PositionEmbedding(nn.Module):
 
 
 def join_rows_and_columns(
-    rows: Float[Array, "1 y d/2"], columns: Float[Array, "1 x d/2"]
-) -> Float[Array, "1 y*x d"]:
+    rows: Float[Array, "1 y f"], columns: Float[Array, "1 x f"]
+) -> Float[Array, "1 y*x 2*f"]:
     """Returns a table of every pair: a patch's row in one half, its column in the other.
 
     The column (the X-embedding of appendix D.4) comes first, as in the paper.
@@ -105,7 +105,7 @@ def sincos2d(grid: Grid, width: int) -> Float[np.ndarray, "n d"]:
 
 def rope2d_angles(
     grid: Grid, head_dim: int, num_prefix: int = 0
-) -> Float[np.ndarray, "n e/2"]:
+) -> Float[np.ndarray, "n f"]:
     """Returns by which angle each pair of features of each token is turned, in radians.
 
     The first half of the pairs turns with the column, the second with the row, by
@@ -133,7 +133,7 @@ def rope2d_angles(
 
 
 def rotate(
-    x: Float[Array, "b n k e"], angles: Float[Array, "n e/2"]
+    x: Float[Array, "b n k e"], angles: Float[Array, "n e//2"]
 ) -> Float[Array, "b n k e"]:
     """Turns each pair of neighbouring features by its token's angle.
 

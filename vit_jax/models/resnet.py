@@ -14,6 +14,7 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
 from vit_jax.models import vit
+from vit_jax.models.norm import group_norm
 
 Strides = tuple[int, int]
 
@@ -37,7 +38,7 @@ class HybridViT(vit.ViT, kw_only=True):
         """
         width = int(64 * self.resnet_width_factor)
         x = StdConv(width, (7, 7), (2, 2), self.dtype, name="conv_root")(images)
-        x = nn.relu(_group_norm(self.dtype, "gn_root")(x))
+        x = nn.relu(group_norm(x, name="gn_root", dtype=self.dtype))
         x = nn.max_pool(x, (3, 3), strides=(2, 2), padding="SAME")
         for i, num_units in enumerate(self.resnet_layers):
             strides = (1, 1) if i == 0 else (2, 2)
@@ -77,18 +78,18 @@ class Bottleneck(nn.Module):
     @nn.compact
     def __call__(self, x: Float[Array, "b h w c"]) -> Float[Array, "b y x f"]:
         conv = functools.partial(StdConv, dtype=self.dtype)
-        norm = functools.partial(_group_norm, self.dtype)
+        norm = functools.partial(group_norm, dtype=self.dtype)
         wide = 4 * self.features
         shortcut = x
         if x.shape[-1] != wide or self.strides != (1, 1):
             shortcut = conv(wide, (1, 1), self.strides, name="conv_proj")(x)
-            shortcut = norm("gn_proj")(shortcut)
+            shortcut = norm(shortcut, name="gn_proj")
         y = conv(self.features, (1, 1), name="conv1")(x)
-        y = nn.relu(norm("gn1")(y))
+        y = nn.relu(norm(y, name="gn1"))
         y = conv(self.features, (3, 3), self.strides, name="conv2")(y)
-        y = nn.relu(norm("gn2")(y))
+        y = nn.relu(norm(y, name="gn2"))
         y = conv(wide, (1, 1), name="conv3")(y)
-        y = norm("gn3", scale_init=nn.initializers.zeros)(y)
+        y = norm(y, name="gn3", scale_init=nn.initializers.zeros)
         return nn.relu(shortcut + y)
 
 
@@ -121,16 +122,6 @@ def standardize(kernel: Float[Array, "y x i o"]) -> Float[Array, "y x i o"]:
     """
     kernel = kernel - kernel.mean(axis=(0, 1, 2), keepdims=True)
     return kernel / (kernel.std(axis=(0, 1, 2), keepdims=True) + 1e-5)
-
-
-def _group_norm(
-    dtype: DTypeLike,
-    name: str,
-    scale_init: nn.initializers.Initializer = nn.initializers.ones,
-) -> nn.GroupNorm:
-    return nn.GroupNorm(
-        num_groups=32, epsilon=1e-6, dtype=dtype, scale_init=scale_init, name=name
-    )
 
 
 # See `vit.AXES`. Of a convolution only the output channels have a name.

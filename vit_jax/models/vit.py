@@ -11,6 +11,7 @@ from jaxtyping import Array, Float
 
 from vit_jax.models.encoder import Encoder, EncoderBlock
 from vit_jax.models.heads import WITH_CLASS_TOKEN, Head, MAPHead, pool
+from vit_jax.models.norm import layer_norm
 from vit_jax.models.patches import patch_embedding
 
 
@@ -171,7 +172,8 @@ class ViT(nn.Module):
             x = pool(tokens, self.classifier, self.num_prefix)
         x = x.astype(jnp.float32)
         if self.fc_norm:
-            x = nn.LayerNorm(self.layer_norm_epsilon, name="fc_norm")(x)
+            epsilon = self.layer_norm_epsilon
+            x = layer_norm(x, epsilon=epsilon, dtype=jnp.float32, name="fc_norm")
         if self.representation_size is not None:
             x = jnp.tanh(nn.Dense(self.representation_size, name="pre_logits")(x))
         return x

@@ -1,0 +1,237 @@
+"""The command line: what a person types, sees and gets back."""
+
+import csv
+import io
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.runs import TINY_FILE
+from vit_jax.cli import main
+from vit_jax.data.export import export
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """A finished tiny run: its config file and workdir."""
+    folder = tmp_path_factory.mktemp("cli")
+    config = folder / "tiny.py"
+    config.write_text(TINY_FILE)
+    workdir = folder / "run"
+    assert main(["train", f"--config={config}", f"--workdir={workdir}"]) == 0
+    return config, workdir
+
+
+@pytest.fixture(scope="module")
+def images(tmp_path_factory):
+    """Six held-out digits as an image folder."""
+    folder = tmp_path_factory.mktemp("images")
+    assert export("digits", folder, "test[:6]") == 6
+    return folder
+
+
+def refuse(capsys, *argv: str) -> str:
+    """Runs a command that must fail in one clear line; returns the line."""
+    assert main(argv) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("vit-jax: error: ")
+    assert error.count("\n") == 1, error
+    return error
+
+
+def test_training_says_what_happened_and_what_comes_next(capsys, tmp_path):
+    config = tmp_path / "tiny.py"
+    config.write_text(TINY_FILE)
+    assert main(["train", f"--config={config}", f"--workdir={tmp_path / 'w'}"]) == 0
+    out = capsys.readouterr().out.splitlines()
+    assert out[0].startswith("step 2/12  loss ")
+    assert "images/s  eta 0:" in out[0]
+    assert any("eval: top-1 " in line and "(359 images)" in line for line in out)
+    assert out[-2].startswith("done in ")
+    assert out[-1] == f"next: vit-jax predict --checkpoint={tmp_path / 'w'} IMAGE..."
+
+
+def test_show_prints_the_resolved_config_and_trains_nothing(run, capsys, tmp_path):
+    config, _ = run
+    workdir = tmp_path / "none"
+    argv = ["train", f"--config={config}", f"--workdir={workdir}", "--show"]
+    assert main([*argv, "--config.train.total_epochs=3"]) == 0
+    shown = json.loads(capsys.readouterr().out)
+    assert shown["train"]["total_epochs"] == 3
+    assert shown["train"]["total_steps"] is None
+    assert shown["model"]["hidden_size"] == 16
+    assert not workdir.exists()
+
+
+def test_eval_counts_every_image(run, capsys):
+    _, workdir = run
+    assert main(["eval", f"--workdir={workdir}", "--json"]) == 0
+    metrics = json.loads(capsys.readouterr().out)
+    assert metrics["count"] == 359
+    assert metrics["top1"] <= metrics["top5"] <= 1
+    assert main(["eval", f"--workdir={workdir}", "--split=train[:50]"]) == 0
+    assert "(50 images)" in capsys.readouterr().out
+
+
+def test_eval_agrees_with_training(run, capsys):
+    _, workdir = run
+    assert main(["eval", f"--workdir={workdir}", "--json"]) == 0
+    metrics = json.loads(capsys.readouterr().out)
+    last = json.loads((workdir / "metrics.jsonl").read_text().splitlines()[-1])
+    # The same parameters and images; only the layout over devices may differ.
+    assert metrics["top1"] == last["top1"]
+    np.testing.assert_allclose(metrics["loss"], last["loss"], rtol=1e-6)
+
+
+def test_predict_prints_a_row_for_each_image(run, images, capsys):
+    _, workdir = run
+    assert main(["predict", f"--checkpoint={workdir}", str(images)]) == 0
+    rows = capsys.readouterr().out.splitlines()
+    assert len(rows) == 6
+    assert all(row.count("%") == 3 for row in rows)
+
+
+def test_predict_as_json_and_csv_agree(run, images, capsys):
+    _, workdir = run
+    argv = ["predict", f"--checkpoint={workdir}", f"{images}/*/*.png"]
+    assert main([*argv, "--json"]) == 0
+    answers = json.loads(capsys.readouterr().out)
+    assert main([*argv, "--csv"]) == 0
+    rows = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
+    assert len(answers) == 6
+    assert len(rows) == 18
+    first = answers[0]["predictions"][0]
+    assert rows[0]["path"] == answers[0]["path"]
+    assert float(rows[0]["probability"]) == first["probability"]
+    best = [p["probability"] for p in answers[0]["predictions"]]
+    assert best == sorted(best, reverse=True)
+
+
+def test_predict_agrees_with_evaluation(run, tmp_path, capsys):
+    # Through PNG files and the checkpoint's own preprocessing, nothing is lost.
+    _, workdir = run
+    export("digits", tmp_path, "test")
+    assert main(["predict", f"--checkpoint={workdir}", str(tmp_path), "--json"]) == 0
+    answers = json.loads(capsys.readouterr().out)
+    right = [
+        Path(a["path"]).parent.name == a["predictions"][0]["name"] for a in answers
+    ]
+    last = json.loads((workdir / "metrics.jsonl").read_text().splitlines()[-1])
+    assert len(right) == 359
+    assert np.mean(right) == pytest.approx(last["top1"])
+
+
+def test_predict_tells_bad_files_and_still_predicts_the_others(run, images, capsys):
+    _, workdir = run
+    good = next(images.rglob("*.png"))
+    text = images / "text.jpg"
+    text.write_text("no image")
+    argv = ["predict", f"--checkpoint={workdir}", "--csv"]
+    assert main([*argv, str(text), str(good), "missing.png"]) == 2
+    captured = capsys.readouterr()
+    text.unlink()
+    assert captured.out.count(str(good)) == 3
+    assert captured.err.count("vit-jax: error: ") == 2
+    assert "text.jpg" in captured.err
+    assert "missing.png: No such file" in captured.err
+    assert "Traceback" not in captured.err
+
+
+def make_folder(root: Path, splits: dict[str, tuple[str, ...]]) -> Path:
+    rng = np.random.default_rng(0)
+    for split, classes in splits.items():
+        for name in classes:
+            folder = root / split / name
+            folder.mkdir(parents=True)
+            for i in range(4):
+                pixels = rng.integers(0, 256, (9, 11, 3), np.uint8)
+                Image.fromarray(pixels).save(folder / f"{i}.png")
+    return root
+
+
+def test_bad_input_ends_in_one_line(run, capsys, tmp_path):
+    config, workdir = run
+    train = ["train", f"--config={config}", f"--workdir={tmp_path / 'w'}"]
+
+    def line(*overrides: str) -> str:
+        return refuse(capsys, *train, *overrides)
+
+    assert 'did you mean "batch_size"' in line("--config.data.bach_size=3")
+    assert "nope" in line("--config.data.source=tfds:nope_nope")
+    assert 'did you mean "ViT-B/16"' in line("--config.model.variant=ViT-B/15")
+    (tmp_path / "empty").mkdir()
+    assert "empty" in line(f"--config.data.source=folder:{tmp_path / 'empty'}")
+    missing = make_folder(
+        tmp_path / "missing", {"train": ("cat", "dog"), "test": ("cat",)}
+    )
+    assert "dog" in line(f"--config.data.source=folder:{missing}")
+    error = line("--config.data.image_size=10")
+    assert "8" in error
+    assert "12" in error
+    assert "does not exist" in refuse(capsys, "train", "--config=nope.py")
+    assert "train, test" in line("--config.data.eval_split=nope")
+    assert not (tmp_path / "w" / "checkpoints").exists()
+    error = refuse(
+        capsys, "train", f"--config={config}", f"--workdir={workdir}",
+        "--config.model.num_heads=4",
+    )  # fmt: skip
+    assert "another model's checkpoint" in error
+    error = refuse(capsys, "eval", f"--workdir={tmp_path / 'empty'}")
+    assert "no checkpoint" in error
+    error = refuse(
+        capsys, "predict", f"--checkpoint={workdir}", str(tmp_path / "empty")
+    )
+    assert "found none" in error
+
+
+def test_a_text_file_named_jpg_is_named(run, capsys, tmp_path):
+    config, _ = run
+    splits = {"train": ("cat", "dog"), "test": ("cat", "dog")}
+    folder = make_folder(tmp_path / "images", splits)
+    (folder / "train" / "cat" / "bad.jpg").write_text("this is text")
+    error = refuse(
+        capsys, "train", f"--config={config}", f"--workdir={tmp_path / 'w'}",
+        f"--config.data.source=folder:{folder}", "--config.data.batch_size=8",
+    )  # fmt: skip
+    assert "bad.jpg" in error
+
+
+def test_trains_on_a_folder_of_ones_own(run, capsys, tmp_path):
+    config, _ = run
+    folder = make_folder(tmp_path / "images", {"": ("cat", "dog")})
+    workdir = tmp_path / "w"
+    argv = ["train", f"--config={config}", f"--workdir={workdir}"]
+    own = [f"--config.data.source=folder:{folder}", "--config.data.batch_size=8"]
+    assert main([*argv, *own, "--config.train.total_steps=2",
+                 "--config.optim.warmup_steps=0"]) == 0  # fmt: skip
+    capsys.readouterr()
+    assert main(["predict", f"--checkpoint={workdir}", str(folder)]) == 0
+    out = capsys.readouterr().out
+    assert out.count("cat") >= 8
+    assert out.count("dog") >= 8
+
+
+def test_unknown_arguments_are_refused(capsys):
+    with pytest.raises(SystemExit) as caught:
+        main(["eval", "--workdir=x", "--nope"])
+    assert caught.value.code == 2
+    assert "--nope" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("argv", [["--help"], ["train", "--help"], ["predict", "-h"]])
+def test_help_shows_examples(argv, capsys):
+    with pytest.raises(SystemExit) as caught:
+        main(argv)
+    assert caught.value.code == 0
+    assert "examples:\n  vit-jax " in capsys.readouterr().out
+
+
+def test_python_m_is_the_same_program():
+    command = [sys.executable, "-m", "vit_jax", "--version"]
+    result = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == "0.1.0"
