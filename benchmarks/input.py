@@ -33,7 +33,7 @@ BATCH = 128
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser = argparse.ArgumentParser(description="Images per second of the input pipeline.")
     parser.add_argument(
         "--tensorflow", action="store_true", help="compare with tf.data"
     )
@@ -154,7 +154,7 @@ def measure_tensorflow(folder: str) -> dict[str, object]:
     os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
     import tensorflow as tf  # pyright: ignore[reportMissingImports]
 
-    def train(path):  # noqa: ANN001, ANN202
+    def train(path):
         image = tf.io.decode_jpeg(tf.io.read_file(path), 3)
         begin, size, _ = tf.image.sample_distorted_bounding_box(
             tf.shape(image),
@@ -168,7 +168,7 @@ def measure_tensorflow(folder: str) -> dict[str, object]:
         image = tf.image.resize(image, [224, 224])
         return (tf.image.random_flip_left_right(image) - 127.5) / 127.5
 
-    def evaluation(path):  # noqa: ANN001, ANN202
+    def evaluation(path):
         image = tf.io.decode_jpeg(tf.io.read_file(path), 3)
         return (tf.image.resize(image, [224, 224]) - 127.5) / 127.5
 

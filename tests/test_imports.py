@@ -15,7 +15,7 @@ HEAVY = {"tensorflow", "torch", "pandas"}
 
 # The order of the house: a file imports only from files above it.
 ORDER = [
-    "config", "durations", "config_file", "sharding", "data", "models", "convert",
+    "config", "durations", "config_file", "sharding", "data", "models", "flops", "convert",
     "published", "weights", "pretrained", "optim", "losses", "state", "step", "program",
     "checkpoint", "metrics", "evaluate", "interrupts", "train", "predict", "cli",
     "__main__",
@@ -48,7 +48,9 @@ def test_help_imports_no_jax():
 def test_training_and_prediction_need_no_tensorflow(tmp_path):
     code = f"""
 from tests.runs import TINY, change
-from vit_jax import train, Predictor, evaluate
+from vit_jax import Predictor
+from vit_jax.evaluate import evaluate
+from vit_jax.train import train
 from vit_jax.data.export import export
 from pathlib import Path
 train(change(TINY, train={{"total_steps": 3}}), {str(tmp_path)!r})

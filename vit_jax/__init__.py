@@ -1,6 +1,7 @@
 """Vision Transformer for JAX: train, fine-tune, load, look inside, run anywhere.
 
-Names below are imported when first used, so that `import vit_jax` costs nothing.
+Names below are imported when first used, so that `import vit_jax` costs nothing. Verbs
+live in their modules: `vit_jax.train.train`, `vit_jax.evaluate.evaluate`.
 """
 
 import importlib
@@ -10,31 +11,19 @@ if TYPE_CHECKING:
     from vit_jax.config import Config as Config
     from vit_jax.config import ConfigError as ConfigError
     from vit_jax.config_file import load_config as load_config
-    from vit_jax.evaluate import evaluate as evaluate
     from vit_jax.models.vit import ViT as ViT
     from vit_jax.predict import Predictor as Predictor
-    from vit_jax.train import train as train
 
 _HOME = {
     "Config": "vit_jax.config",
     "ConfigError": "vit_jax.config",
     "load_config": "vit_jax.config_file",
-    "evaluate": "vit_jax.evaluate",
     "ViT": "vit_jax.models.vit",
     "Predictor": "vit_jax.predict",
-    "train": "vit_jax.train",
 }
 
 __version__ = "0.1.0"
-__all__ = [
-    "Config",
-    "ConfigError",
-    "Predictor",
-    "ViT",
-    "evaluate",
-    "load_config",
-    "train",
-]
+__all__ = ["Config", "ConfigError", "Predictor", "ViT", "load_config"]
 
 
 def __getattr__(name: str) -> Any:

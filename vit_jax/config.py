@@ -10,6 +10,7 @@ import difflib
 from collections.abc import Iterable
 
 Pair = tuple[int, int]
+PerChannel = tuple[float, float, float]  # red, green, blue
 Table = tuple[tuple[str, float], ...]  # (parameter path pattern, multiplier), in order
 
 
@@ -89,6 +90,8 @@ class Preprocessing:
     eval_crop_fraction: float = 0.875
     interpolation: str = "bilinear"
     value_range: tuple[float, float] = (-1.0, 1.0)  # what 0..255 is mapped to
+    mean: PerChannel = (0.0, 0.0, 0.0)  # then subtracted; DeiT, DINOv2, CLIP
+    std: PerChannel = (1.0, 1.0, 1.0)  # then divided by
 
 
 @dataclasses.dataclass(frozen=True)
@@ -110,9 +113,15 @@ class DataConfig:
     eval_crop_fraction: float = 0.875
     interpolation: str = "bilinear"
     value_range: tuple[float, float] = (-1.0, 1.0)
+    mean: PerChannel = (0.0, 0.0, 0.0)
+    std: PerChannel = (1.0, 1.0, 1.0)
     # Training: a JPEG whose crop has twice the pixels needed is shrunk in the frequency
     # domain, as libjpeg does it ("scaled decoding"). Faster, and free of aliasing.
     shrink_on_decode: bool = True
+    # An unreadable image ends the run. False: it is skipped, counted and named; its
+    # neighbour takes its place in training, evaluation masks it.
+    strict: bool = True
+    max_bad_files: int = 100  # past which the run ends all the same
     num_threads: int = 0  # that read and decode; 0: from the number of CPUs
 
     def __post_init__(self) -> None:
@@ -133,6 +142,7 @@ class DataConfig:
             check(low <= high, f"{where}.{name}", "(low, high)", (low, high))
         low, high = self.crop_area
         check(0 < low <= high <= 1, f"{where}.crop_area", "within (0, 1]", (low, high))
+        check(min(self.std) > 0, f"{where}.std", "> 0 in every channel", self.std)
         check(self.num_threads >= 0, f"{where}.num_threads", ">= 0", self.num_threads)
 
     @property

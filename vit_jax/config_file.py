@@ -42,7 +42,9 @@ def load_config(spec: str, overrides: Sequence[str] = ()) -> Config:
             if arg and not inspect.signature(get_config).parameters:
                 raise ConfigError(f'{path} takes no argument, got "{arg}"; remove it')
             raw = get_config(arg) if arg else get_config()
-        except (SyntaxError, ImportError, TypeError) as error:
+        except ConfigError:
+            raise
+        except (SyntaxError, ImportError, TypeError, ValueError) as error:
             raise ConfigError(f"{path} cannot be loaded: {error}") from error
     if isinstance(raw, config_dict.ConfigDict):
         raw = raw.to_dict()

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from vit_jax.config import DataConfig
-from vit_jax.data.augment import prepare
+from vit_jax.data.augment import prepare, scale
 
 DATA = DataConfig(source="digits", image_size=(4, 6), batch_size=64)
 IMAGES = np.random.default_rng(0).integers(0, 256, (64, 4, 6, 3), np.uint8)
@@ -34,6 +34,26 @@ def test_ends_of_the_range(value_range: tuple[float, float]) -> None:
     ends = np.array([0, 255], np.uint8).reshape(1, 1, 2, 1)
     out = run(ends, None, data=data, train=False).ravel()
     np.testing.assert_allclose(out, value_range, atol=1e-6)
+
+
+def test_mean_and_std_of_each_channel() -> None:
+    """torchvision's ``(image / 255 - mean) / std``."""
+    mean, std = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+    data = dataclasses.replace(DATA, value_range=(0.0, 1.0), mean=mean, std=std)
+    out = run(IMAGES, None, data=data.preprocessing, train=False)
+    expected = (IMAGES / 255 - mean) / std
+    np.testing.assert_allclose(out, expected, rtol=0, atol=2e-6)
+
+
+def test_without_mean_and_std_nothing_is_added() -> None:
+    """The program of the default range has not one operation more."""
+    images = jnp.zeros((1, 2, 2, 3), jnp.uint8)
+    plain = jax.make_jaxpr(lambda x: scale(x, (-1.0, 1.0)))(images)
+    assert [str(e.primitive) for e in plain.eqns] == [
+        "convert_element_type",
+        "add",
+        "div",
+    ]
 
 
 def test_dtype() -> None:

@@ -13,7 +13,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests.data.image_files import encode_header
 from vit_jax.config import ConfigError, DataConfig
+from vit_jax.data.bad_files import BadFiles
 from vit_jax.data.loader import Batch, eval_batches, train_batches
 from vit_jax.data.sources import Source, make_source
 
@@ -208,6 +210,62 @@ def test_text_file_called_jpg(
             next(iter(batches))
         assert "a/text.jpg, which begins with b'not an image'" in str(error.value)
         assert "\n" not in str(error.value)
+
+
+def test_unreadable_images_are_skipped_and_named(
+    digits: DataConfig, make_files: Callable[..., Path], tmp_path: Path
+) -> None:
+    paths = [
+        f"{split}/{c}/{i}.png"
+        for split in ("train", "test")
+        for c in "ab"
+        for i in "123"
+    ]
+    root = make_files(*paths)
+    for split in ("train", "test"):
+        (root / split / "a" / "empty.png").touch()
+        (root / split / "b" / "text.jpg").write_text("not an image")
+        (root / split / "b" / "large.png").write_bytes(encode_header(20_000, "PNG"))
+        (root / split / "b" / "gone.png").symlink_to(root / "nowhere")
+    data = dataclasses.replace(
+        digits, source=str(root), strict=False, batch_size=20, train_crop="resize"
+    )
+    report = tmp_path / "bad_files.txt"
+    digests = set()
+    for num_threads in (1, 3):
+        data = dataclasses.replace(data, num_threads=num_threads)
+        batches = train_batches(
+            make_source(data, "train"), data, seed=0, bad_files=BadFiles(report)
+        )
+        digests.add(digest(batches, 3))
+        batches.close()
+    assert len(digests) == 1
+    lines = report.read_text().splitlines()
+    assert sorted(Path(line.split("\t")[0]).name for line in lines) == [
+        "empty.png", "gone.png", "large.png", "text.jpg"
+    ]  # fmt: skip
+    assert len(BadFiles(report)) == 4
+
+    bad_files = BadFiles()
+    evaluation = eval_batches(make_source(data, "test"), data, bad_files=bad_files)
+    (batch,) = evaluation
+    assert evaluation.num_examples == 10
+    assert batch["mask"].sum() == 6
+    assert len(bad_files) == 4
+
+    with pytest.raises(ConfigError, match="must be at most 3, got 4") as error:
+        list(eval_batches(make_source(data, "test"), data, bad_files=BadFiles(limit=3)))
+    assert "raise --config.data.max_bad_files" in str(error.value)
+
+
+def test_no_readable_image(digits: DataConfig, make_files: Callable[..., Path]) -> None:
+    root = make_files("train/a/1.png")
+    (root / "train" / "a" / "1.png").write_text("")
+    data = dataclasses.replace(digits, source=str(root), strict=False)
+    with pytest.raises(
+        ConfigError, match=r"100 in a row that are not, such as .*1\.png"
+    ):
+        next(train_batches(make_source(data, "train"), data, seed=0))
 
 
 PROGRAM = """

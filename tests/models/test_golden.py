@@ -6,6 +6,7 @@ import jax
 import numpy as np
 import pytest
 
+from tests.models.huggingface_references import huggingface
 from tests.models.references import GOLDEN, Case, big_vision, google
 from tests.models.timm_references import timm
 from tests.models.tiny import flat
@@ -41,7 +42,9 @@ def check_inventory(case: Case) -> None:
     """The checkpoint has the parameters that the module makes, no more, no less."""
     model = models.build(case.config, case.num_classes)
     shapes = jax.eval_shape(
-        lambda key: model.init(key, case.io["images"], train=False), jax.random.key(0)
+        lambda key, images: model.init(key, images, train=False),
+        jax.random.key(0),
+        case.io["images"],
     )
     expected = {path: value.shape for path, value in case.flat_params.items()}
     got = {path: value.shape for path, value in flat(shapes["params"]).items()}
@@ -81,6 +84,15 @@ def test_timm(name: str) -> None:
         check(intermediates["Transformer/encoded"], case.io["forward_features"])
     for head in {"head_logits", "head_dist_logits"} & set(case.io):
         check(intermediates[head], case.io[head])
+
+
+def test_huggingface() -> None:
+    case = huggingface()
+    check_inventory(case)
+    logits, intermediates = case.run()
+    check(logits, case.io["logits"])
+    last = intermediates["Transformer/block_1"]
+    check(last, case.io["last_hidden_state_before_final_norm"])
 
 
 def test_every_case_is_run() -> None:

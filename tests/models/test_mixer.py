@@ -13,7 +13,7 @@ def test_each_mlp_mixes_its_own_axis() -> None:
     """One patch changed: with the token MLP silent, only its own token changes."""
     config = OPTIONS["mixer"]
     params = random_params(config)
-    images = jnp.asarray(random_images((1, 24, 24, 3)))
+    images = random_images((1, 24, 24, 3))
     changed = images.at[:, :8, :8].add(0.5)
 
     def moved(params: Any) -> np.ndarray:

@@ -115,7 +115,7 @@ def test_parameters_of_each_kind() -> None:
 
 def test_which_kinds_know_the_order_of_the_patches() -> None:
     """Swapping two patches changes the class token, except without positions."""
-    images = jnp.asarray(random_images((1, 24, 24, 3)))
+    images = random_images((1, 24, 24, 3))
     swapped = images.at[:, :8].set(images[:, 8:16]).at[:, 8:16].set(images[:, :8])
     for kind in posemb.POSEMBS:
         config = tiny(posemb=kind, num_layers=1)

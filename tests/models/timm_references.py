@@ -54,11 +54,11 @@ def timm(name: str) -> Case:
         for pattern, new in _RENAMES:
             path = re.sub(pattern, new, path)
         flat |= _split(path, value)
-    heads = config.num_heads
+    heads = meta["constructor"]["num_heads"]
     return Case(
         config,
         meta["constructor"]["num_classes"],
-        dict(_shaped(path, value, heads) for path, value in flat.items()),
+        dict(to_flax(path, value, heads) for path, value in flat.items()),
         io,
     )
 
@@ -110,9 +110,8 @@ def _split(path: str, value: np.ndarray) -> Flat:
     return {path: value}
 
 
-def _shaped(path: str, value: np.ndarray, heads: int | None) -> tuple[str, np.ndarray]:
+def to_flax(path: str, value: np.ndarray, heads: int) -> tuple[str, np.ndarray]:
     """Turns a weight round, and cuts it into heads."""
-    assert heads is not None
     parent, _, kind = path.rpartition("/")
     if kind == "bias" and parent.endswith(("query", "key", "value")):
         return path, value.reshape(heads, -1)

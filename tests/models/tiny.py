@@ -117,9 +117,9 @@ def random_params(config: ModelConfig, num_classes: int | None = 5) -> Any:
 
     found = shapes(config, num_classes)
     params = {path: draw(path, leaf) for path, leaf in found.items()}
-    return traverse_util.unflatten_dict(params, sep="/")
+    return jax.tree.map(jnp.asarray, traverse_util.unflatten_dict(params, sep="/"))
 
 
-def random_images(shape: tuple[int, ...] = IMAGES) -> np.ndarray:
+def random_images(shape: tuple[int, ...] = IMAGES) -> jax.Array:
     generator = np.random.default_rng(1)
-    return generator.uniform(-1, 1, shape).astype(np.float32)
+    return jnp.asarray(generator.uniform(-1, 1, shape), jnp.float32)

@@ -1,11 +1,13 @@
 """Images and labels: sources, host-side decode and crop, loader, device-side part."""
 
 from vit_jax.data.augment import prepare
+from vit_jax.data.bad_files import BadFiles
 from vit_jax.data.decode import DecodeError, decode
 from vit_jax.data.loader import EvalBatches, TrainBatches, eval_batches, train_batches
 from vit_jax.data.sources import Source, make_source
 
 __all__ = [
+    "BadFiles",
     "DecodeError",
     "EvalBatches",
     "Source",

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, UInt8
 
-from vit_jax.config import DataConfig, Preprocessing
+from vit_jax.config import DataConfig, PerChannel, Preprocessing
 
 
 def prepare(
@@ -20,14 +20,14 @@ def prepare(
     Args:
       images: pixels in 0..255, as the loader gives them.
       key: of this step; needed only where something is drawn.
-      data: gives ``value_range`` and, in training, ``flip``.
+      data: gives ``value_range``, ``mean``, ``std`` and, in training, ``flip``.
       train: False leaves out all that is random.
       dtype: of the result; the arithmetic is float32 whatever it is.
     """
     if train and isinstance(data, DataConfig) and data.flip:
         assert key is not None, "a flip needs a key"
         images = flip(images, key)
-    return scale(images, data.value_range, dtype)
+    return scale(images, data.value_range, data.mean, data.std, dtype)
 
 
 def flip(images: UInt8[Array, "b h w c"], key: jax.Array) -> UInt8[Array, "b h w c"]:
@@ -39,13 +39,21 @@ def flip(images: UInt8[Array, "b h w c"], key: jax.Array) -> UInt8[Array, "b h w
 def scale(
     images: UInt8[Array, "b h w c"],
     value_range: tuple[float, float],
+    mean: PerChannel = (0.0, 0.0, 0.0),
+    std: PerChannel = (1.0, 1.0, 1.0),
     dtype: DTypeLike = jnp.float32,
 ) -> Float[Array, "b h w c"]:
     """Returns the images with 0 mapped to the range's low end and 255 to its high end.
 
     For (-1, 1) this is the original's ``(image - 127.5) / 127.5``, up to the last bit:
-    XLA multiplies by the reciprocal.
+    XLA multiplies by the reciprocal. Then, for (0, 1) as torchvision does it, the mean
+    of each channel is subtracted and its standard deviation divided by.
     """
     low, high = value_range
     step = 255.0 / (high - low)
-    return ((images.astype(jnp.float32) + low * step) / step).astype(dtype)
+    scaled = (images.astype(jnp.float32) + low * step) / step
+    if any(mean):
+        scaled -= jnp.asarray(mean, jnp.float32).reshape(1, 1, 1, -1)
+    if any(value != 1 for value in std):
+        scaled /= jnp.asarray(std, jnp.float32).reshape(1, 1, 1, -1)
+    return scaled.astype(dtype)

@@ -1,29 +1,30 @@
-"""Grain: shuffle, decode and crop, give each host its rows, batch, pad and mask.
+"""Grain: give each host its rows, read ahead in threads, batch.
 
-The order is a function of (seed, step, global batch size) alone. Every example has a
-global position, which counts through all epochs; shuffling and the random crop follow
-that position, whoever computes it. Hence threads, hosts and restarts change nothing.
+The order is a function of (seed, step, global batch size) alone: threads, hosts and
+restarts change nothing, since each example follows its position in the global order.
 """
 
 import math
 import os
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
 
 import grain
 import numpy as np
 
 from vit_jax.config import ConfigError, DataConfig
-from vit_jax.data import crops
-from vit_jax.data.decode import decode_box
-from vit_jax.data.jpeg import Box
+from vit_jax.data.bad_files import BadFiles
+from vit_jax.data.examples import EvalExamples, Example, TrainExamples
 from vit_jax.data.sources import Source
 
 Batch = dict[str, np.ndarray]
 
+_DTYPES = {"image": np.uint8, "label": np.int32, "mask": np.bool_}
+
 # Threads fetch this many examples at a time: fewer would make Python's hand-over of
 # work costly, more would make the first batch late.
 _CHUNK = 16
+
+_NEVER = 2**40  # steps; positions stay within 64 bits
 
 
 class TrainBatches(Iterator[Batch]):
@@ -101,6 +102,7 @@ def train_batches(
     seed: int,
     process_index: int = 0,
     process_count: int = 1,
+    bad_files: BadFiles | None = None,
 ) -> TrainBatches:
     """Returns this host's part of the training batches, without end.
 
@@ -108,21 +110,21 @@ def train_batches(
     batch. Each epoch is a new permutation; a batch may begin one epoch and end in the
     next, so no example is left out.
 
+    Args:
+      source: the images.
+      data: how they are cut, ``batch_size``, ``num_threads`` and ``strict``.
+      seed: of the order and of the crops.
+      process_index: which host this is.
+      process_count: of how many.
+      bad_files: collects what cannot be read, unless ``data.strict``.
+
     Raises:
-      ConfigError: the hosts cannot share the batch equally.
+      ConfigError: the hosts cannot share the batch equally. Drawing a batch raises
+        DecodeError for an unreadable image if ``data.strict``.
     """
     rows = _Rows(data.batch_size, process_index, process_count, "data.batch_size")
-    # Neighbouring seeds must not share permutations: Grain adds the epoch to its seed.
-    shuffle_seed, crop_seed = np.random.SeedSequence(seed).generate_state(2)
-    examples = (
-        grain.MapDataset.source(source)
-        .shuffle(seed=int(shuffle_seed))
-        .repeat()
-        .random_map(_TrainExample(data), seed=int(crop_seed))
-    )
-    return TrainBatches(
-        lambda step: _read(_HostRows(examples, rows, step), rows.local, data)
-    )
+    examples = TrainExamples(source, data, seed, _or_new(bad_files, data))
+    return TrainBatches(lambda step: _read(examples, rows, data, start=step))
 
 
 def eval_batches(
@@ -131,72 +133,28 @@ def eval_batches(
     *,
     process_index: int = 0,
     process_count: int = 1,
+    bad_files: BadFiles | None = None,
 ) -> EvalBatches:
     """Returns this host's part of the evaluation batches: every example exactly once.
 
     All hosts get the same number of batches; what is missing in the last is filled
-    with zeros and masked.
+    with zeros and masked, and so is an unreadable image unless ``data.strict``.
 
-    Raises:
-      ConfigError: the hosts cannot share the batch equally.
+    Args: as for ``train_batches``; batches have ``data.eval_batch_size``.
+
+    Raises: as ``train_batches``.
     """
     batch_size = data.eval_batch_size or data.batch_size
     rows = _Rows(batch_size, process_index, process_count, "data.eval_batch_size")
     steps = math.ceil(source.num_examples / batch_size)
-    examples = grain.MapDataset.range(steps * batch_size).map(
-        _EvalExample(source, data)
-    )
+    examples = EvalExamples(source, data, _or_new(bad_files, data))
     return EvalBatches(
-        lambda: _read(_HostRows(examples, rows), rows.local, data),
-        steps,
-        source.num_examples,
+        lambda: _read(examples, rows, data, stop=steps), steps, source.num_examples
     )
 
 
-class _TrainExample:
-    """From a source's example to a training image: decode and crop."""
-
-    def __init__(self, data: DataConfig) -> None:
-        self._data = data
-
-    def __call__(
-        self, example: dict[str, Any], rng: np.random.Generator
-    ) -> dict[str, Any]:
-        data = self._data
-
-        def choose(size: tuple[int, int]) -> Box:
-            if data.train_crop == "resize":
-                return 0, 0, *size
-            return crops.sample_box(rng, size, data.crop_area, data.crop_aspect)
-
-        box = decode_box(
-            example["image"],
-            choose,
-            name=example["name"],
-            min_size=data.image_size if data.shrink_on_decode else None,
-        )
-        image = crops.resize(box, data.image_size, data.interpolation)
-        return {"image": image, "label": np.int32(example["label"])}
-
-
-class _EvalExample:
-    """From a position to an evaluation image; past the end, to padding."""
-
-    def __init__(self, source: Source, data: DataConfig) -> None:
-        self._source = source
-        self._preprocessing = data.preprocessing
-
-    def __call__(self, index: int) -> dict[str, Any]:
-        if index >= self._source.num_examples:
-            image = np.zeros((*self._preprocessing.image_size, 3), np.uint8)
-            return {"image": image, "label": np.int32(0), "mask": np.False_}
-        example = self._source[index]
-        # Not shrunk: what is measured must follow the definition to the pixel.
-        image = decode_box(
-            example["image"], lambda size: (0, 0, *size), name=example["name"]
-        )
-        image = crops.crop_eval(image, self._preprocessing)
-        return {"image": image, "label": np.int32(example["label"]), "mask": np.True_}
+def _or_new(bad_files: BadFiles | None, data: DataConfig) -> BadFiles:
+    return BadFiles(limit=data.max_bad_files) if bad_files is None else bad_files
 
 
 class _Rows:
@@ -218,36 +176,38 @@ class _Rows:
         return step * self.batch_size + self._offset + row
 
 
-class _HostRows(grain.MapDataset):
-    """One host's examples, from a step on. Behind all randomness, which is global."""
-
-    def __init__(self, parent: grain.MapDataset, rows: _Rows, start: int = 0) -> None:
-        super().__init__(parent)
-        self._rows = rows
-        self._start = start * rows.local
-
-    def __len__(self) -> int:
-        return (
-            len(self._parent) // self._rows.batch_size * self._rows.local - self._start
-        )
-
-    def __getitem__(self, index: int | slice) -> Any:
-        if isinstance(index, slice):
-            return self.slice(index)
-        return self._parent[self._rows.position(self._start + index)]
-
-
 def _read(
-    examples: grain.MapDataset, batch_size: int, data: DataConfig
+    examples: Callable[[int], Example],
+    rows: _Rows,
+    data: DataConfig,
+    start: int = 0,
+    stop: int = _NEVER,
 ) -> grain.DatasetIterator[Batch]:
     """Starts the threads; two batches, and work for every thread, are read ahead."""
-    chunk = max(size for size in range(1, _CHUNK + 1) if batch_size % size == 0)
+    chunk = max(size for size in range(1, _CHUNK + 1) if rows.local % size == 0)
     num_threads = data.num_threads or _num_cpus()
-    ahead = max(2 * batch_size // chunk, 2 * num_threads)
-    chunks = examples.batch(chunk).to_iter_dataset(
-        grain.ReadOptions(num_threads=num_threads, prefetch_buffer_size=ahead)
+    ahead = max(2 * rows.local // chunk, 2 * num_threads)
+
+    def read_chunk(number: int) -> Batch:
+        first = start * rows.local + number * chunk
+        return _stack([examples(rows.position(first + i)) for i in range(chunk)])
+
+    chunks = (
+        grain.MapDataset.range((stop - start) * rows.local // chunk)
+        .map(read_chunk)
+        .to_iter_dataset(
+            grain.ReadOptions(num_threads=num_threads, prefetch_buffer_size=ahead)
+        )
     )
-    return iter(chunks.batch(batch_size // chunk, batch_fn=_concatenate))
+    return iter(chunks.batch(rows.local // chunk, batch_fn=_concatenate))
+
+
+def _stack(examples: Sequence[Example]) -> Batch:
+    return {
+        key: np.stack([np.asarray(each[key], dtype) for each in examples])
+        for key, dtype in _DTYPES.items()
+        if key in examples[0]
+    }
 
 
 def _concatenate(chunks: Sequence[Batch]) -> Batch:

@@ -6,6 +6,8 @@ from typing import Any, Protocol
 from vit_jax.config import ConfigError, DataConfig
 from vit_jax.data.digits import prepare_digits
 from vit_jax.data.folders import open_folder
+from vit_jax.data.tables import SUFFIXES, open_table
+from vit_jax.data.tars import open_tars
 from vit_jax.data.tfds import open_tfds
 
 
@@ -29,9 +31,9 @@ def make_source(data: DataConfig, split: str) -> Source:
     """Returns the images of ``split`` (a TFDS split string) of ``data.source``.
 
     Args:
-      data: ``source`` is ``digits``, ``folder:DIR`` or
-        ``tfds:NAME[/CONFIG][:VERSION]``; without a prefix, a folder that exists or a
-        TFDS name.
+      data: ``source`` is ``digits``, ``folder:DIR``, ``table:FILE`` (.csv, .tsv,
+        .jsonl), ``tar:DIR`` or ``tfds:NAME[/CONFIG][:VERSION]``; without a prefix, a table or a
+        folder that exists, or a TFDS name.
       split: such as ``train``, ``train[:98%]`` or ``train+test``.
 
     Raises:
@@ -46,6 +48,10 @@ def make_source(data: DataConfig, split: str) -> Source:
         return open_tfds(str(prepare_digits()), split)
     if kind == "folder":
         return open_folder(rest, split)
+    if kind == "table" or data.source.endswith(SUFFIXES):
+        return open_table(data.source.removeprefix("table:"), split)
+    if kind == "tar" or data.source.endswith(".tar"):
+        return open_tars(data.source.removeprefix("tar:"), split)
     if kind == "tfds":
         return open_tfds(rest, split, data.data_dir)
     path = pathlib.Path(data.source).expanduser()

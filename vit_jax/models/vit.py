@@ -4,7 +4,7 @@ import functools
 
 import jax
 import jax.numpy as jnp
-from einops import rearrange
+from einops import rearrange, repeat
 from flax import linen as nn
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
@@ -97,11 +97,8 @@ class ViT(nn.Module):
             return head(name="head")(features)
         # DeiT (arXiv:2012.12877), section 3: each token has a head, trained by its own
         # loss; the prediction is the mean of the two.
-        class_token, distillation_token = jnp.moveaxis(
-            tokens[:, :2].astype(jnp.float32), 1, 0
-        )
-        logits = head(name="head")(class_token)
-        dist_logits = head(name="head_dist")(distillation_token)
+        logits = head(name="head")(tokens[:, 0].astype(jnp.float32))
+        dist_logits = head(name="head_dist")(tokens[:, 1].astype(jnp.float32))
         self.sow("intermediates", "head_logits", logits)
         self.sow("intermediates", "head_dist_logits", dist_logits)
         return (logits + dist_logits) / 2
@@ -118,26 +115,24 @@ class ViT(nn.Module):
 
     def _with_prefix(self, patches: Float[Array, "b n d"]) -> Float[Array, "b m d"]:
         """Puts the class token, distillation token and registers before the patches."""
-        small = nn.initializers.normal(
-            stddev=0.02
-        )  # as DeiT: the two must not be equal
-        prefix = []
-        if self.classifier in WITH_CLASS_TOKEN:
-            prefix += [self.param("cls", nn.initializers.zeros, self._token_shape(1))]
-        if self.distillation_token:
-            prefix += [self.param("dist", small, self._token_shape(1))]
-        if self.num_registers:  # Darcet et al. 2024 (arXiv:2309.16588)
-            shape = self._token_shape(self.num_registers)
-            tiny = nn.initializers.normal(stddev=1e-6)  # as DINOv2
-            prefix += [self.param("registers", tiny, shape)]
-        return jnp.concatenate(
-            [_repeat(t.astype(patches.dtype), len(patches)) for t in prefix]
-            + [patches],
-            axis=1,
+        zeros, normal = nn.initializers.zeros, nn.initializers.normal
+        prefix = (
+            ("cls", self.classifier in WITH_CLASS_TOKEN, zeros),
+            # Not zero too, or nothing would tell it from the class token.
+            ("dist", self.distillation_token, normal(stddev=0.02)),
+            # Darcet et al. 2024 (arXiv:2309.16588); the spread is DINOv2's.
+            ("registers", self.num_registers, normal(stddev=1e-6)),
         )
-
-    def _token_shape(self, num: int) -> tuple[int, int, int]:
-        return (1, num, self.hidden_size)
+        tokens = [
+            repeat(
+                self.param(name, init, (1, int(number), self.hidden_size)),
+                "1 n d -> b n d",
+                b=len(patches),
+            ).astype(patches.dtype)
+            for name, number, init in prefix
+            if number
+        ]
+        return jnp.concatenate([*tokens, patches], axis=1)
 
     def _make_block(self) -> functools.partial[EncoderBlock]:
         return functools.partial(
@@ -173,14 +168,10 @@ class ViT(nn.Module):
         x = x.astype(jnp.float32)
         if self.fc_norm:
             epsilon = self.layer_norm_epsilon
-            x = layer_norm(x, epsilon=epsilon, dtype=jnp.float32, name="fc_norm")
+            x = layer_norm(x, name="fc_norm", epsilon=epsilon, dtype=jnp.float32)
         if self.representation_size is not None:
             x = jnp.tanh(nn.Dense(self.representation_size, name="pre_logits")(x))
         return x
-
-
-def _repeat(token: Float[Array, "1 n d"], batch: int) -> Float[Array, "b n d"]:
-    return jnp.broadcast_to(token, (batch, *token.shape[1:]))
 
 
 # Which logical axis each dimension of each parameter is: the end of its path, in whole
@@ -203,10 +194,11 @@ AXES: tuple[tuple[str, tuple[str | None, ...]], ...] = (
             ("bias", ("heads", "head_dim")),
         )
     ),
-    ("query_ln/scale", ("head_dim",)),
-    ("query_ln/bias", ("head_dim",)),
-    ("key_ln/scale", ("head_dim",)),
-    ("key_ln/bias", ("head_dim",)),
+    *(
+        (f"{name}/{parameter}", ("head_dim",))
+        for name in ("query_ln", "key_ln")
+        for parameter in ("scale", "bias")
+    ),
     ("out/kernel", ("heads", "head_dim", "embed")),
     ("out/bias", ("embed",)),
     ("MlpBlock_0/Dense_0/kernel", ("embed", "mlp")),

@@ -1,0 +1,42 @@
+"""A checkpoint of any format, opened: what it says, and its arrays, not yet read."""
+
+import dataclasses
+from collections.abc import Mapping
+
+from vit_jax.config import ModelConfig, Preprocessing
+from vit_jax.convert.lazy import Lazy
+
+# Per channel, what the values 0 and 255 of an image become.
+ChannelRanges = tuple[tuple[float, float], ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class Checkpoint:
+    """A checkpoint under canonical names; see `vit_jax.convert.layout`.
+
+    Attributes:
+        format: where it comes from: google, google_prelinen, big_vision, timm,
+            huggingface, vit_jax.
+        tensors: canonical name -> array, read when `numpy.asarray` meets it. In the
+            file's own dtype.
+        model: resolved.
+        num_classes: None: there is no head.
+        grid: patches (down, across) of the position embedding; None where it has none,
+            or where their number alone does not tell.
+        preprocessing: what the weights expect, as far as the file says it.
+        channel_ranges: where the channels have ranges of their own (ImageNet's mean and
+            standard deviation). ``preprocessing`` is right after
+            `adapt.fold_input_scale`.
+        class_names: in the order of the logits.
+        notes: what was assumed, one sentence each.
+    """
+
+    format: str
+    tensors: Mapping[str, Lazy]
+    model: ModelConfig
+    num_classes: int | None
+    grid: tuple[int, int] | None = None
+    preprocessing: Preprocessing | None = None
+    channel_ranges: ChannelRanges | None = None
+    class_names: tuple[str, ...] | None = None
+    notes: tuple[str, ...] = ()

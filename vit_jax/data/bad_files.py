@@ -1,0 +1,53 @@
+"""Images that cannot be read: skipped, counted and named, up to a number."""
+
+import threading
+from pathlib import Path
+
+from absl import logging
+
+from vit_jax.config import ConfigError
+
+
+class BadFiles:
+    """What could not be read so far; any number of threads may add to it.
+
+    Args:
+      path: a text file that gets a line "name<TAB>reason" for each, at once. Names in
+        it already (of the run that this one continues) are known. None: no file.
+      limit: how many are put up with.
+    """
+
+    def __init__(self, path: Path | None = None, limit: int = 100) -> None:
+        self._path = path
+        self._limit = limit
+        self._lock = threading.Lock()
+        self.reasons: dict[str, str] = {}
+        if path and path.exists():
+            lines = path.read_text(encoding="utf-8").splitlines()
+            self.reasons = {
+                name: reason
+                for name, _, reason in (line.partition("\t") for line in lines)
+            }
+
+    def __len__(self) -> int:
+        return len(self.reasons)
+
+    def add(self, name: str, reason: str) -> None:
+        """Notes an image; the same one counts once.
+
+        Raises:
+          ConfigError: there are more than ``limit``.
+        """
+        with self._lock:
+            if name not in self.reasons:
+                self.reasons[name] = reason
+                logging.warning("skipped: %s", reason)
+                if self._path:
+                    with self._path.open("a", encoding="utf-8") as file:
+                        file.write(f"{name}\t{reason}\n")
+            if len(self) > self._limit:
+                where = self._path or name
+                raise ConfigError(
+                    f"unreadable images must be at most {self._limit}, got {len(self)} "
+                    f"(see {where}); repair them or raise --config.data.max_bad_files"
+                )

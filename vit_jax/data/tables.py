@@ -1,0 +1,116 @@
+"""Images listed in a table: CSV, TSV or JSON lines, each with a path and a label."""
+
+import csv
+import json
+import pathlib
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from vit_jax.config import ConfigError
+from vit_jax.data.folders import FolderSource
+from vit_jax.data.splits import hash_order, resolve_split, stratified_split
+
+SUFFIXES = (".csv", ".tsv", ".jsonl")
+
+# The first of these that a table has is used. Kaggle, Hugging Face and pandas habits.
+_PATH_COLUMNS = ("image", "path", "file_name", "filename", "file", "image_path")
+_LABEL_COLUMNS = ("label", "class", "class_name", "target", "category")
+_SPLIT_COLUMN = "split"
+
+Row = dict[str, Any]
+
+
+def open_table(path: str, split: str) -> FolderSource:
+    """Returns a split of the images that a table lists.
+
+    The table has a header with a column for the path (``image``, ``path`` or
+    ``file_name``, relative to the table) and one for the class (``label`` or ``class``:
+    a name, or a number from 0), and may have one called ``split``; otherwise ``train``
+    and ``test`` are drawn from each class, 80% and 20%, the same on every machine.
+    JSON lines have the same keys. Classes are sorted by name, or by number.
+
+    Whether the images are there is seen when they are read.
+
+    Raises:
+      ConfigError: no such table, no such column, an empty cell, or no such split.
+    """
+    file = pathlib.Path(path).expanduser()
+    if not file.is_file():
+        raise ConfigError(
+            f'table must be a {", ".join(SUFFIXES)} file that exists, got "{path}"'
+        )
+    rows = list(_rows(file))
+    if not rows:
+        raise ConfigError(f"table must list at least one image, got none in {file}")
+    paths = _column(file, rows, _PATH_COLUMNS)
+    labels = _column(file, rows, _LABEL_COLUMNS)
+    classes = class_order(labels)
+    numbers = {name: number for number, name in enumerate(classes)}
+    files = [(path, numbers[label]) for path, label in zip(paths, labels, strict=True)]
+    splits = _splits(file, rows, files)
+    selected = []
+    sizes = {name: len(indices) for name, indices in splits.items()}
+    for name, start, stop in resolve_split(split, sizes):
+        members = [files[i] for i in splits[name]]
+        order = hash_order([path for path, _ in members])
+        selected += [members[i] for i in order[start:stop]]
+    return FolderSource(str(file.parent), selected, classes)
+
+
+def _rows(file: pathlib.Path) -> Iterator[Row]:
+    with file.open(encoding="utf-8-sig", newline="") as lines:
+        if file.suffix != ".jsonl":
+            dialect = "excel-tab" if file.suffix == ".tsv" else "excel"
+            yield from csv.DictReader(lines, dialect=dialect)
+            return
+        for number, line in enumerate(lines, start=1):
+            try:
+                row = json.loads(line) if line.strip() else None
+            except ValueError:
+                row = ()
+            if row is not None:
+                if not isinstance(row, dict):
+                    raise ConfigError(
+                        f"each line of {file} must be a JSON object, got line {number}: "
+                        f"{line.strip()[:40]}"
+                    )
+                yield row
+
+
+def _column(file: pathlib.Path, rows: Sequence[Row], names: Sequence[str]) -> list[str]:
+    """Returns the column with the first of the names that is there, as strings."""
+    name = next((name for name in names if name in rows[0]), None)
+    if name is None:
+        raise ConfigError(
+            f"table {file} must have a column {' or '.join(names[:2])}, got "
+            f"{', '.join(map(str, rows[0]))}; name one so"
+        )
+    for number, row in enumerate(rows, start=1):
+        if row.get(name) in (None, ""):
+            raise ConfigError(
+                f"each row of {file} must have a {name}, got none in row {number}; "
+                "fill it or remove the row"
+            )
+    return [str(row[name]) for row in rows]
+
+
+def class_order(labels: Sequence[str]) -> list[str]:
+    """Returns the classes in the order of their labels."""
+    names = sorted(set(labels))
+    if not all(name.isdecimal() for name in names):
+        return names
+    # Numbers are the labels themselves, though one may not occur.
+    return [str(number) for number in range(max(map(int, names), default=-1) + 1)]
+
+
+def _splits(
+    file: pathlib.Path, rows: Sequence[Row], files: Sequence[tuple[str, int]]
+) -> dict[str, list[int]]:
+    """Returns the rows of each split."""
+    if _SPLIT_COLUMN in rows[0]:
+        splits: dict[str, list[int]] = {}
+        for i, name in enumerate(_column(file, rows, (_SPLIT_COLUMN,))):
+            splits.setdefault(name, []).append(i)
+        return splits
+    train, test = stratified_split(*zip(*files, strict=True))
+    return {"train": train.tolist(), "test": test.tolist()}

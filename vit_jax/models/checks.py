@@ -1,0 +1,82 @@
+"""Which values of a `ModelConfig` make a model."""
+
+import dataclasses
+import math
+
+from vit_jax.config import ConfigError, ModelConfig, check_choice
+from vit_jax.models.heads import CLASSIFIERS
+from vit_jax.models.mlp import ACTIVATIONS
+from vit_jax.models.patches import nearest_multiples
+from vit_jax.models.posemb import POSEMBS
+
+_LOWEST = {
+    "patch_size": 1,
+    "hidden_size": 1,
+    "num_layers": 1,
+    "num_heads": 1,
+    "mlp_dim": 1,
+    "representation_size": 1,
+    "num_registers": 0,
+    "resnet_layers": 1,
+    "resnet_width_factor": 0.5,
+    "tokens_mlp_dim": 1,
+}
+
+
+def check_values(config: ModelConfig) -> None:
+    """Checks each value by itself, and those that must fit each other.
+
+    Raises:
+        ConfigError: for the first that does not, with what to type instead.
+    """
+    check_choice("config.model.classifier", config.classifier, CLASSIFIERS)
+    check_choice("config.model.posemb", config.posemb, POSEMBS)
+    check_choice("config.model.activation", config.activation, ACTIVATIONS)
+    check_choice("config.model.dtype", config.dtype, ("float32", "bfloat16", "float16"))
+    for name in (field.name for field in dataclasses.fields(config)):
+        value = getattr(config, name)
+        if name.endswith("_rate") and not 0 <= value < 1:
+            raise ConfigError(
+                f"config.model.{name} must be in [0, 1), got {value}; 0 switches it off"
+            )
+    for name, lowest in _LOWEST.items():
+        value = getattr(config, name)
+        values = value if isinstance(value, tuple) else (value,)
+        if any(v is not None and v < lowest for v in values):
+            raise ConfigError(
+                f"config.model.{name} must be at least {lowest}, got {value}; "
+                f"set it to {lowest} or more"
+            )
+    if config.resnet_width_factor * 2 % 1:
+        raise ConfigError(
+            "config.model.resnet_width_factor must be a multiple of 0.5, for group "
+            f"norm's 32 groups, got {config.resnet_width_factor}; use 1.0"
+        )
+    _check_heads(config)
+    if config.distillation_token and (
+        config.classifier != "token" or config.representation_size or config.fc_norm
+    ):
+        raise ConfigError(
+            "config.model.distillation_token must be False unless classifier is "
+            "token, without representation_size and fc_norm, got True; change either"
+        )
+
+
+def _check_heads(config: ModelConfig) -> None:
+    """Checks the width against the heads and the position embedding."""
+    if config.num_heads is None or config.hidden_size is None:
+        return
+    width, unit = config.hidden_size, config.num_heads
+    if config.posemb == "rope2d":
+        unit *= 4
+    elif config.posemb == "sincos2d":
+        unit = math.lcm(unit, 4)
+    elif config.posemb == "learned2d":
+        unit = math.lcm(unit, 2)
+    if width % unit:
+        below, above = nearest_multiples(width, unit)
+        raise ConfigError(
+            f"config.model.hidden_size must be a multiple of {unit} for num_heads "
+            f"{config.num_heads} and posemb {config.posemb}, got {width}; "
+            f"use {below} or {above}"
+        )
