@@ -33,7 +33,9 @@ BATCH = 128
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Images per second of the input pipeline.")
+    parser = argparse.ArgumentParser(
+        description="Images per second of the input pipeline."
+    )
     parser.add_argument(
         "--tensorflow", action="store_true", help="compare with tf.data"
     )

@@ -46,6 +46,7 @@ def finetune(
     checkpoint: str | None = None,
     image_size: int = 384,
     dropout_rate: float = 0.0,
+    model: dict[str, Any] | None = None,
 ) -> ml_collections.ConfigDict:
     """Returns the original's fine-tuning run of a variant on one of `DATASETS`.
 
@@ -59,6 +60,7 @@ def finetune(
       checkpoint: what the parameters start from; None: fresh ones.
       image_size: in pixels, a multiple of the patch.
       dropout_rate: the original's for this variant.
+      model: what else the weights need: activation, classifier, ...
     """
     if dataset not in DATASETS:
         known = ", ".join(DATASETS)
@@ -68,7 +70,11 @@ def finetune(
     return ml_collections.ConfigDict(
         {
             "name": name,
-            "model": {"variant": variant, "dropout_rate": dropout_rate},
+            "model": {
+                "variant": variant,
+                "dropout_rate": dropout_rate,
+                **(model or {}),
+            },
             "init": {"checkpoint": checkpoint},
             "data": {"image_size": image_size, "batch_size": 512, **preset["data"]},
             "optim": {

@@ -14,6 +14,7 @@ from vit_jax.config import Config, ConfigError
 from vit_jax.config_file import from_dict, load_config
 from vit_jax.durations import resolve_steps
 from vit_jax.program import resolve
+from vit_jax.published import WEIGHTS
 from vit_jax.state import init_params
 
 ROOT = Path(__file__).parent.parent
@@ -166,3 +167,28 @@ def test_config_survives_json():
     config = resolve(load_config(DIGITS))
     again = json.loads(json.dumps(dataclasses.asdict(config)))
     assert from_dict(Config, again) == config
+
+
+def test_every_variant_has_a_recipe():
+    variants = {load_config(str(path)).model.variant for path in RECIPES}
+    assert set(models.VARIANTS) <= variants
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda p: p.stem)
+def test_recipes_fit_the_weights_that_they_name(path):
+    config = resolve(load_config(str(path)))
+    if config.init.checkpoint is None:
+        return
+    there = models.resolve(WEIGHTS[config.init.checkpoint].model)
+    # What a run may choose for itself; everything else is the weights' own.
+    free = {"representation_size": None, "dropout_rate": 0.0}
+    assert dataclasses.replace(config.model, **free) == dataclasses.replace(there, **free)
+
+
+@pytest.mark.parametrize("dataset", ["cifar100", "imagenet2012", "folder", "digits"])
+def test_fine_tuning_takes_a_dataset(dataset):
+    overrides = ["--config.data.source=folder:x"] if dataset == "folder" else []
+    config = load_config(str(ROOT / "configs" / f"vit_b16.py:{dataset}"), overrides)
+    assert config.train.total_steps
+    with pytest.raises(ConfigError, match=r'must be one of cifar10, .* got "nope"'):
+        load_config(str(ROOT / "configs" / "vit_b16.py:nope"))

@@ -109,6 +109,9 @@ class DataConfig:
     crop_area: tuple[float, float] = (0.05, 1.0)  # share of the image's area
     crop_aspect: tuple[float, float] = (3 / 4, 4 / 3)  # width over height
     flip: bool = True
+    augment: str = "none"  # "three": 3-Augment of DeiT III (Touvron et al. 2022)
+    color_jitter: float = 0.0  # brightness, contrast, saturation; DeiT III: 0.3
+    erasing: float = 0.0  # probability; random erasing (Zhong et al. 2020)
     eval_crop: str = "resize"
     eval_crop_fraction: float = 0.875
     interpolation: str = "bilinear"
@@ -134,6 +137,17 @@ class DataConfig:
             f"{where}.interpolation",
             self.interpolation,
             ("bilinear", "area", "bilinear_antialias", "bicubic"),
+        )
+        check_choice(f"{where}.augment", self.augment, ("none", "three"))
+        check(
+            self.color_jitter >= 0, f"{where}.color_jitter", ">= 0", self.color_jitter
+        )
+        check(0 <= self.erasing <= 1, f"{where}.erasing", "in [0, 1]", self.erasing)
+        check(
+            self.max_bad_files >= 0,
+            f"{where}.max_bad_files",
+            ">= 0",
+            self.max_bad_files,
         )
         fraction = self.eval_crop_fraction
         check(0 < fraction <= 1, f"{where}.eval_crop_fraction", "in (0, 1]", fraction)

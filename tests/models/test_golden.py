@@ -1,6 +1,9 @@
 """The models compute what the original, big_vision and timm compute."""
 
+import dataclasses
+import json
 from collections.abc import Mapping
+from typing import Any
 
 import jax
 import numpy as np
@@ -93,6 +96,25 @@ def test_huggingface() -> None:
     check(logits, case.io["logits"])
     last = intermediates["Transformer/block_1"]
     check(last, case.io["last_hidden_state_before_final_norm"])
+
+
+@pytest.mark.parametrize(
+    ("name", "mistake", "fields"),
+    [
+        ("token", "GELU erf", {"activation": "gelu"}),
+        ("small_stream", "LayerNorm epsilon 1e-5", {"layer_norm_epsilon": 1e-5}),
+        ("small_stream", "LayerNorm epsilon 1e-12", {"layer_norm_epsilon": 1e-12}),
+    ],
+)
+def test_a_mistake_shows(name: str, mistake: str, fields: dict[str, Any]) -> None:
+    """A wrong option moves the logits as far as it moved the original's."""
+    meta = json.loads((GOLDEN / f"google_vit/{name}.json").read_text())
+    expected = meta["sensitivity_of_logits_max_abs"][mistake]
+    assert expected > 2 * TOLERANCE
+    case = google(name)
+    wrong = case._replace(config=dataclasses.replace(case.config, **fields))
+    distance = np.abs(wrong.run()[0] - case.io["logits"]).max()
+    np.testing.assert_allclose(distance, expected, rtol=0.02)
 
 
 def test_every_case_is_run() -> None:

@@ -116,8 +116,8 @@ def test_count_of_21843_classes(name: str) -> None:
     assert count(config, 21843) == INVENTORY[name]["num_classes_21843"]["total"]
 
 
-# Millions without a head, as the papers print them. ViT: arXiv:2106.04560, table 2, and
-# arXiv:2305.13035, section 5 (with MAP head); Mixer: arXiv:2105.01601, table 1.
+# Millions without a head, as the papers print them. ViT: arXiv:2106.04560, and
+# arXiv:2305.13035 (So400m, with its MAP head); Mixer: arXiv:2105.01601, table 1.
 @pytest.mark.parametrize(
     ("name", "classifier", "millions"),
     [

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from flax.core.spmd import logical_axis_rules
 
 from tests.models.tiny import (
     OPTIONS,
@@ -184,3 +185,22 @@ def test_registers_are_no_output() -> None:
     features = state["intermediates"]["features"][0]
     np.testing.assert_array_equal(features[:, 0], encoded[:, 0])
     np.testing.assert_array_equal(features[:, 1:], encoded[:, 5:])
+
+
+def test_residual_stream_names_its_axes_and_knows_no_mesh() -> None:
+    """One constraint before the blocks and one after each, where rules are given."""
+    config = OPTIONS["plain"]
+    model, params = models.build(config, 5), random_params(config)
+
+    def constraints(rules: Any) -> int:
+        def run(images: jax.Array) -> Any:
+            return model.apply({"params": params}, images, train=False)
+
+        mesh = jax.make_mesh((2,), ("data",), axis_types=(jax.sharding.AxisType.Auto,))
+        with jax.set_mesh(mesh), logical_axis_rules(rules):
+            return str(jax.make_jaxpr(run)(random_images())).count(
+                "sharding_constraint["
+            )
+
+    assert constraints([("batch", "data")]) == 3
+    assert constraints([]) == 0

@@ -35,9 +35,18 @@ class Facts:
 
     def completed(self, fields: Mapping[str, Any], *notes: str) -> "Facts":
         """Returns these facts, with ``fields`` where they say nothing."""
+        return self.over(Facts(fields, notes=notes))
+
+    def over(self, other: "Facts") -> "Facts":
+        """Returns both together; where they differ, these win."""
         known = {k: v for k, v in self.fields.items() if v is not None}
-        return dataclasses.replace(
-            self, fields={**fields, **known}, notes=(*self.notes, *notes)
+        has_range = "value_range" in self.preprocessing
+        return Facts(
+            fields={**other.fields, **known},
+            preprocessing={**other.preprocessing, **self.preprocessing},
+            channel_ranges=self.channel_ranges if has_range else other.channel_ranges,
+            class_names=self.class_names or other.class_names,
+            notes=(*other.notes, *self.notes),
         )
 
 

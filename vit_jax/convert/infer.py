@@ -95,21 +95,22 @@ def infer(shapes: Shapes, given: Mapping[str, Any]) -> Inferred:
         fields["representation_size"] = shapes.get("pre_logits/kernel", 2)[1]
     if f"{_BLOCK}/LayerScale_0/scale" in shapes:
         fields["layer_scale_init"] = 1e-5  # of a fresh model; the file's are trained
-    if shapes.get(f"{_MLP}/Dense_0/kernel", 2)[1] == 2 * fields["mlp_dim"]:
-        fields["activation"] = "swiglu"
     if "conv_root/kernel" in shapes:
         fields |= _resnet(shapes)
     fields |= {k: v for k, v in given.items() if v is not None}
+    fields.setdefault("activation", "gelu" if shapes.torch else "gelu_tanh")
+    if shapes.get(f"{_MLP}/Dense_0/kernel", 2)[1] == 2 * fields["mlp_dim"]:
+        fields["activation"] = "swiglu"  # no other has that shape
     heads, notes = _num_heads(shapes, fields)
     model = named(ModelConfig(**{**fields, "num_heads": heads}))
     if POSITION not in shapes:
         return Inferred(model, _num_classes(shapes), None, notes)
     rows, prefix = shapes.get(POSITION, 3)[1], num_prefix(model)
-    if "posemb_prefix" not in fields and prefix and square(rows):
-        # An image is square more often than not, and timm has no rows for registers.
-        if model.num_registers or not square(rows - prefix):
-            model = dataclasses.replace(model, posemb_prefix=False)
-            notes += ("the position embedding has rows for the patches alone",)
+    unknown = "posemb_prefix" not in fields and prefix > 0
+    # Images are square more often than not, and timm has no rows for registers.
+    if unknown and square(rows) and (model.num_registers or not square(rows - prefix)):
+        model = dataclasses.replace(model, posemb_prefix=False)
+        notes += ("the position embedding has rows for the patches alone",)
     num_patches = rows - (prefix if model.posemb_prefix else 0)
     return Inferred(model, _num_classes(shapes), num_patches, notes)
 

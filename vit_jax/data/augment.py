@@ -6,6 +6,8 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Float, UInt8
 
 from vit_jax.config import DataConfig, PerChannel, Preprocessing
+from vit_jax.data.erasing import erase
+from vit_jax.data.randaugment import color_jitter, three_augment
 
 
 def prepare(
@@ -20,14 +22,34 @@ def prepare(
     Args:
       images: pixels in 0..255, as the loader gives them.
       key: of this step; needed only where something is drawn.
-      data: gives ``value_range``, ``mean``, ``std`` and, in training, ``flip``.
+      data: gives ``value_range``, ``mean``, ``std`` and, in training, ``flip``,
+        ``augment``, ``color_jitter`` and ``erasing``, which are done in this order.
       train: False leaves out all that is random.
       dtype: of the result; the arithmetic is float32 whatever it is.
     """
-    if train and isinstance(data, DataConfig) and data.flip:
-        assert key is not None, "a flip needs a key"
-        images = flip(images, key)
+    if train and isinstance(data, DataConfig):
+        images = _change(images, key, data)
     return scale(images, data.value_range, data.mean, data.std, dtype)
+
+
+def _change(
+    images: UInt8[Array, "b h w c"], key: jax.Array | None, data: DataConfig
+) -> UInt8[Array, "b h w c"]:
+    """Returns the images after all that is random; each operation has its own key."""
+    if data.flip:
+        images = flip(images, _fold(key, 0))
+    if data.augment == "three":
+        images = three_augment(images, _fold(key, 1))
+    if data.color_jitter:
+        images = color_jitter(images, _fold(key, 2), data.color_jitter)
+    if data.erasing:
+        images = erase(images, _fold(key, 3), data.erasing)
+    return images
+
+
+def _fold(key: jax.Array | None, number: int) -> jax.Array:
+    assert key is not None, "augmentation needs a key"
+    return jax.random.fold_in(key, number)
 
 
 def flip(images: UInt8[Array, "b h w c"], key: jax.Array) -> UInt8[Array, "b h w c"]:

@@ -19,6 +19,9 @@ MAX_PIXELS = 1024 * 1024 * 1024 // 4 // 3
 # Chroma upsampling looks one row of 2x2 blocks past the last row that it gives.
 _MARGIN = 16
 
+# Bytes that a thread keeps for its next image; larger ones get memory of their own.
+_KEPT = 48_000_000
+
 _memory = threading.local()
 
 
@@ -121,6 +124,8 @@ def _stop_after(data: bytes, rows: int) -> bytes | None:
 
 def _buffer(size: int) -> np.ndarray:
     """Returns this thread's memory, at least ``size`` bytes of it."""
+    if size > _KEPT:
+        return np.empty(size, np.uint8)
     memory = getattr(_memory, "buffer", None)
     if memory is None or memory.size < size:
         memory = _memory.buffer = np.empty(size, np.uint8)

@@ -61,7 +61,7 @@ class Attention(nn.Module):
         num_heads: k; must divide the width.
         dropout_rate: of the attention weights.
         qk_norm: LayerNorm over the width of a head on queries and keys, before the
-            product (arXiv:2302.05442, section 2.1).
+            product (arXiv:2302.05442, section 2).
         relative: adds `posemb.relative_bias`.
         layer_norm_epsilon: of qk_norm.
         dtype: of the computation; parameters are float32.

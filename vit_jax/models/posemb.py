@@ -4,9 +4,9 @@
 |-------------|------------------------|-------------------------------------------------|
 | `learned`   | added to the tokens    | ViT (arXiv:2010.11929), equation 1              |
 | `learned2d` | added to the patches   | ViT, appendix D.4, "2-dimensional"              |
-| `sincos2d`  | added to the patches   | MoCo v3 (arXiv:2104.02057), appendix; big_vision|
+| `sincos2d`  | added to the patches   | MoCo v3 (arXiv:2104.02057), and big_vision      |
 | `relative`  | bias of the attention  | ViT, appendix D.4, "relative"; arXiv:1803.02155 |
-| `rope2d`    | rotates query and key  | RoPE-ViT, axial (arXiv:2403.13298), section 3.2 |
+| `rope2d`    | rotates query and key  | RoPE-ViT, axial (arXiv:2403.13298)              |
 | `none`      | nowhere                | ViT, appendix D.4                               |
 
 What the prefix (class token, distillation token, registers) gets: in `learned` a row
@@ -109,7 +109,7 @@ def rope2d_angles(
     """Returns by which angle each pair of features of each token is turned, in radians.
 
     The first half of the pairs turns with the column, the second with the row, by
-    ``100 ** -(t / (e / 4))`` per patch, t = 0, 1, ... (RoPE-ViT, equations 8 and 9).
+    ``100 ** -(t / (e / 4))`` per patch, t = 0, 1, ... (RoPE-ViT, axial frequencies).
     Prefix tokens are not turned.
 
     Args:

@@ -53,9 +53,8 @@ _H: Any = {"hidden_size": 1280, "num_layers": 32, "num_heads": 16, "mlp_dim": 51
 
 VARIANTS: dict[str, ModelConfig] = {
     # Ti and S: Touvron et al. 2021, DeiT (arXiv:2012.12877), table 1; /16 and /32 in
-    # Steiner et al. 2022, AugReg (arXiv:2106.10270), table 2; S/8 in Caron et al. 2021,
-    # DINO (arXiv:2104.14294), table 1; S/14 in Oquab et al. 2024, DINOv2
-    # (arXiv:2304.07193), table 17.
+    # Steiner et al. 2022, AugReg (arXiv:2106.10270); S/8 in Caron et al. 2021, DINO
+    # (arXiv:2104.14294); S/14 in Oquab et al. 2024, DINOv2 (arXiv:2304.07193).
     **_vit("Ti", (16,), **_TI),
     **_vit("S", (8, 14, 16, 32), **_S),
     # M: Touvron et al. 2022, DeiT III (arXiv:2204.07118), its released models.
@@ -65,24 +64,24 @@ VARIANTS: dict[str, ModelConfig] = {
     **_vit("B", (8, 14, 16, 32), **_B),
     **_vit("L", (14, 16, 32), **_L),
     **_vit("H", (14,), **_H),
-    # Alabdulmohsin et al. 2023, SoViT (arXiv:2305.13035), section 5; /16 in
-    # Tschannen et al. 2025, SigLIP 2 (arXiv:2502.14786).
+    # Alabdulmohsin et al. 2023, SoViT (arXiv:2305.13035); /16 in Tschannen et al. 2025,
+    # SigLIP 2 (arXiv:2502.14786).
     **_vit(
         "So400m", (14, 16), hidden_size=1152, num_layers=27, num_heads=16, mlp_dim=4304
     ),
-    # Zhai et al. 2022, Scaling Vision Transformers (arXiv:2106.04560), table 2.
+    # Zhai et al. 2022, Scaling Vision Transformers (arXiv:2106.04560).
     **_vit("g", (14,), hidden_size=1408, num_layers=40, num_heads=16, mlp_dim=6144),
     **_vit("G", (14,), hidden_size=1664, num_layers=48, num_heads=16, mlp_dim=8192),
-    # Chen et al. 2023, PaLI (arXiv:2209.06794), table 9.
+    # Chen et al. 2023, PaLI (arXiv:2209.06794).
     **_vit("e", (14,), hidden_size=1792, num_layers=56, num_heads=16, mlp_dim=15360),
     # Dehghani et al. 2023, ViT-22B (arXiv:2302.05442), table 1. The dimensions alone:
     # its parallel layers and missing biases are not built.
     **_vit("22B", (14,), hidden_size=6144, num_layers=48, num_heads=48, mlp_dim=24576),
-    # Dosovitskiy et al. 2021, appendix B.2: R50 without its last stage, whose units
-    # move to the third, for B/16.
+    # Dosovitskiy et al. 2021, section 4.1: a ResNet-50 without its last stage, the
+    # units of which move to the third, so that a token covers 16 x 16 pixels.
     **_hybrid("R50", "B/16", 1, (3, 4, 9), **_B),
-    # AugReg (arXiv:2106.10270), table 2. R+Ti/16 is named after the token's pixels
-    # at its time; the released weights have one token for 32 x 32.
+    # AugReg (arXiv:2106.10270). The weights published as R+Ti/16 have one token for
+    # 32 x 32 pixels, whatever the name says: the root divides by 4, the patch by 8.
     **_hybrid("R", "Ti/16", 8, (), **_TI),
     **_hybrid("R26", "S/32", 1, (2, 2, 2, 2), **_S),
     **_hybrid("R26", "B/32", 1, (2, 2, 2, 2), **_B),

@@ -95,8 +95,8 @@ class ViT(nn.Module):
         head = functools.partial(Head, self.num_classes, bias_init=bias_init)
         if not self.distillation_token:
             return head(name="head")(features)
-        # DeiT (arXiv:2012.12877), section 3: each token has a head, trained by its own
-        # loss; the prediction is the mean of the two.
+        # DeiT (arXiv:2012.12877), section 4: each token has a head, trained by its own
+        # loss. The prediction is the mean of their logits, as in the released code.
         logits = head(name="head")(tokens[:, 0].astype(jnp.float32))
         dist_logits = head(name="head_dist")(tokens[:, 1].astype(jnp.float32))
         self.sow("intermediates", "head_logits", logits)

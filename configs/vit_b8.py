@@ -1,0 +1,23 @@
+"""Fine-tune ViT-B/8 from ImageNet-21k weights.
+
+Paper: Dosovitskiy et al. 2021, "An Image is Worth 16x16 Words", appendix B.1.1;
+  Steiner et al. 2022, "How to train your ViT?", for the weights
+Command: vit-jax train --config=configs/vit_b8.py:cifar10
+Cost: not measured
+Expected result: not published for this recipe
+"""
+
+import ml_collections
+
+from configs import common
+
+
+def get_config(dataset: str = "cifar10") -> ml_collections.ConfigDict:
+    """Returns the run on one of `common.DATASETS`."""
+    return common.finetune(
+        "vit_b8",
+        "ViT-B/8",
+        dataset,
+        checkpoint="timm/vit_base_patch8_224.augreg_in21k",
+        image_size=224,
+    )

@@ -1,0 +1,97 @@
+"""Our own checkpoints: Orbax's arrays, and the card that says what they are."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from vit_jax import models
+from vit_jax.config import ConfigError, ModelConfig, Preprocessing
+from vit_jax.config_file import from_dict
+from vit_jax.convert import layout, trees
+from vit_jax.convert.lazy import Lazy, Rows, Shape
+from vit_jax.convert.record import Checkpoint
+
+_FOLDER = "checkpoints"  # of a workdir; the steps are in it
+
+
+def find(path: Path) -> Path | None:
+    """Returns the folder of the newest finished step in a workdir, or of this step."""
+    if path.parent.name == _FOLDER and path.name.isdecimal():
+        return path if (path / "card").is_dir() else None
+    if not (path / _FOLDER).is_dir():
+        return None
+    steps = [p for p in (path / _FOLDER).iterdir() if p.name.isdecimal()]
+    steps = [p for p in steps if (p / "card").is_dir()]  # the rest are half written
+    return max(steps, key=lambda p: int(p.name), default=None)
+
+
+def read(folder: Path) -> Checkpoint:
+    """Returns the checkpoint of one step; nothing is read yet.
+
+    Raises:
+        ConfigError: its card is damaged.
+    """
+    import orbax.checkpoint as ocp  # seconds to import, and only needed here
+
+    folder = folder.resolve()
+    try:
+        card = ocp.Checkpointer(ocp.JsonCheckpointHandler()).restore(folder / "card")
+        model = models.resolve(from_dict(ModelConfig, card["model"], "card.model"))
+        preprocessing = from_dict(
+            Preprocessing, card["preprocessing"], "card.preprocessing"
+        )
+        num_classes, names = card["num_classes"], card["class_names"]
+    except ConfigError:
+        raise
+    except Exception as error:  # Orbax raises many kinds
+        raise ConfigError(f"{folder} has no card that can be read; train again") \
+            from error  # fmt: skip
+    sides = zip(preprocessing.image_size, models.token_size(model), strict=True)
+    down, across = (size // unit for size, unit in sides)
+    shapes = layout.shapes(model, num_classes, (down, across))
+    return Checkpoint(
+        format="vit_jax",
+        tensors={name: _lazy(folder, name, shape) for name, shape in shapes.items()},
+        model=model,
+        num_classes=num_classes,
+        grid=(down, across),
+        preprocessing=preprocessing,
+        class_names=tuple(names) if names else None,
+    )
+
+
+def _lazy(folder: Path, name: str, shape: Shape) -> Lazy:
+    def read(rows: Rows | None) -> np.ndarray:
+        array = _restore(folder, name)
+        if array.shape != shape:
+            raise trees.MismatchError(
+                str(folder),
+                "was it written whole?",
+                shapes={name: (array.shape, shape)},
+            )
+        return array if rows is None else array[slice(*rows)]
+
+    return Lazy(shape, np.dtype(np.float32), read)
+
+
+def _restore(folder: Path, name: str) -> np.ndarray:
+    """Reads one array of the step."""
+    import orbax.checkpoint as ocp
+
+    as_array = ocp.RestoreArgs(restore_type=np.ndarray)
+    arguments = ocp.args.PyTreeRestore(
+        item=trees.nested({name: np.empty(())}),
+        restore_args=trees.nested({name: as_array}),
+        partial_restore=True,
+    )
+    try:
+        found: Mapping[str, Any] = ocp.PyTreeCheckpointer().restore(
+            folder / "params", args=arguments
+        )
+    except Exception as error:  # Orbax raises many kinds
+        raise ConfigError(f"{folder}: {name} cannot be read: {error}") from error
+    for part in name.split("/"):
+        found = found[part]
+    return np.asarray(found)

@@ -1,0 +1,131 @@
+"""The table of published weights, for people and for programs."""
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+from vit_jax.config import ConfigError, ModelConfig
+from vit_jax.published import WEIGHTS, PublishedWeights
+from vit_jax.weights import lookup, places
+
+_DEFAULTS = dataclasses.asdict(ModelConfig())
+
+
+def describe_table(pattern: str | None = None) -> list[dict[str, Any]]:
+    """Returns a row for each set of weights, as JSON holds it.
+
+    Args:
+        pattern: as `find` takes it; None: all.
+
+    Raises:
+        ConfigError: if nothing matches.
+    """
+    found = lookup.find(pattern) if pattern else lookup.names()
+    if not found:
+        raise ConfigError(
+            f'weights must match "{pattern}", but none do; `vit-jax models` lists all'
+        )
+    return [as_json(WEIGHTS[name]) for name in found]
+
+
+def as_json(weights: PublishedWeights) -> dict[str, Any]:
+    """Returns everything that is known about weights, as JSON holds it.
+
+    ``model`` has only the fields that differ from the defaults.
+    """
+    row = dataclasses.asdict(weights)
+    if weights.model:
+        fields = dataclasses.asdict(weights.model)
+        row["model"] = {k: v for k, v in fields.items() if v != _DEFAULTS[k]}
+    row["places"] = [
+        {"url": places.https(place), "lacks": list(place.lacks)}
+        for place in weights.places
+    ]
+    return row
+
+
+def table_lines(pattern: str | None = None) -> list[str]:
+    """Returns the table as text, one line for each set of weights."""
+    header = ("name", "params", "GFLOPs", "size", "top-1", "classes", "places")
+    rows: list[Sequence[str]] = [header]
+    for row in describe_table(pattern):
+        rows.append(
+            (
+                row["name"],
+                _millions(row["params"]),
+                _number(row["gflops"]),
+                str(row["preprocessing"]["image_size"][1]),
+                _number(row["top1"]),
+                _number(row["num_classes"]),
+                ", ".join(dict.fromkeys(_host(p["url"]) for p in row["places"])),
+            )
+        )
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return [
+        "  ".join(
+            text.ljust(width) if i in (0, len(row) - 1) else text.rjust(width)
+            for i, (text, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in rows
+    ]
+
+
+def describe(name: str) -> list[str]:
+    """Returns what is known about weights, in lines.
+
+    Raises:
+        ConfigError: for an unknown name.
+    """
+    weights = lookup.info(name)
+    row = as_json(weights)
+    facts = {
+        "model": " ".join(f"{k}={v}" for k, v in row.get("model", {}).items()),
+        "parameters": f"{weights.params:,}" if weights.params else "",
+        "GFLOPs": f"{weights.gflops} (1e9 multiply-adds)" if weights.gflops else "",
+        "classes": _classes(weights),
+        "top-1": f"{weights.top1} % ({weights.top1_source})" if weights.top1 else "",
+        "images": _preprocessing(weights),
+        "trained on": weights.trained_on,
+        "paper": f"https://arxiv.org/abs/{weights.paper}" if weights.paper else "",
+        "license": weights.license,
+        "note": weights.note,
+    }
+    lines = [weights.name]
+    lines += [f"  {key:<11} {value}" for key, value in facts.items() if value]
+    for i, place in enumerate(row["places"]):
+        without = f" (without {', '.join(place['lacks'])})" if place["lacks"] else ""
+        lines.append(f"  {'' if i else 'places':<11} {place['url']}{without}")
+    return lines
+
+
+def _classes(weights: PublishedWeights) -> str:
+    if weights.num_classes is None:
+        return "none: features" if weights.model else ""
+    known = f" ({weights.classes})" if weights.classes else ""
+    return f"{weights.num_classes:,}{known}"
+
+
+def _preprocessing(weights: PublishedWeights) -> str:
+    if weights.preprocessing is None:
+        return ""
+    p = weights.preprocessing
+    crop = p.eval_crop
+    crop += f" {p.eval_crop_fraction:g}" if crop == "center" else ""
+    low, high = p.value_range
+    text = f"{p.image_size[0]} x {p.image_size[1]}, {crop}, {p.interpolation}"
+    text += f", values {low:g} to {high:g}"
+    if any(p.mean) or p.std != (1.0, 1.0, 1.0):
+        text += f", mean {p.mean}, std {p.std}"
+    return text
+
+
+def _host(url: str) -> str:
+    return "Hub" if "/resolve/" in url else "GCS" if "googleapis" in url else "web"
+
+
+def _millions(value: int | None) -> str:
+    return "" if value is None else f"{value / 1e6:.1f} M"
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:,}"

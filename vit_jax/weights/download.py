@@ -1,0 +1,228 @@
+"""One URL to one file: gone on with where it broke off, checked, moved into place."""
+
+import contextlib
+import http.client
+import json
+import os
+import shutil
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from vit_jax.config import ConfigError
+from vit_jax.weights.web import Answer, DownloadError, Limits, Lost, ask, reason
+
+_CHUNK = 1 << 18
+_ENOUGH = 1 << 20  # bytes after which a broken transfer counts as the first again
+
+
+def download(
+    url: str,
+    path: Path,
+    *,
+    token: str | None = None,
+    sha256: str | None = None,
+    size: int | None = None,
+    progress: bool = True,
+    limits: Limits | None = None,
+) -> None:
+    """Downloads a file unless it is there.
+
+    What arrived of it stays beside it as ``.part`` and is gone on with next time, if
+    the server says that the file is still the same (If-Range). Of several processes
+    one downloads and the others wait. Beside the file a ``.json`` says where it came
+    from.
+
+    Args:
+        url: https; http only to this machine or as a mirror that the user named.
+        path: appears only when complete and checked.
+        token: sent as a bearer token to the URL's own host, over https.
+        sha256: expected; else what the server states is (`checksums.stated`).
+        size: expected, in bytes.
+        progress: shows a bar, on a terminal.
+        limits: when to give up.
+
+    Raises:
+        DownloadError: the place's answer.
+        ConfigError: the folder cannot be written to.
+    """
+    limits = limits or Limits()
+    with _writing(path), _locked(path) as alone:
+        if path.exists():
+            return
+        own = "" if alone else f"{os.getpid()}."
+        part = path.with_name(f"{path.name}.{own}part")
+        while True:
+            answer = _fetch(url, part, token, progress, limits)
+            wrong = _check(part, answer, sha256, size)
+            if not wrong:
+                break
+            _remove(part)
+            if not answer.offset:  # else what was there is to blame: from the start
+                raise DownloadError(wrong)
+        origin = {"url": url, "size": part.stat().st_size}
+        path.with_name(f"{path.name}.json").write_text(json.dumps(origin))
+        os.replace(part, path)
+        _remove(part)
+
+
+def _fetch(
+    url: str, part: Path, token: str | None, progress: bool, limits: Limits
+) -> Answer:
+    """Completes ``part``, in as many transfers as it takes."""
+    failures = 0
+    while True:
+        before = _size(part)
+        validator = _read_validator(part, url)
+        offset = before if validator else 0
+        try:
+            answer = ask(
+                url, offset=offset, validator=validator, token=token, limits=limits
+            )
+            with answer.response:
+                if answer.offset not in (0, offset):
+                    raise Lost(f"sent from byte {answer.offset}, not {offset}")
+                _write_validator(part, url, answer)
+                _transfer(answer, part, progress, limits)
+            return answer
+        except Lost as error:
+            received = _size(part) - before
+            if received <= 0:
+                _remove(part)  # going on is refused: the next try is from the start
+            failures = 1 if received >= _ENOUGH else failures + 1
+            if failures >= limits.tries:
+                raise DownloadError(str(error)) from error
+            time.sleep(limits.pause_s * 2 ** (failures - 1))
+
+
+def _transfer(answer: Answer, part: Path, progress: bool, limits: Limits) -> None:
+    """Appends the body to ``part``."""
+    with (
+        part.open("r+b" if answer.offset else "wb") as file,
+        _bar(part.name.removesuffix(".part"), answer, progress) as bar,
+    ):
+        file.seek(answer.offset)
+        file.truncate()
+        try:
+            _copy(answer.response, file, bar, limits)
+        except (OSError, http.client.HTTPException) as error:
+            if getattr(error, "filename", None):  # of the file, not of the network
+                raise
+            if file.tell() == answer.offset:
+                raise DownloadError(reason(error, limits)) from error
+            text = f"{reason(error, limits)}, after {file.tell()} bytes"
+            raise Lost(text) from error
+        received = file.tell()
+    if answer.total is not None and received < answer.total:
+        raise Lost(f"connection closed after {received} of {answer.total} bytes")
+
+
+def _copy(source: Any, file: BinaryIO, bar: Any, limits: Limits) -> None:
+    start, in_window = time.monotonic(), 0
+    while chunk := source.read1(_CHUNK):
+        try:
+            file.write(chunk)
+        except OSError as error:
+            error.filename = file.name
+            raise
+        bar.update(len(chunk))
+        in_window += len(chunk)
+        elapsed = time.monotonic() - start
+        if elapsed >= limits.stall_s:
+            if in_window < limits.min_bytes_per_s * elapsed:
+                raise TimeoutError(f"stalled: {in_window} bytes in {elapsed:.1f} s")
+            start, in_window = time.monotonic(), 0
+
+
+def _check(
+    part: Path, answer: Answer, sha256: str | None, size: int | None
+) -> str | None:
+    """Returns what is wrong with a complete file, or None."""
+    from vit_jax.weights import checksums
+
+    got = _size(part)
+    for expected in (size, answer.total):
+        if expected is not None and got != expected:
+            return f"size mismatch: {got} bytes, expected {expected}"
+    stated = {"sha256": sha256} if sha256 else checksums.stated(answer.headers)
+    wrong = checksums.mismatch(part, stated)
+    return f"checksum mismatch: {wrong}" if wrong else None
+
+
+def _read_validator(part: Path, url: str) -> str | None:
+    """Returns the ETag or date by which a server tells that its file is the same."""
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+        known = json.loads(_validator_path(part).read_text())
+        if part.exists() and known["url"] == url:
+            return known["validator"]
+    return None
+
+
+def _write_validator(part: Path, url: str, answer: Answer) -> None:
+    headers = answer.response.headers
+    etag = headers.get("ETag", "")
+    strong = etag if etag.startswith('"') else None  # W/"..." may not go with a range
+    validator = strong or headers.get("Last-Modified")
+    _validator_path(part).write_text(json.dumps({"url": url, "validator": validator}))
+
+
+def _validator_path(part: Path) -> Path:
+    return part.with_name(f"{part.name}.json")
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0
+
+
+def _remove(part: Path) -> None:
+    part.unlink(missing_ok=True)
+    _validator_path(part).unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def _bar(name: str, answer: Answer, progress: bool) -> Iterator[Any]:
+    from tqdm import tqdm
+
+    with tqdm(
+        desc=name,
+        total=answer.total,
+        initial=answer.offset,
+        unit="B",
+        unit_scale=True,
+        unit_divisor=1024,
+        disable=None if progress else True,  # None: unless on a terminal
+        file=sys.stderr,
+    ) as bar:
+        yield bar
+
+
+@contextlib.contextmanager
+def _locked(path: Path) -> Iterator[bool]:
+    """Waits for other processes; False where the file system knows no locks."""
+    with path.with_name(f".{path.name}.lock").open("ab") as file:
+        try:
+            import fcntl
+
+            fcntl.flock(file, fcntl.LOCK_EX)
+        except (ImportError, OSError):  # Windows; some network file systems
+            yield False
+        else:
+            yield True  # closing the file releases it, as does the end of the process
+
+
+@contextlib.contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    """Tells what to do about a folder that is full or closed."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield
+    except OSError as error:
+        room = ""
+        with contextlib.suppress(OSError):
+            room = f" ({shutil.disk_usage(path.parent).free >> 20} MiB free)"
+        raise ConfigError(
+            f"cache {path.parent} must be a folder that can be written to, got "
+            f"{error.strerror or error}{room}; set VIT_JAX_CACHE to another folder"
+        ) from error

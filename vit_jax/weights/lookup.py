@@ -1,0 +1,151 @@
+"""From what a user types to published weights."""
+
+import difflib
+import fnmatch
+import functools
+
+from vit_jax.config import ConfigError, ModelConfig, Preprocessing
+from vit_jax.published import (
+    AUGREG_FOLDER,
+    AUGREG_VARIANTS,
+    DEFAULTS,
+    UNRELEASED,
+    WEIGHTS,
+    Place,
+    PublishedWeights,
+)
+from vit_jax.weights import augreg, places
+
+
+def names() -> tuple[str, ...]:
+    """Returns the name of every set of weights in the table."""
+    return tuple(WEIGHTS)
+
+
+def find(pattern: str) -> tuple[str, ...]:
+    """Returns the names that match: a glob, or a part of the name or variant.
+
+    Case does not matter, and ``/`` matches ``_``: "b/16", "dinov2", "*-384*".
+    """
+    wanted = _plain(pattern)
+    wanted = wanted if set(wanted) & set("*?[") else f"*{wanted}*"
+    return tuple(
+        name
+        for name, row in WEIGHTS.items()
+        if fnmatch.fnmatchcase(_plain(name), wanted)
+        or (row.model and fnmatch.fnmatchcase(_plain(row.model.variant or ""), wanted))
+    )
+
+
+def info(name: str) -> PublishedWeights:
+    """Returns what is known about weights; asks no network.
+
+    Args:
+        name: one of `names`; a model ("ViT-B/16": the weights advised for it); the name
+            that timm, Google, Facebook or the Hub has for them; the file name of any of
+            AugReg's checkpoints; or gs://, hf:// or https://, of which only the place
+            is known.
+
+    Raises:
+        ConfigError: for an unknown name, with the closest known; for weights that were
+            never published, with what there is instead.
+    """
+    found = look_up(name)
+    if found is not None:
+        return found
+    if name.replace("_", "/") in UNRELEASED:
+        raise ConfigError(
+            f"weights of {name} must be public, but were never released (trained on "
+            f"JFT); the largest that were: imagenet21k/ViT-H_14, "
+            "deit3/ViT-H_14-224-in21k, dinov2/ViT-g_14-reg4, "
+            "siglip2/ViT-So400m_14-378"
+        )
+    raise ConfigError(
+        f'weights must be known, got "{name}"{_hint(name)}; `vit-jax models` lists them'
+    )
+
+
+def look_up(name: str) -> PublishedWeights | None:
+    """Returns what `info` does, or None for an unknown name."""
+    place = places.from_url(name)
+    stem = name.removesuffix(".npz")
+    known = DEFAULTS.get(name) or _aliases().get(stem) or _aliases().get(name)
+    if known is not None:
+        return WEIGHTS[known]
+    parsed = augreg.parse(name)
+    if parsed is not None:
+        return augreg_weights(stem.rpartition("/")[2], parsed)
+    return PublishedWeights(name, (place,)) if place else None
+
+
+def augreg_weights(
+    stem: str, parsed: augreg.FileName, top1: float | None = None
+) -> PublishedWeights:
+    """Returns what the file name of an AugReg checkpoint tells.
+
+    Args:
+        stem: of the file.
+        parsed: `augreg.parse` of it.
+        top1: percent, from the index.
+    """
+    data = parsed.adapted_to or parsed.upstream
+    classes = {"i21k": "imagenet21k", "i1k": "imagenet1k", "imagenet2012": "imagenet1k"}
+    model = ModelConfig(variant=AUGREG_VARIANTS[parsed.model])
+    size = (parsed.resolution, parsed.resolution)
+    same = [
+        row
+        for row in WEIGHTS.values()
+        if (row.model, row.image_size, row.classes) == (model, size, classes.get(data))
+    ]
+    upstream = {"i21k": "ImageNet-21k", "i1k": "ImageNet-1k"}[parsed.upstream]
+    return PublishedWeights(
+        name=f"augreg/{stem}",
+        places=(Place(f"{AUGREG_FOLDER}/{stem}.npz"),),
+        model=model,
+        num_classes=same[0].num_classes if same else None,
+        params=same[0].params if same else None,
+        gflops=same[0].gflops if same else None,
+        top1=top1 if data == "imagenet2012" else None,
+        top1_source="AugReg's index.csv" if top1 and data == "imagenet2012" else None,
+        license="Apache-2.0",
+        preprocessing=Preprocessing(size),
+        classes=classes.get(data),
+        trained_on=f"{upstream}, then {data}" if parsed.adapted_to else upstream,
+        paper="2106.10270",
+    )
+
+
+@functools.cache
+def _aliases() -> dict[str, str]:
+    """Returns other name -> name; what several weights are called is left out."""
+    owners: dict[str, set[str]] = {}
+    for name, row in WEIGHTS.items():
+        for place in row.places:
+            for alias in _names_of(place):
+                owners.setdefault(alias, set()).add(name)
+    unique = {alias: min(owner) for alias, owner in owners.items() if len(owner) == 1}
+    short = {name.partition("/")[2]: name for name in WEIGHTS if "augreg/" in name}
+    return unique | short | {name: name for name in WEIGHTS}
+
+
+def _names_of(place: Place) -> set[str]:
+    found = {place.url, places.https(Place(place.url))}
+    if place.url.startswith("hf://"):
+        repo = str(places.relative(place).parent)
+        return found | {repo, repo.partition("/")[2]}
+    path = str(places.relative(place).with_suffix(""))
+    _, _, inside = path.partition("/")
+    return found | {path, inside, path.rpartition("/")[2]}
+
+
+def _hint(name: str) -> str:
+    known = [*WEIGHTS, *DEFAULTS, *_aliases()]
+    plain = {_plain(text): text for text in reversed(known)}
+    close = difflib.get_close_matches(_plain(name), plain, n=3, cutoff=0.6)
+    if not close:
+        return ""
+    return "; did you mean " + " or ".join(f'"{plain[text]}"' for text in close) + "?"
+
+
+def _plain(text: str) -> str:
+    return text.lower().replace("/", "_")
