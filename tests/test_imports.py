@@ -15,9 +15,10 @@ HEAVY = {"tensorflow", "torch", "pandas"}
 
 # The order of the house: a file imports only from files above it.
 ORDER = [
-    "config", "durations", "config_file", "sharding", "data", "models", "flops", "convert",
-    "published", "weights", "pretrained", "optim", "losses", "state", "step", "program",
-    "checkpoint", "metrics", "evaluate", "interrupts", "train", "predict", "cli",
+    "config", "durations", "config_file", "sharding", "distributed", "devices", "data",
+    "models", "flops", "convert", "published", "checksums", "class_names", "weights",
+    "pretrained", "optim", "losses", "state", "step", "program", "checkpoint",
+    "metrics", "evaluate", "interrupts", "train", "predict", "plan", "bench", "cli",
     "__main__",
 ]  # fmt: skip
 

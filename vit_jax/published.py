@@ -80,8 +80,8 @@ _TIMM = "timm results-imagenet.csv, bicubic, crop "
 _IMAGENET_MEAN: PerChannel = (0.485, 0.456, 0.406)
 _IMAGENET_STD: PerChannel = (0.229, 0.224, 0.225)
 _APACHE = "Apache-2.0"
-_SIZES_21K = {"classes": "imagenet21k", "num_classes": 21_843}
-_SIZES_1K = {"classes": "imagenet1k", "num_classes": 1_000}
+_CLASSES_21K: dict[str, Any] = {"classes": "imagenet21k", "num_classes": 21_843}
+_CLASSES_1K: dict[str, Any] = {"classes": "imagenet1k", "num_classes": 1_000}
 
 
 def _gs(path: str, lacks: tuple[str, ...] = ()) -> Place:
@@ -235,7 +235,7 @@ def _augreg() -> Iterator[PublishedWeights]:
             f"augreg/{model}",
             (_gs(file), *_timm(timm_21k)),
             preprocessing=_google(224),
-            **_augreg_facts(model, **_SIZES_21K),
+            **_augreg_facts(model, **_CLASSES_21K),
         )
         file += f"--imagenet2012-steps_20k-lr_{rate}-res_384"
         yield PublishedWeights(
@@ -244,7 +244,7 @@ def _augreg() -> Iterator[PublishedWeights]:
             preprocessing=_google(384),
             top1=top1,
             top1_source=_README,
-            **_augreg_facts(model, **_SIZES_1K),
+            **_augreg_facts(model, **_CLASSES_1K),
         )
     for repo, model, recipe in _TIMM_21K:
         file = f"vit_models/augreg/{model}-i21k-300ep-lr_0.001-{recipe}"
@@ -252,7 +252,7 @@ def _augreg() -> Iterator[PublishedWeights]:
             f"timm/{repo}.augreg_in21k",
             (_gs(file), *_timm(f"{repo}.augreg_in21k")),
             preprocessing=_google(224),
-            **_augreg_facts(model, **_SIZES_21K),
+            **_augreg_facts(model, **_CLASSES_21K),
         )
     for repo, model, upstream, recipe, rate, size, top1 in _TIMM_1K:
         file = f"vit_models/augreg/{model}-{upstream}-300ep-lr_0.001-{recipe}"
@@ -264,12 +264,12 @@ def _augreg() -> Iterator[PublishedWeights]:
             preprocessing=_google(size),
             top1=top1,
             top1_source=_TIMM + ("0.9" if size == 224 else "1.0"),
-            **_augreg_facts(model, upstream, **_SIZES_1K),
+            **_augreg_facts(model, upstream, **_CLASSES_1K),
         )
     # Fine-tuned once more, by timm, hence with its activation and preprocessing.
     for patch, top1 in ((16, 85.096), (8, 86.218)):
         repo = f"vit_base_patch{patch}_224.augreg2_in21k_ft_in1k"
-        facts = _augreg_facts(f"B_{patch}", **_SIZES_1K)
+        facts = _augreg_facts(f"B_{patch}", **_CLASSES_1K)
         facts["model"] = dataclasses.replace(facts["model"], activation="gelu")
         yield PublishedWeights(
             f"timm/{repo}",
@@ -317,7 +317,7 @@ _IN21K_1K = (
 
 
 def _vit() -> Iterator[PublishedWeights]:
-    both = {"paper": "2010.11929", "license": _APACHE}
+    both: dict[str, Any] = {"paper": "2010.11929", "license": _APACHE}
     for name, width, google, timm in _IN21K:
         places = [_gs(f"vit_models/imagenet21k/{name}")]
         places += [_hub(google, ("head",))] if google else []
@@ -330,7 +330,7 @@ def _vit() -> Iterator[PublishedWeights]:
             ),
             preprocessing=_google(224),
             trained_on="ImageNet-21k",
-            **_SIZES_21K,
+            **_CLASSES_21K,
             **both,
         )
     for name, size, google, timm, top1 in _IN21K_1K:
@@ -345,7 +345,7 @@ def _vit() -> Iterator[PublishedWeights]:
             top1=top1,
             top1_source=source if top1 else None,
             trained_on="ImageNet-21k, then ImageNet-1k",
-            **_SIZES_1K,
+            **_CLASSES_1K,
             **both,
         )
 
@@ -357,11 +357,11 @@ def _vit() -> Iterator[PublishedWeights]:
 
 
 def _from_scratch() -> Iterator[PublishedWeights]:
-    common = {
+    common: dict[str, Any] = {
         "preprocessing": _big_vision(224),
         "license": _APACHE,
         "trained_on": "ImageNet-1k",
-        **_SIZES_1K,
+        **_CLASSES_1K,
     }
     for name, timm, top1 in (
         ("ViT-S_16", None, None),
@@ -388,14 +388,14 @@ def _from_scratch() -> Iterator[PublishedWeights]:
         )
     for size, top1 in (("B", 76.602), ("L", 72.054)):
         timm = f"mixer_{size.lower()}16_224.goog_in21k"
-        facts = {
+        facts: dict[str, Any] = {
             "model": ModelConfig(variant=f"Mixer-{size}/16"),
             "paper": "2105.01601",
         }
         yield PublishedWeights(
             f"imagenet21k/Mixer-{size}_16",
             (_gs(f"mixer_models/imagenet21k/Mixer-{size}_16"), *_timm(timm)),
-            **{**common, **facts, **_SIZES_21K, "trained_on": "ImageNet-21k"},
+            **{**common, **facts, **_CLASSES_21K, "trained_on": "ImageNet-21k"},
         )
         yield PublishedWeights(
             f"imagenet1k/Mixer-{size}_16",
@@ -463,7 +463,7 @@ _LONG = {
 
 
 def _deit() -> Iterator[PublishedWeights]:
-    common = {"license": _APACHE, **_SIZES_1K}
+    common: dict[str, Any] = {"license": _APACHE, **_CLASSES_1K}
     for size, pixels, distilled, top1, facebook in _DEIT:
         middle = "distilled_" if distilled else ""
         repo = f"deit_{_LONG[size]}_{middle}patch16_{pixels}.fb_in1k"

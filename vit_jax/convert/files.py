@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import re
 import zipfile
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
@@ -26,7 +27,7 @@ from vit_jax.convert import (
 from vit_jax.convert.facts import METADATA, Facts, from_metadata, read_json, to_metadata
 from vit_jax.convert.lazy import Lazy, lazy
 from vit_jax.convert.limits import FORMATS, Fitted, fit
-from vit_jax.convert.npz import read_npz, write_npz
+from vit_jax.convert.npz import check_directory, read_npz, write_npz
 from vit_jax.convert.record import Checkpoint
 from vit_jax.convert.safetensors import (
     is_safetensors,
@@ -39,6 +40,7 @@ from vit_jax.convert.torch_file import is_torch_file, read_torch_file
 # In a folder, the first that is there.
 _NAMES = ("model.safetensors", "*.safetensors", "pytorch_model.bin", "*.npz", "*.bin",
           "*.pth")  # fmt: skip
+_PART = re.compile(r"model-\d{5}-of-\d{5}\.safetensors")
 
 
 def read(path: str | Path, **fields: Any) -> Checkpoint:
@@ -67,8 +69,9 @@ def read(path: str | Path, **fields: Any) -> Checkpoint:
         step = workdir.find(path)
         if step is not None:
             return workdir.read(step)
-        path = _file_in(path)
-    tensors, metadata = _open(path)
+        tensors, metadata, path = _open_folder(path)
+    else:
+        tensors, metadata = _open(path)
     if METADATA in metadata:
         facts = facts.over(from_metadata(metadata[METADATA], str(path)))
     if not tensors:
@@ -160,16 +163,26 @@ def _write_safetensors(
     return files
 
 
-def _file_in(folder: Path) -> Path:
+def _open_folder(folder: Path) -> tuple[dict[str, Lazy], dict[str, str], Path]:
+    """Opens the checkpoint in a folder, which may be cut into several safetensors."""
     for pattern in _NAMES:
-        found = sorted(folder.glob(pattern))
-        if len(found) > 1 and not pattern.endswith(".safetensors"):
+        files = sorted(folder.glob(pattern))
+        in_parts = all(_PART.fullmatch(file.name) for file in files)
+        if len(files) > 1 and not in_parts:
             raise ConfigError(
-                f"{folder} must hold one checkpoint, got {len(found)} ({pattern}); give "
-                "the file itself"
+                f"{folder} must hold one checkpoint, got {len(files)} of {pattern}; "
+                "give the file itself"
             )
-        if found:
-            return found[0]
+        if not files:
+            continue
+        tensors: dict[str, Lazy] = {}
+        metadata: dict[str, str] = {}
+        for file in files:
+            more, metadata = _open(file)
+            if tensors.keys() & more.keys():
+                raise ConfigError(f"{folder} has an array twice; get the files again")
+            tensors |= more
+        return tensors, metadata, files[0]
     raise ConfigError(
         f"no checkpoint in {folder}; give a workdir, or a .npz or .safetensors file"
     )
@@ -182,6 +195,7 @@ def _open(path: Path) -> tuple[dict[str, Lazy], dict[str, str]]:
             start = file.read(16)
         members: list[str] = []
         if start[:4] == b"PK\x03\x04":
+            check_directory(path)
             with zipfile.ZipFile(path) as archive:
                 members = archive.namelist()[:1000]
     except (OSError, zipfile.BadZipFile, ValueError, NotImplementedError) as error:
@@ -212,7 +226,7 @@ def _read_names(path: Path, tensors: Mapping[str, Lazy], facts: Facts) -> Checkp
         return timm.read(tensors, facts, what)
     kind = huggingface.recognises(tensors)
     if kind is None:
-        first = sorted(tensors)[0][:80]
+        first = min(tensors)[:80]
         raise ConfigError(
             f"{path} must have the names of a known format, got {first!r}; known: "
             f"{', '.join(FORMATS)}"

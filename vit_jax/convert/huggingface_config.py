@@ -85,7 +85,7 @@ def write(
     class_names: Sequence[str] | None,
 ) -> dict[str, Any]:
     """Returns the config.json of a model."""
-    assert model.patch_size and model.hidden_size and model.mlp_dim
+    down, across = model.patch_size or (0, 0)
     square = size[0] == size[1]
     config: dict[str, Any] = {
         "architectures": [_CLASSES[kind][num_classes is None]],
@@ -100,12 +100,12 @@ def write(
         "num_attention_heads": model.num_heads,
         "num_channels": 3,
         "num_hidden_layers": model.num_layers,
-        "patch_size": model.patch_size[0],
+        "patch_size": down if down == across else [down, across],
         "qkv_bias": True,
     }
     if kind == "dinov2":
         config |= {
-            "mlp_ratio": model.mlp_dim / model.hidden_size,
+            "mlp_ratio": (model.mlp_dim or 0) / (model.hidden_size or 1),
             "use_swiglu_ffn": model.activation == "swiglu",
         }
         if model.num_registers:

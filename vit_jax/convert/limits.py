@@ -128,9 +128,9 @@ def _problems(file_format: str, fitted: Fitted) -> dict[str, str]:
         for field, allowed in _limits(file_format, fitted).items()
         if values[field] not in allowed
     }
-    if file_format == "huggingface" and fitted.num_classes is not None:
-        if fitted.model.representation_size is not None:
-            problems["representation_size"] = "a head sees the class token itself"
+    both = fitted.model.representation_size and fitted.num_classes is not None
+    if file_format == "huggingface" and both:
+        problems["representation_size"] = "a head sees the class token itself"
     width = fitted.model.hidden_size
     kernel = fitted.tree.get("head/kernel")
     if kernel and not fitted.model.representation_size and kernel.shape[0] != width:

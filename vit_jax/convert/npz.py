@@ -40,7 +40,7 @@ def read_npz(path: Path) -> dict[str, Lazy]:
             floating point numbers. Also when an array is read whose checksum is wrong.
     """
     try:
-        _check_directory(path)
+        check_directory(path)
         with zipfile.ZipFile(path) as archive, path.open("rb") as file:
             infos = archive.infolist()
             _check_sizes(infos, path.stat().st_size)
@@ -152,8 +152,12 @@ def write_npz(path: Path, tensors: Mapping[str, Lazy]) -> None:
                 np.lib.format.write_array(member, array, (1, 0), allow_pickle=False)
 
 
-def _check_directory(path: Path) -> None:
-    """Bounds what zipfile will read at once: the list of the archive's members."""
+def check_directory(path: Path) -> None:
+    """Bounds what zipfile will read at once: the list of the archive's members.
+
+    Raises:
+        ConfigError: it is too long, or missing.
+    """
     size = path.stat().st_size
     with path.open("rb") as file:
         file.seek(max(0, size - 65_536 - 76))

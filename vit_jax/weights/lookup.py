@@ -37,45 +37,35 @@ def find(pattern: str) -> tuple[str, ...]:
     )
 
 
-def info(name: str) -> PublishedWeights:
-    """Returns what is known about weights; asks no network.
-
-    Args:
-        name: one of `names`; a model ("ViT-B/16": the weights advised for it); the name
-            that timm, Google, Facebook or the Hub has for them; the file name of any of
-            AugReg's checkpoints; or gs://, hf:// or https://, of which only the place
-            is known.
+def look_up(name: str) -> PublishedWeights | None:
+    """Returns what is known about weights, or None for an unknown name.
 
     Raises:
-        ConfigError: for an unknown name, with the closest known; for weights that were
-            never published, with what there is instead.
+        ConfigError: for a URL of the wrong form.
     """
-    found = look_up(name)
-    if found is not None:
-        return found
-    if name.replace("_", "/") in UNRELEASED:
-        raise ConfigError(
-            f"weights of {name} must be public, but were never released (trained on "
-            f"JFT); the largest that were: imagenet21k/ViT-H_14, "
-            "deit3/ViT-H_14-224-in21k, dinov2/ViT-g_14-reg4, "
-            "siglip2/ViT-So400m_14-378"
-        )
-    raise ConfigError(
-        f'weights must be known, got "{name}"{_hint(name)}; `vit-jax models` lists them'
-    )
-
-
-def look_up(name: str) -> PublishedWeights | None:
-    """Returns what `info` does, or None for an unknown name."""
     place = places.from_url(name)
     stem = name.removesuffix(".npz")
-    known = DEFAULTS.get(name) or _aliases().get(stem) or _aliases().get(name)
+    known = DEFAULTS.get(name.replace("_", "/")) or _aliases().get(stem) or _aliases().get(name)
     if known is not None:
         return WEIGHTS[known]
     parsed = augreg.parse(name)
     if parsed is not None:
         return augreg_weights(stem.rpartition("/")[2], parsed)
     return PublishedWeights(name, (place,)) if place else None
+
+
+def unknown(name: str) -> ConfigError:
+    """Returns the error for an unknown name: the closest known, or why there is none."""
+    if name.replace("_", "/") in UNRELEASED:
+        return ConfigError(
+            f"weights of {name} must be public, but were never released (trained on "
+            f"JFT); the largest that were: imagenet21k/ViT-H_14, "
+            "deit3/ViT-H_14-224-in21k, dinov2/ViT-g_14-reg4, "
+            "siglip2/ViT-So400m_14-378"
+        )
+    return ConfigError(
+        f'weights must be known, got "{name}"{_hint(name)}; `vit-jax models` lists them'
+    )
 
 
 def augreg_weights(

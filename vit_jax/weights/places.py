@@ -50,7 +50,7 @@ def local_names(place: Place) -> Iterator[PurePosixPath]:
     yield full
     yield PurePosixPath(*full.parts[1:]) if len(full.parts) > 2 else full
     if place.url.startswith("hf://"):
-        yield PurePosixPath(full.parts[-2] + full.suffix)
+        yield PurePosixPath(full.parent.name + full.suffix)
     elif "-i1k-" in full.name or "-i21k-" in full.name:  # AugReg's are unique
         yield PurePosixPath(full.name)
 

@@ -14,6 +14,32 @@ from vit_jax.weights.web import DownloadError, Limits
 _INDEX = PublishedWeights("augreg/index.csv", (Place(f"{AUGREG_FOLDER}/index.csv"),))
 
 
+def info(name: str, *, cache: Path | str | None = None) -> PublishedWeights:
+    """Returns what is known about weights; asks no server.
+
+    Args:
+        name: one of `names`; a model ("ViT-B/16": the weights advised for it); the name
+            that timm, Google, Facebook or the Hub has for them; the file name of any of
+            AugReg's checkpoints; or gs://, hf:// or https://, of which only the place
+            is known. A choice from AugReg's index (see `fetch`) is known once the index
+            is here, as it is after the first such `fetch`.
+        cache: as for `fetch`.
+
+    Raises:
+        ConfigError: for an unknown name, with the closest known; for weights that were
+            never published, with what there is instead.
+    """
+    found = lookup.look_up(name)
+    if found is None and augreg.parse_query(name) is not None:
+        folder = _cache(cache)
+        for _, path in _near(_INDEX, folder):
+            if path.is_file():
+                return best_of_augreg(name, path)
+    if found is None:
+        raise lookup.unknown(name)
+    return found
+
+
 def fetch(
     name: str,
     *,
@@ -40,19 +66,23 @@ def fetch(
         ConfigError: an unknown name; or one message with each place that was tried, its
             answer, and what helps.
     """
-    cache = Path(cache).expanduser() if cache is not None else places.cache_folder()
+    cache = _cache(cache)
     offline = places.is_offline() if offline is None else offline
     weights = lookup.look_up(name)
     if weights is None and augreg.parse_query(name) is not None:
         index = _get(_INDEX, cache, offline, progress, limits)
         weights = best_of_augreg(name, index)
     if weights is None:
-        weights = lookup.info(name)  # raises
+        raise lookup.unknown(name)
     return _get(weights, cache, offline, progress, limits)
 
 
 def best_of_augreg(query: str, index: Path) -> PublishedWeights:
-    """Returns the best weights by AugReg's index: of ``B_8``, ``B_16-i1k``, ``B_16--cifar100-384``.
+    """Returns the best weights by AugReg's index.
+
+    Args:
+        query: as `augreg.parse_query` takes it: ``B_8``, ``B_16-i1k--cifar100-384``.
+        index: the file ``index.csv``.
 
     Raises:
         ConfigError: if the index has none, or is none.
@@ -81,6 +111,10 @@ def lacks(name: str, path: Path) -> tuple[str, ...]:
         if found or path in places.hub_cache(place):
             return place.lacks
     return ()
+
+
+def _cache(cache: Path | str | None) -> Path:
+    return places.cache_folder() if cache is None else Path(cache).expanduser()
 
 
 def _get(
@@ -165,9 +199,9 @@ def _near_summary(cache: Path) -> str:
 
 def _explain(weights: PublishedWeights, tried: list[str], offline: bool) -> str:
     names = dict.fromkeys(str(next(places.local_names(p))) for p in weights.places)
+    own = f"put it in a folder as {' or '.join(names)}, set VIT_JAX_WEIGHTS=FOLDER"
     helps = [
-        "a file that you have: put it in a folder as "
-        f"{' or '.join(names)} and set VIT_JAX_WEIGHTS=FOLDER",
+        f"a file that you have: {own}",
         "a mirror: set VIT_JAX_MIRROR=https://HOST/PREFIX (for the Hub, HF_ENDPOINT)",
         "a proxy: set HTTPS_PROXY=http://HOST:PORT",
     ]
@@ -186,12 +220,6 @@ def _explain(weights: PublishedWeights, tried: list[str], offline: bool) -> str:
     ]
     if others:
         helps.append(f"other weights of the same model: {', '.join(others[:4])}")
-    return "\n".join(
-        [
-            f'weights "{weights.name}" must be on this machine or come from one of '
-            "their places, but none gave them:",
-            *(f"  {text}" for text in tried),
-            "what helps:",
-            *(f"  - {text}" for text in helps),
-        ]
-    )
+    first = f'weights "{weights.name}" must be here or in one of their places, tried:'
+    lines = [first, *(f"  {text}" for text in tried)]
+    return "\n".join([*lines, "what helps:", *(f"  - {text}" for text in helps)])

@@ -6,7 +6,7 @@ from typing import Any
 
 from vit_jax.config import ConfigError, ModelConfig
 from vit_jax.published import WEIGHTS, PublishedWeights
-from vit_jax.weights import lookup, places
+from vit_jax.weights import files, lookup, places
 
 _DEFAULTS = dataclasses.asdict(ModelConfig())
 
@@ -76,7 +76,7 @@ def describe(name: str) -> list[str]:
     Raises:
         ConfigError: for an unknown name.
     """
-    weights = lookup.info(name)
+    weights = files.info(name)
     row = as_json(weights)
     facts = {
         "model": " ".join(f"{k}={v}" for k, v in row.get("model", {}).items()),
@@ -100,7 +100,7 @@ def describe(name: str) -> list[str]:
 
 def _classes(weights: PublishedWeights) -> str:
     if weights.num_classes is None:
-        return "none: features" if weights.model else ""
+        return "none: features" if weights.params else ""  # without: not known
     known = f" ({weights.classes})" if weights.classes else ""
     return f"{weights.num_classes:,}{known}"
 
