@@ -40,8 +40,12 @@ def main() -> None:
         "--tensorflow", action="store_true", help="compare with tf.data"
     )
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
+    parser.add_argument("--workers", type=int, nargs="*", default=[])
+    parser.add_argument("--cpus", type=int, help="CPUs that may be used; default: all")
     parser.add_argument("--output", type=Path, help="write the figures as JSON")
     arguments = parser.parse_args()
+    if arguments.cpus:
+        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: arguments.cpus])
     with tempfile.TemporaryDirectory() as folder:
         write_photographs(Path(folder))
         results = measure_ours(folder, arguments.threads)

@@ -182,7 +182,9 @@ def test_recipes_fit_the_weights_that_they_name(path):
     there = models.resolve(WEIGHTS[config.init.checkpoint].model)
     # What a run may choose for itself; everything else is the weights' own.
     free = {"representation_size": None, "dropout_rate": 0.0}
-    assert dataclasses.replace(config.model, **free) == dataclasses.replace(there, **free)
+    assert dataclasses.replace(config.model, **free) == dataclasses.replace(
+        there, **free
+    )
 
 
 @pytest.mark.parametrize("dataset", ["cifar100", "imagenet2012", "folder", "digits"])

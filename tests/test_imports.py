@@ -18,14 +18,16 @@ ORDER = [
     "config", "durations", "config_file", "sharding", "distributed", "devices", "data",
     "models", "flops", "convert", "published", "checksums", "class_names", "weights",
     "pretrained", "optim", "losses", "state", "step", "program", "checkpoint",
-    "metrics", "evaluate", "interrupts", "train", "predict", "plan", "bench", "cli",
+    "metrics", "profiler", "evaluate", "interrupts", "train", "predict", "plan", "bench", "cli",
     "__main__",
 ]  # fmt: skip
 
 
 def modules_after(code: str) -> set[str]:
     """Returns the top-level modules that a fresh interpreter has after ``code``."""
-    code += "\nimport sys, json; print(json.dumps(sorted(sys.modules)), file=sys.stderr)"
+    code += (
+        "\nimport sys, json; print(json.dumps(sorted(sys.modules)), file=sys.stderr)"
+    )
     result = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     )
@@ -39,9 +41,7 @@ def test_import_is_light():
 
 def test_help_imports_no_jax():
     code = (
-        "from vit_jax.cli import main\n"
-        "try: main(['--help'])\n"
-        "except SystemExit: pass"
+        "from vit_jax.cli import main\ntry: main(['--help'])\nexcept SystemExit: pass"
     )
     assert not modules_after(code) & {*HEAVY, "jax", "numpy", "ml_collections"}
 

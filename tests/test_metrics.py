@@ -71,3 +71,60 @@ def test_describe():
     values = {"top1": 0.98765, "top5": 1.0, "loss": 0.12345, "count": 359}
     text = "top-1 98.77%  top-5 100.00%  loss 0.1235  (359 images)"
     assert describe(values) == text
+
+
+def test_mfu_stands_in_every_line_where_the_peak_is_known(
+    tmp_path, monkeypatch, capsys
+):
+    now = [100.0]
+    monkeypatch.setattr("vit_jax.metrics.time.perf_counter", lambda: now[0])
+    for peak_rate in (64.0, None):
+        (tmp_path / str(peak_rate)).mkdir()
+        log = MetricsLog(tmp_path / str(peak_rate), 0, 100, 8, peak_rate)
+        now[0] += 2.0
+        log.train(4, VALUES)  # 16 images/s
+        log.close()
+        (line,) = read_metrics(tmp_path / str(peak_rate) / "metrics.jsonl")
+        assert line.get("mfu") == (pytest.approx(16 / 64) if peak_rate else None)
+    with_mfu, without = capsys.readouterr().out.splitlines()
+    assert "16 images/s  MFU 25.0%" in with_mfu
+    assert "MFU" not in without
+
+
+def test_speed_starts_after_the_first_update(tmp_path, monkeypatch):
+    now = [100.0]
+    monkeypatch.setattr("vit_jax.metrics.time.perf_counter", lambda: now[0])
+    log = MetricsLog(tmp_path, step=0, total=100, batch_size=8)
+    now[0] += 60.0  # compilation
+    log.begin(1)
+    log.train(1, VALUES)
+    now[0] += 2.0
+    log.train(5, VALUES)
+    log.close()
+    first, second = read_metrics(tmp_path / "metrics.jsonl")
+    assert "images_per_second" not in first
+    assert second["images_per_second"] == pytest.approx(4 * 8 / 2.0)
+
+
+def test_goodput_counts_what_was_kept_since_the_first_start(tmp_path, monkeypatch):
+    now = [1000.0]
+    monkeypatch.setattr("vit_jax.metrics.time.perf_counter", lambda: now[0])
+    monkeypatch.setattr("vit_jax.metrics.time.time", lambda: now[0])
+
+    def run(step, reports):
+        log = MetricsLog(tmp_path, step=step, total=100, batch_size=8)
+        now[0] += 5.0  # compilation
+        log.begin(step)
+        for report in reports:
+            now[0] += 10.0
+            log.train(report, VALUES)
+        log.close()
+
+    run(0, [2, 4])  # 20 s of updates in 25 s; then killed with step 2 saved
+    now[0] += 15.0  # down
+    run(2, [4, 6])  # 10 s kept of the first part, 20 s of this one
+    lines = read_metrics(tmp_path / "metrics.jsonl")
+    assert [line["step"] for line in lines] == [2, 4, 6]
+    assert lines[0]["goodput"] == pytest.approx(10 / 15)
+    assert lines[-1]["goodput"] == pytest.approx(30 / 65)
+    assert lines[-1]["elapsed"] == pytest.approx(65)

@@ -120,6 +120,45 @@ def _make_parser() -> argparse.ArgumentParser:
         "images", nargs="+", metavar="IMAGE", help="file, folder, glob"
     )
 
+    models = add(
+        "models",
+        "List published weights, or explain one.",
+        "  vit-jax models\n"
+        "  vit-jax models 'dinov2/*'\n"
+        "  vit-jax models imagenet21k/ViT-B_16\n",
+    )
+    models.add_argument("name", nargs="?", help="a name, or a pattern with *")
+    models.add_argument("--json", action="store_true", help="print all that is known")
+
+    convert = add(
+        "convert",
+        "Convert a checkpoint of any format.",
+        "  vit-jax convert ViT-B_16.npz vit_b16.safetensors --drop pre_logits\n"
+        "  vit-jax convert runs/digits digits.npz --to google --check\n",
+    )
+    convert.add_argument("source", help="a file, folder, workdir, or name of weights")
+    convert.add_argument("output", type=Path, help="a .npz, a .safetensors or a folder")
+    convert.add_argument(
+        "--to",
+        metavar="FORMAT",
+        help="google, google_prelinen, big_vision, timm or huggingface (default: by the "
+        "name of the output)",
+    )
+    convert.add_argument(
+        "--drop",
+        action="append",
+        default=[],
+        metavar="PART",
+        help="what the other format cannot hold: pre_logits, head, activation, "
+        "layer_norm_epsilon; may be repeated",
+    )
+    convert.add_argument(
+        "--check",
+        action="store_true",
+        help="run random images through both, and through the other library if it is "
+        "installed, and print the largest difference",
+    )
+
     data = add(
         "data",
         "Look at data.",
@@ -211,6 +250,40 @@ def _classes(prediction):  # label, name, probability
     )
 
 
+def _models(arguments: argparse.Namespace, _: list[str]) -> int:
+    from vit_jax import weights
+
+    name = arguments.name
+    one = name and not any(c in name for c in "*?[")
+    if arguments.json:
+        rows = (
+            [weights.as_json(weights.info(name))]
+            if one
+            else weights.describe_table(name)
+        )
+        print(json.dumps(rows, indent=2))
+    else:
+        lines = weights.describe(name) if one else weights.table_lines(name)
+        print("\n".join(lines))
+    return 0
+
+
+def _convert(arguments: argparse.Namespace, _: list[str]) -> int:
+    from vit_jax import convert
+    from vit_jax.pretrained import open_checkpoint
+
+    lines = convert.convert_file(
+        arguments.source,
+        arguments.output,
+        arguments.to,
+        arguments.check,
+        arguments.drop,
+        open_checkpoint(arguments.source),
+    )
+    print("\n".join(lines))
+    return 0
+
+
 def _data(arguments: argparse.Namespace, _: list[str]) -> int:
     from vit_jax.data.export import export
 
@@ -227,4 +300,11 @@ def _print_json(config) -> None:
     print(json.dumps(dataclasses.asdict(config), indent=2))
 
 
-_COMMANDS = {"train": _train, "eval": _evaluate, "predict": _predict, "data": _data}
+_COMMANDS = {
+    "train": _train,
+    "eval": _evaluate,
+    "predict": _predict,
+    "models": _models,
+    "convert": _convert,
+    "data": _data,
+}

@@ -79,6 +79,9 @@ class ModelConfig:
     resnet_layers: tuple[int, ...] | None = None
     resnet_width_factor: float = 1.0  # times 64 channels in the root
     tokens_mlp_dim: int | None = None  # Mixer: width of the MLP over the patches
+    # How it is computed, not what: any checkpoint of ours goes on under any of them.
+    scan: bool = False  # compile one layer, not l; parameters are stacked
+    remat: str = "none"  # what a layer computes again for its backward pass
 
 
 @dataclasses.dataclass(frozen=True)
@@ -126,6 +129,11 @@ class DataConfig:
     strict: bool = True
     max_bad_files: int = 100  # past which the run ends all the same
     num_threads: int = 0  # that read and decode; 0: from the number of CPUs
+    # Processes with num_threads each, for machines of so many CPUs that Python's lock
+    # is what limits threads. 0: threads of this process alone. The order is the same.
+    num_workers: int = 0
+    # Times that an image is taken in a row, each augmented anew (Hoffer et al. 2020).
+    repeated_augmentation: int = 1
 
     def __post_init__(self) -> None:
         where = "config.data"
@@ -143,12 +151,6 @@ class DataConfig:
             self.color_jitter >= 0, f"{where}.color_jitter", ">= 0", self.color_jitter
         )
         check(0 <= self.erasing <= 1, f"{where}.erasing", "in [0, 1]", self.erasing)
-        check(
-            self.max_bad_files >= 0,
-            f"{where}.max_bad_files",
-            ">= 0",
-            self.max_bad_files,
-        )
         fraction = self.eval_crop_fraction
         check(0 < fraction <= 1, f"{where}.eval_crop_fraction", "in (0, 1]", fraction)
         for name in ("crop_area", "crop_aspect", "value_range"):
@@ -157,7 +159,12 @@ class DataConfig:
         low, high = self.crop_area
         check(0 < low <= high <= 1, f"{where}.crop_area", "within (0, 1]", (low, high))
         check(min(self.std) > 0, f"{where}.std", "> 0 in every channel", self.std)
-        check(self.num_threads >= 0, f"{where}.num_threads", ">= 0", self.num_threads)
+        for name in ("num_threads", "num_workers", "max_bad_files"):
+            check(
+                getattr(self, name) >= 0, f"{where}.{name}", ">= 0", getattr(self, name)
+            )
+        repeats = self.repeated_augmentation
+        check(repeats > 0, f"{where}.repeated_augmentation", "> 0", repeats)
 
     @property
     def preprocessing(self) -> Preprocessing:
@@ -181,6 +188,7 @@ class OptimConfig:
     b2: float = 0.999
     eps: float = 1e-8
     accumulator_dtype: str = "float32"  # of the first moment
+    offload: bool = False  # keep the moments in the host's memory between updates
     clip_global_norm: float = 1.0  # 0: no clipping
     weight_decay: float = 0.0
     # First match wins, a pattern matches the whole path, every parameter is covered.
@@ -222,6 +230,9 @@ class TrainConfig:
     accum_steps: int = 1  # micro-batches that one update is made of
     loss: str = "softmax"
     label_smoothing: float = 0.0
+    ema_decay: float | None = (
+        None  # of an average of the parameters, which is then used
+    )
     keep_checkpoints: int = 1
 
     def __post_init__(self) -> None:
@@ -230,6 +241,8 @@ class TrainConfig:
             check(
                 getattr(self, name) > 0, f"{where}.{name}", "> 0", getattr(self, name)
             )
+        decay = self.ema_decay
+        check(decay is None or 0 < decay < 1, f"{where}.ema_decay", "in (0, 1)", decay)
         check_choice(f"{where}.loss", self.loss, ("softmax", "sigmoid"))
         check(
             0 <= self.label_smoothing < 1,
@@ -239,13 +252,42 @@ class TrainConfig:
         )
 
 
+# Sizes of the mesh axes data, fsdp, tensor; -1 takes the devices left.
+MESH_PRESETS: dict[str, tuple[int, int, int]] = {
+    "dp": (-1, 1, 1),
+    "fsdp": (1, -1, 1),
+    "fsdp_tp": (1, -1, 2),
+}
+
+
 @dataclasses.dataclass(frozen=True)
 class MeshConfig:
-    """Sizes of the mesh axes; one may be -1, which takes the devices left."""
+    """Sizes of the mesh axes; None is the preset's, one may be -1: the devices left.
 
-    data: int = -1
-    fsdp: int = 1
-    tensor: int = 1
+    ``data`` cuts the batch; ``fsdp`` the batch, the parameters and their moments;
+    ``tensor`` heads, MLP and classes.
+    """
+
+    data: int | None = None
+    fsdp: int | None = None
+    tensor: int | None = None
+    preset: str = "dp"
+
+    def __post_init__(self) -> None:
+        check_choice("config.mesh.preset", self.preset, MESH_PRESETS)
+
+    @property
+    def sizes(self) -> tuple[int, int, int]:
+        """The sizes of ``data``, ``fsdp`` and ``tensor``."""
+        data, fsdp, tensor = (
+            size if given is None else given
+            for given, size in zip(
+                (self.data, self.fsdp, self.tensor),
+                MESH_PRESETS[self.preset],
+                strict=True,
+            )
+        )
+        return data, fsdp, tensor
 
 
 @dataclasses.dataclass(frozen=True)
@@ -267,6 +309,7 @@ class Config:
     mesh: MeshConfig = MeshConfig()
     init: InitConfig = InitConfig()
     seed: int = 0
+    profile: Pair | None = None  # first and last update that is traced; "100": one
 
     def __post_init__(self) -> None:
         batch, parts = self.data.batch_size, self.train.accum_steps

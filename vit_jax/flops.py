@@ -37,6 +37,24 @@ def multiply_adds(
     return stem + _vit(config, num_classes, math.prod(grid))
 
 
+def inference_flops(
+    config: ModelConfig, num_classes: int | None, image_size: tuple[int, int]
+) -> int:
+    """Returns the FLOPs of one forward pass over one image: two per multiply-add."""
+    return 2 * multiply_adds(config, num_classes, image_size)
+
+
+def training_flops(
+    config: ModelConfig, num_classes: int | None, image_size: tuple[int, int]
+) -> int:
+    """Returns the FLOPs of one image in training: three forward passes' worth.
+
+    The backward pass has two products for each of the forward pass. Rematerialisation
+    is not counted: it is not the model's.
+    """
+    return 3 * inference_flops(config, num_classes, image_size)
+
+
 def _dims(config: ModelConfig) -> tuple[int, int, int]:
     """Returns width, MLP width and layers of a resolved config."""
     assert config.hidden_size

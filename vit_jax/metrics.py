@@ -10,7 +10,9 @@ from tensorboardX import SummaryWriter
 from tqdm import tqdm
 
 # Fields of a line that depend on the machine; the others are the same in every run.
-TIMINGS = ("images_per_second", "seconds")
+TIMINGS = ("images_per_second", "mfu", "goodput", "seconds", "elapsed", "time")
+# Of those, what a restarted run needs to know of its past; no curves.
+_CLOCK = ("seconds", "elapsed", "time")
 
 
 class MetricsLog:
@@ -22,10 +24,24 @@ class MetricsLog:
         it is about to happen again.
       total: updates of the whole run.
       batch_size: images of one update, for images/s.
+      peak_rate: images/s that are an MFU of 1; None: no MFU is shown.
+
+    A train line has ``goodput``: the share of the wall time since the run was first
+    started that went into updates that count. Compiling, evaluating, saving, being down,
+    and updates that were lost and done again do not.
     """
 
-    def __init__(self, workdir: Path, step: int, total: int, batch_size: int):
+    def __init__(
+        self,
+        workdir: Path,
+        step: int,
+        total: int,
+        batch_size: int,
+        peak_rate: float | None = None,
+    ):
         self._path = workdir / "metrics.jsonl"
+        self._peak_rate = peak_rate
+        self._started, self._counted = _history(self._path, step)
         _keep_until(self._path, step)
         self._file = self._path.open("a", encoding="utf-8")
         self._board = SummaryWriter(
@@ -43,6 +59,10 @@ class MetricsLog:
         self._window = (step, time.perf_counter())
         self._paused = 0.0
 
+    def begin(self, step: int) -> None:
+        """Starts the clock of images/s: what came before was compilation."""
+        self._window, self._paused = (step, time.perf_counter()), 0.0
+
     def train(self, step: int, values: Mapping[str, float]) -> None:
         """Reports an update, with the speed since the last report."""
         last_step, last_time = self._window
@@ -50,17 +70,36 @@ class MetricsLog:
         seconds = max(now - last_time - self._paused, 1e-9)
         self._window, self._paused = (step, now), 0.0
         speed = (step - last_step) * self._batch_size / seconds
-        self._write(step, "train", {**values, "images_per_second": speed})
-        text = (
-            f"loss {values['loss']:.4f}  lr {values['learning_rate']:.1e}  "
-            f"{speed:.0f} images/s"
-        )
+        timings = self._timings(speed, seconds)
+        self._write(step, "train", {**values, **timings})
+        text = f"loss {values['loss']:.4f}  lr {values['learning_rate']:.1e}"
+        if speed:
+            text += f"  {speed:.0f} images/s"
+        if "mfu" in timings:
+            text += f"  MFU {timings['mfu']:.1%}"
         if self._bar.disable:
-            left = (self._total - step) * self._batch_size / speed
-            print(f"step {step}/{self._total}  {text}  eta {_clock(left)}", flush=True)
+            left = (self._total - step) * self._batch_size
+            eta = f"  eta {_clock(left / speed)}" if speed else ""
+            print(f"step {step}/{self._total}  {text}{eta}", flush=True)
         else:
             self._bar.set_postfix_str(text, refresh=False)
             self._bar.update(step - self._bar.n)
+
+    def _timings(self, speed: float, seconds: float) -> dict[str, float]:
+        self._counted += seconds
+        now = time.time()
+        elapsed = max(now - self._started, self._counted)
+        timings = {
+            "goodput": self._counted / elapsed,
+            "seconds": seconds,
+            "elapsed": elapsed,
+            "time": now,
+        }
+        if speed:  # none where the first update is reported on its own
+            timings["images_per_second"] = speed
+            if self._peak_rate:
+                timings["mfu"] = speed / self._peak_rate
+        return timings
 
     def evaluation(self, step: int, values: Mapping[str, float]) -> None:
         """Reports an evaluation."""
@@ -86,6 +125,8 @@ class MetricsLog:
         self._file.write(json.dumps(line) + "\n")
         self._file.flush()
         for name, value in values.items():
+            if name in _CLOCK:
+                continue
             self._board.add_scalar(f"{kind}/{name}", value, step)
 
 
@@ -106,6 +147,15 @@ def read_metrics(path: Path) -> list[dict[str, float]]:
         except json.JSONDecodeError:
             break
     return lines
+
+
+def _history(path: Path, step: int) -> tuple[float, float]:
+    """Returns when the run first started, and the seconds of updates that it keeps."""
+    lines = read_metrics(path) if path.exists() else []
+    # A line that will be dropped still knows when its run started.
+    starts = [line["time"] - line["elapsed"] for line in lines if "elapsed" in line]
+    kept = [line.get("seconds", 0.0) for line in lines if line["step"] <= step]
+    return min(starts, default=time.time()), sum(kept)
 
 
 def _keep_until(path: Path, step: int) -> None:

@@ -9,11 +9,12 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 
 from vit_jax.config import ConfigError, OptimConfig, Table
 from vit_jax.durations import Steps
-from vit_jax.sharding import path_name
+from vit_jax.sharding import STACKED, path_name
 
 
 def make_schedule(config: OptimConfig, steps: Steps) -> optax.Schedule:
@@ -76,7 +77,7 @@ def make_optimizer(
             params, config.weight_decay_multipliers, "optim.weight_decay_multipliers"
         )
         chain.append(_add_weight_decay(config.weight_decay, decays))
-    if any(rate != 1.0 for rate in jax.tree.leaves(rates)):
+    if any(np.any(rate != 1.0) for rate in jax.tree.leaves(rates)):
         chain.append(_scale_each(rates))
     chain.append(optax.scale_by_learning_rate(schedule))
     optimizer = optax.chain(*chain)
@@ -99,15 +100,29 @@ def is_frozen(config: OptimConfig, params: Any) -> Any:
     """Returns a tree of bools: True where the learning-rate multiplier is 0."""
     table = config.learning_rate_multipliers
     rates = multipliers(params, table, "optim.learning_rate_multipliers")
-    return jax.tree.map(lambda rate: rate == 0.0, rates)
+    return jax.tree.map(lambda rate: not np.any(rate), rates)
 
 
 def multipliers(params: Any, table: Table, where: str) -> Any:
-    """Returns a tree of factors: of the first pattern that matches a whole path."""
+    """Returns a tree of factors: of the first pattern that matches a whole path.
+
+    Paths are those of the loop over layers: ``encoderblock_0``, however they are held.
+    Where the layers of a stack differ, the factor is an array [l, 1, ...].
+    """
     unused = {pattern for pattern, _ in table}
 
-    def factor(path: tuple[Any, ...], _: Any) -> float:
+    def factor(path: tuple[Any, ...], leaf: Any) -> float | np.ndarray:
         name = path_name(path)
+        stacked = [key for key in name.split("/") if key in STACKED]
+        if not stacked:
+            return named(name)
+        (key,) = stacked
+        each = [named(name.replace(key, f"{key}_{i}")) for i in range(leaf.shape[0])]
+        if len(set(each)) == 1:
+            return each[0]
+        return np.float32(each).reshape(-1, *[1] * (leaf.ndim - 1))
+
+    def named(name: str) -> float:
         for pattern, value in table:
             try:
                 matched = re.fullmatch(pattern, name)
@@ -159,7 +174,9 @@ def _add_weight_decay(rate: float, factors: Any) -> optax.GradientTransformation
     def update(updates: Any, state: Any, params: Any = None) -> tuple[Any, Any]:
         decayed = jax.tree.map(
             lambda u, f, p: (
-                u if isinstance(u, optax.MaskedNode) or not f else u + rate * f * p
+                u
+                if isinstance(u, optax.MaskedNode) or not np.any(f)
+                else u + rate * f * p
             ),
             updates,
             factors,

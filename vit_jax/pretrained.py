@@ -50,7 +50,7 @@ def load_pretrained(
     config: ModelConfig | None = None,
     head: str = "auto",
     method: str = "bilinear",
-    value_range: tuple[float, float] | None = None,
+    images: Preprocessing | None = None,
 ) -> Pretrained:
     """Loads weights by name, or from a file, folder or workdir of any format.
 
@@ -69,7 +69,8 @@ def load_pretrained(
             out the tanh pre-logits then, as the original does.
         head: ``auto``, ``keep`` or ``new``; see `convert.adapt.adapt`.
         method: how position embeddings are resampled; see `convert.resample`.
-        value_range: what images will be scaled to; None: as the weights expect.
+        images: how images will be scaled; None: as the weights expect. Another scaling
+            is folded into the patch embedding.
 
     Raises:
         ConfigError: there is no such checkpoint, it is damaged, or does not fit.
@@ -87,7 +88,7 @@ def load_pretrained(
         size,
         head=head,
         method=method,
-        value_range=value_range,
+        images=images,
     )
     made = dataclasses.replace(fitted.model, dtype=dtype)
     return Pretrained(
@@ -110,7 +111,9 @@ def open_checkpoint(name_or_path: str | Path) -> convert.Checkpoint:
     path = Path(name_or_path).expanduser()
     if path.exists():
         return convert.read(path)
-    raise ConfigError(f"no checkpoint at {path}; give a name of vit_jax.weights or a path")
+    raise ConfigError(
+        f"no checkpoint at {path}; give a name of vit_jax.weights or a path"
+    )
 
 
 def place(checkpoint: convert.Checkpoint, mesh: Mesh | None = None) -> Any:

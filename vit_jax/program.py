@@ -21,8 +21,10 @@ from vit_jax.sharding import (
     batch_sharding,
     check_batch_size,
     lay_out,
+    on_mesh,
     replicated,
     shardings_of,
+    to_host,
 )
 from vit_jax.state import TrainState, init_params, init_state
 from vit_jax.step import make_eval_step, make_train_step
@@ -54,8 +56,8 @@ def make_program(config: Config, steps: Steps, num_classes: int, mesh: Mesh) -> 
     """Builds a resolved config's functions; compiles nothing yet.
 
     Raises:
-      ConfigError: a batch that the mesh does not divide, or a table in
-        ``config.optim`` that does not fit the parameters.
+      ConfigError: a batch that the mesh does not divide, a table in ``config.optim``
+        that does not fit the parameters, or offload where there is no host memory.
     """
     data = config.data
     check_batch_size(data.batch_size, mesh, "config.data.batch_size")
@@ -67,28 +69,37 @@ def make_program(config: Config, steps: Steps, num_classes: int, mesh: Mesh) -> 
     optimizer = make_optimizer(config.optim, schedule, params)
 
     def init() -> TrainState:
-        return init_state(model, optimizer, data.image_size, config.seed)
+        ema = config.train.ema_decay is not None
+        return init_state(model, optimizer, data.image_size, config.seed, ema)
 
     abstract = lay_out(jax.eval_shape(init), models.axes(config.model), mesh)
+    on_device = shardings_of(abstract)
+    if config.optim.offload:
+        abstract = abstract.replace(opt_state=to_host(abstract.opt_state, mesh))
     shardings = shardings_of(abstract)
     prepare = functools.partial(augment.prepare, data=data)
     train_step = make_train_step(
         model, optimizer, schedule, prepare, config, num_classes
     )
     eval_step = make_eval_step(model, prepare, config.train.loss, num_classes)
+
+    def fetch_and_step(state: TrainState, batch: Any) -> tuple[TrainState, Any]:
+        opt_state = jax.device_put(state.opt_state, on_device.opt_state)
+        return train_step(state.replace(opt_state=opt_state), batch)
+
     rows = batch_sharding(mesh)
     return Program(
         model=model,
         abstract_state=abstract,
         init=jax.jit(init, out_shardings=shardings),
         train_step=jax.jit(
-            train_step,
+            on_mesh(fetch_and_step if config.optim.offload else train_step, mesh),
             in_shardings=(shardings, rows),
             out_shardings=(shardings, replicated(mesh)),
             donate_argnums=0,
         ),
         eval_step=jax.jit(
-            eval_step,
+            on_mesh(eval_step, mesh),
             in_shardings=(shardings.params, rows),
             out_shardings=replicated(mesh),
         ),

@@ -511,7 +511,8 @@ def _deit() -> Iterator[PublishedWeights]:
 
 
 # DINOv2 (arXiv:2304.07193), with registers (arXiv:2309.16588) ------------------------
-# Top-1: facebookresearch/dinov2 README, linear probe. The rest: timm.
+# Top-1: facebookresearch/dinov2 README, linear probe. The rest: timm. The Hub has the
+# models without registers from Facebook, too.
 
 _DINOV2 = (
     ("S", "small", 81.1, 80.9),
@@ -542,9 +543,10 @@ def _dinov2() -> Iterator[PublishedWeights]:
                 config = dataclasses.replace(
                     config, num_registers=4, posemb_prefix=False
                 )
+            facebook = () if suffix else (_hub(f"facebook/dinov2-{long}"),)
             yield PublishedWeights(
                 f"dinov2/ViT-{size}_14{suffix}",
-                _timm(f"vit_{long}_patch14_{infix}dinov2.lvd142m"),
+                (*_timm(f"vit_{long}_patch14_{infix}dinov2.lvd142m"), *facebook),
                 model=config,
                 preprocessing=_torch(518, 1.0, imagenet_statistics=True),
                 top1=top1,

@@ -5,15 +5,19 @@ says which mesh axes a logical axis is cut over. An axis of size 1 cuts nothing,
 parallelism, FSDP, tensor parallelism and their products are one table and four meshes.
 """
 
+import contextvars
+import functools
 import math
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
 
 import jax
 import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from vit_jax.config import ConfigError, MeshConfig
+
+T = TypeVar("T")
 
 MESH_AXES = ("data", "fsdp", "tensor")
 
@@ -26,6 +30,9 @@ RULES: dict[str, tuple[str, ...]] = {
     "classes": ("tensor",),
 }
 
+# Path components under which every array has a leading axis of layers.
+STACKED = ("encoderblock", "MixerBlock")
+
 Axes = tuple[tuple[str, tuple[str | None, ...]], ...]
 
 
@@ -36,14 +43,15 @@ def make_mesh(config: MeshConfig, devices: Sequence[jax.Device] | None = None) -
       ConfigError: the sizes do not multiply to the number of devices.
     """
     devices = list(devices or jax.devices())
-    given = (config.data, config.fsdp, config.tensor)
+    given = config.sizes
     fixed = math.prod(size for size in given if size != -1)
     sizes = [len(devices) // max(fixed, 1) if s == -1 else s for s in given]
     if given.count(-1) > 1 or min(sizes) < 1 or math.prod(sizes) != len(devices):
         raise ConfigError(
             f"config.mesh must have sizes whose product is {len(devices)}, the number "
             f"of devices, with at most one -1, got data={given[0]} fsdp={given[1]} "
-            f"tensor={given[2]}; set one of them to -1"
+            f"tensor={given[2]}; set one of them to -1, or leave all to "
+            "--config.mesh.preset"
         )
     # linen's Conv does not take arrays with explicit axes, jax.make_mesh's default.
     return Mesh(
@@ -82,22 +90,28 @@ def logical_axes(name: str, rank: int, axes: Axes) -> tuple[str | None, ...]:
     """Returns the logical axes of the array at path ``name``; first match wins.
 
     A suffix matches whole path components, so it finds a parameter and, under any
-    prefix, its moments in the optimizer's state.
+    prefix, its moments in the optimizer's state. What is stacked over layers has one
+    axis more than its row says.
     """
+    leading: tuple[str | None, ...] = ()
+    if not set(STACKED).isdisjoint(name.split("/")):
+        leading, rank = ("layers",), rank - 1
     for suffix, names in axes:
         if name == suffix or name.endswith(f"/{suffix}"):
             assert len(names) == rank, f"{name} has rank {rank}, {suffix} says {names}"
-            return names
+            return leading + names
     raise AssertionError(f"no entry of AXES covers {name}")
 
 
 def partition_spec(
     names: Sequence[str | None], shape: Sequence[int], mesh: Mesh
 ) -> PartitionSpec:
-    """Returns the spec of one array; no mesh axis is used twice.
+    """Returns the spec of a parameter; no mesh axis is used twice.
 
     A side that the mesh axis does not divide is left whole: 10 classes on 8 devices
-    are replicated, which costs little, instead of refused.
+    are replicated, which costs little, instead of refused. What ``fsdp`` has not cut by
+    then it cuts along the longest side that it divides: the biases of the MLP, the
+    width of a model that is too narrow, a convolution.
     """
     entries: list[tuple[str, ...] | None] = []
     used: set[str] = set()
@@ -108,7 +122,62 @@ def partition_spec(
             continue
         used.update(cut)
         entries.append(cut)
+    if mesh.shape["fsdp"] > 1 and "fsdp" not in used:
+        _cut_longest(entries, names, shape, mesh)
     return PartitionSpec(*entries)
+
+
+def _cut_longest(
+    entries: list[tuple[str, ...] | None],
+    names: Sequence[str | None],
+    shape: Sequence[int],
+    mesh: Mesh,
+) -> None:
+    """Adds ``fsdp`` to the side with the longest part that it divides, if there is one."""
+    parts = [
+        side // math.prod(mesh.shape[a] for a in cut or ())
+        for side, cut in zip(shape, entries, strict=True)
+    ]
+    # Not across the layers: each step of a scan would fetch its own from one device.
+    sides = [i for i, part in enumerate(parts)
+             if part % mesh.shape["fsdp"] == 0 and names[i] != "layers"]  # fmt: skip
+    if sides:
+        longest = max(sides, key=lambda i: parts[i])
+        entries[longest] = (*(entries[longest] or ()), "fsdp")
+
+
+def on_mesh(function: Callable[..., T], mesh: Mesh) -> Callable[..., T]:
+    """Returns the function with `constrain` meaning this mesh while it is traced."""
+
+    @functools.wraps(function)
+    def traced(*args: Any) -> T:
+        token = _mesh.set(mesh)
+        try:
+            return function(*args)
+        finally:
+            _mesh.reset(token)
+
+    return traced
+
+
+def constrain(x: jax.Array, names: Sequence[str | None]) -> jax.Array:
+    """Says how an activation is cut: over the batch, nothing else.
+
+    Without it XLA may let the residual stream inherit the cut of the parameters, and
+    gather activations in the place of weights. A model names axes; what they mean is
+    `on_mesh`'s affair, and outside of it nothing.
+    """
+    mesh = _mesh.get()
+    if mesh is None:
+        return x
+    spec = [RULES["batch"] if name == "batch" else None for name in names]
+    sharding = NamedSharding(mesh, PartitionSpec(*spec))
+    return jax.lax.with_sharding_constraint(x, sharding)
+
+
+_mesh: contextvars.ContextVar[Mesh | None] = contextvars.ContextVar(
+    "mesh", default=None
+)
 
 
 def lay_out(abstract_tree: Any, axes: Axes, mesh: Mesh) -> Any:
@@ -123,6 +192,32 @@ def lay_out(abstract_tree: Any, axes: Axes, mesh: Mesh) -> Any:
         return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding)
 
     return jax.tree_util.tree_map_with_path(with_sharding, abstract_tree)
+
+
+def to_host(abstract_tree: Any, mesh: Mesh) -> Any:
+    """Returns the laid out tree with every array in the host's memory; scalars stay.
+
+    Raises:
+      ConfigError: the devices do not see the host's memory.
+    """
+    device = mesh.local_devices[0]
+    kinds = {memory.kind for memory in device.addressable_memories()}
+    if _HOST not in kinds:
+        raise ConfigError(
+            f"config.optim.offload must be False on {device.platform}, which has no "
+            f"{_HOST} memory, got True; cut the moments with --config.mesh.preset=fsdp"
+        )
+
+    def move(leaf: jax.ShapeDtypeStruct) -> jax.ShapeDtypeStruct:
+        if not leaf.ndim:
+            return leaf
+        sharding = leaf.sharding.with_memory_kind(_HOST)
+        return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding)
+
+    return jax.tree.map(move, abstract_tree)
+
+
+_HOST = "pinned_host"
 
 
 def shardings_of(abstract_tree: Any) -> Any:

@@ -9,6 +9,8 @@ import optax
 from flax import linen as nn
 from jaxtyping import Array, Int
 
+from vit_jax.models.layers import stack
+
 
 class TrainState(flax.struct.PyTreeNode):
     """``step`` counts completed updates; randomness is derived from it."""
@@ -16,12 +18,21 @@ class TrainState(flax.struct.PyTreeNode):
     step: Int[Array, ""]
     params: Any
     opt_state: Any
+    ema: Any = None  # the parameters' moving average, where there is one
+
+    @property
+    def best_params(self) -> Any:
+        """What is evaluated and used: the average, where there is one."""
+        return self.params if self.ema is None else self.ema
 
 
 def init_params(model: nn.Module, image_size: tuple[int, int], seed: int) -> Any:
-    """Returns fresh parameters; the same for any mesh."""
+    """Returns fresh parameters; the same for any mesh, stacked by scan or not."""
     images = jnp.zeros((1, *image_size, 3), jnp.float32)
     key = derive_key(seed, "init")
+    if getattr(model, "scan", False):
+        # A scan would draw other numbers: each layer's key comes from its name.
+        return stack(init_params(model.clone(scan=False), image_size, seed))
     return model.init(key, images, train=False)["params"]
 
 
@@ -30,11 +41,16 @@ def init_state(
     optimizer: optax.GradientTransformation,
     image_size: tuple[int, int],
     seed: int,
+    ema: bool = False,
 ) -> TrainState:
     """Returns the state before the first update."""
     params = init_params(model, image_size, seed)
     return TrainState(
-        step=jnp.zeros((), jnp.int32), params=params, opt_state=optimizer.init(params)
+        step=jnp.zeros((), jnp.int32),
+        params=params,
+        opt_state=optimizer.init(params),
+        # A copy: the step donates each array of the state once.
+        ema=jax.tree.map(jnp.copy, params) if ema else None,
     )
 
 

@@ -45,6 +45,7 @@ def make_train_step(
     """
     loss_per_example = LOSSES[config.train.loss]
     parts = config.train.accum_steps
+    decay = config.train.ema_decay
     smoothing = config.train.label_smoothing
 
     def loss_fn(
@@ -100,7 +101,10 @@ def make_train_step(
             "gradient_norm": optax.tree.norm(gradients),
         }
         params = optax.apply_updates(state.params, updates)
-        return TrainState(state.step + 1, params, opt_state), metrics
+        ema = state.ema
+        if decay is not None:
+            ema = jax.tree.map(lambda e, p: decay * e + (1 - decay) * p, ema, params)
+        return TrainState(state.step + 1, params, opt_state, ema), metrics
 
     return train_step
 

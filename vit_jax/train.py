@@ -20,10 +20,13 @@ from vit_jax.checkpoint import (
 )
 from vit_jax.config import Config, ConfigError
 from vit_jax.data import loader, sources
+from vit_jax.devices import peak_rate
 from vit_jax.durations import resolve_steps
 from vit_jax.evaluate import evaluate_batches
+from vit_jax.flops import training_flops
 from vit_jax.interrupts import Interrupts
 from vit_jax.metrics import MetricsLog
+from vit_jax.profiler import Profiler
 from vit_jax.program import Program, make_program, resolve
 from vit_jax.sharding import make_mesh, path_name, to_mesh
 from vit_jax.state import TrainState
@@ -83,7 +86,15 @@ def train(config: Config, workdir: str | Path) -> Result:
     else:
         state = _start(config, program, mesh)
     first = int(state.step)
-    log = MetricsLog(workdir, first, steps.total, config.data.batch_size)
+    profiler = Profiler(config.profile, workdir)
+    flops = training_flops(config.model, source.num_classes, config.data.image_size)
+    log = MetricsLog(
+        workdir,
+        first,
+        steps.total,
+        config.data.batch_size,
+        peak_rate(flops, mesh.devices.flat),
+    )
     if first:
         log.say(f"resumed from {workdir} at step {first}/{steps.total}")
 
@@ -101,8 +112,13 @@ def train(config: Config, workdir: str | Path) -> Result:
     with Interrupts() as interrupts:
         try:
             while step < steps.total and not interrupts.received:
+                profiler.before(step + 1, state)
                 state, update = program.train_step(state, to_mesh(next(batches), mesh))
                 step += 1
+                profiler.after(step, update)
+                if step == first + 1:
+                    jax.block_until_ready(update)
+                    log.begin(step)
                 in_flight.append(update)
                 if len(in_flight) > IN_FLIGHT:
                     jax.block_until_ready(in_flight.popleft())
@@ -111,7 +127,7 @@ def train(config: Config, workdir: str | Path) -> Result:
                 aside = time.perf_counter()
                 if due(steps.eval_every):
                     metrics = evaluate_batches(
-                        program.eval_step, state.params, eval_batches, mesh
+                        program.eval_step, state.best_params, eval_batches, mesh
                     )
                     log.evaluation(step, metrics)
                 if due(steps.save_every):
@@ -125,6 +141,7 @@ def train(config: Config, workdir: str | Path) -> Result:
                     save()
                 checkpoints.wait()
             finally:
+                profiler.close()
                 log.close()
                 checkpoints.close()
     seconds = time.perf_counter() - started

@@ -13,7 +13,6 @@ from vit_jax import convert, models
 from vit_jax.config import ConfigError, Preprocessing
 from vit_jax.convert import layout
 from vit_jax.convert.adapt import adapt
-from vit_jax.convert.fold import fold_input_range
 from vit_jax.convert.lazy import lazy
 from vit_jax.convert.positions import resample_positions
 from vit_jax.convert.record import Checkpoint
@@ -82,24 +81,23 @@ def test_load_as_the_original(golden: Path, name: str) -> None:
 def test_unusual_loads_are_clear_errors(golden: Path) -> None:
     """Where the original fails or loads half a model; see the file's notes."""
     cases = json.loads((golden / "load" / "behaviour.json").read_text())["cases"]
-    errors = 0
+    errors = []
     for case in cases:
-        path = golden / case["checkpoint"]
         try:
             fitted = adapt(
-                convert.read(path),
+                convert.read(golden / case["checkpoint"]),
                 google_config(case["model_config"]),
                 case["num_classes"],
                 tuple(case["image_size"]),
                 head="new",
             )
         except ConfigError as error:
-            assert "\n" not in str(error)
-            errors += 1
-        else:  # what it loads, it loads whole
+            errors.append(str(error))
+        else:  # what is loaded, is loaded whole
             shapes = layout.shapes(fitted.model, fitted.num_classes, fitted.grid)
             assert {k: v.shape for k, v in fitted.tensors.items()} == shapes
-    assert errors >= 5
+    assert len(errors) >= 5
+    assert not any("\n" in error for error in errors)
 
 
 def test_positions_as_the_original(golden: Path) -> None:
@@ -145,7 +143,9 @@ def test_positions_as_timm(golden: Path) -> None:
             methods[case["interpolation"], case["antialias"]],
         )
         expected = data[f"{case['key']}.out"]
-        np.testing.assert_allclose(got, expected, rtol=0, atol=1e-6)
+        # Computed there in float32, here in float64: 1e-6 of the largest value.
+        tolerance = 1e-6 * np.abs(expected).max()
+        np.testing.assert_allclose(got, expected, rtol=0, atol=tolerance)
 
 
 def test_bilinear_keeps_the_corners_by_eye() -> None:
@@ -182,23 +182,26 @@ def test_another_range_gives_the_same_logits(name: str) -> None:
     mean, std = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
     seen = ((images + 1) / 2 - mean) / std
     expected = logits_of(source, seen.astype(np.float32))
-    ranges = tuple(zip(-mean / std, (1 - mean) / std, strict=True))
-    fitted = adapt(dataclasses.replace(source, channel_ranges=ranges))
-    assert fitted.preprocessing is not None
-    assert fitted.preprocessing.value_range == (-1.0, 1.0)
-    assert fitted.channel_ranges is None
-    np.testing.assert_allclose(logits_of(fitted, images), expected, rtol=0, atol=2e-5)
-    unit = adapt(source, value_range=(0.0, 1.0))
-    expected = logits_of(source, images)
-    np.testing.assert_allclose(
-        logits_of(unit, (images + 1) / 2), expected, rtol=0, atol=2e-5
+    assert source.preprocessing is not None
+    ours = source.preprocessing
+    theirs = dataclasses.replace(
+        ours, value_range=(0.0, 1.0), mean=tuple(mean), std=tuple(std)
     )
+    imagenet = dataclasses.replace(source, preprocessing=theirs)
+    fitted = adapt(imagenet, images=ours)
+    assert fitted.preprocessing == ours
+    np.testing.assert_allclose(logits_of(fitted, images), expected, rtol=0, atol=2e-5)
+    back = adapt(fitted, images=theirs)
+    seen = np.asarray(seen, np.float32)
+    np.testing.assert_allclose(logits_of(back, seen), expected, rtol=0, atol=2e-5)
+    assert adapt(source, images=ours).tensors == source.tensors
 
 
 def test_a_hybrids_range_cannot_be_folded() -> None:
-    config = models.resolve(OPTIONS["hybrid"])
+    source = checkpoint_of(OPTIONS["hybrid"])
+    images = Preprocessing((24, 24), value_range=(0.0, 1.0))
     with pytest.raises(ConfigError, match="padded"):
-        fold_input_range({}, config, ((-1.0, 1.0),), (0.0, 1.0))
+        adapt(source, images=images)
 
 
 def test_head_is_kept_or_new() -> None:

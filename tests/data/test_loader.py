@@ -25,6 +25,7 @@ class Numbers:
 
     class_names: tuple[str, ...] | None = None
     num_classes = 1000
+    multi_label = False
 
     def __init__(self, num_examples: int) -> None:
         self.num_examples = num_examples
@@ -275,7 +276,7 @@ from vit_jax.config import DataConfig
 from vit_jax.data.loader import eval_batches, train_batches
 
 class Slow:
-    class_names, num_classes, num_examples = None, 1, 1000
+    class_names, num_classes, num_examples, multi_label = None, 1, 1000, False
     def __len__(self): return 1000
     def __getitem__(self, index):
         time.sleep(0.001)

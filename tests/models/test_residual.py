@@ -15,7 +15,7 @@ from vit_jax.models.residual import LayerScale, StochasticDepth, stochastic_dept
 def drop(rate: float, rescale: bool, train: bool) -> np.ndarray:
     x = jnp.ones((4000, 2, 3))
     rngs = {"dropout": jax.random.key(0)}
-    out: Any = StochasticDepth(rate, rescale).apply({}, x, train, rngs=rngs)
+    out: Any = StochasticDepth(rescale).apply({}, x, train, rate, rngs=rngs)
     return np.asarray(out)
 
 

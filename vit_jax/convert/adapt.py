@@ -8,10 +8,10 @@ import numpy as np
 from vit_jax import models
 from vit_jax.config import ConfigError, ModelConfig, Preprocessing, check_choice
 from vit_jax.convert import layout, trees
-from vit_jax.convert.fold import Range, fold_input_range
+from vit_jax.convert.fold import fold_range, is_same_range
 from vit_jax.convert.lazy import Lazy, Shape, lazy
 from vit_jax.convert.positions import fit_prefix, resample_all
-from vit_jax.convert.record import ChannelRanges, Checkpoint
+from vit_jax.convert.record import Checkpoint
 from vit_jax.convert.resample import Grid, resize_patches
 
 HEADS = ("auto", "keep", "new")
@@ -26,7 +26,7 @@ def adapt(
     *,
     head: str = "auto",
     method: str = "bilinear",
-    value_range: Range | None = None,
+    images: Preprocessing | None = None,
 ) -> Checkpoint:
     """Returns the checkpoint as a model needs it; nothing is read yet.
 
@@ -39,8 +39,9 @@ def adapt(
         head: ``keep`` the checkpoint's, put a ``new`` one of zeros in its place, or
             ``auto``: new where the number of classes differs.
         method: how position embeddings are resampled; see `resample.resample`.
-        value_range: what images will be scaled to; None: as the checkpoint, or, where
-            its channels have ranges of their own, -1 to 1.
+        images: how images will be scaled (``value_range``, ``mean``, ``std``); another
+            scaling than the weights expect is folded into the patch embedding. None: as
+            they expect it.
 
     Raises:
         ConfigError: the checkpoint cannot be fitted; it says what is missing, what is
@@ -64,11 +65,20 @@ def adapt(
     fit_prefix(tree, checkpoint.model, target, notes)
     if grid is not None:
         resample_all(tree, target, old_grid, grid, method, notes)
-    ranges = checkpoint.channel_ranges or _range_of(checkpoint)
-    wanted = value_range or (_range_of(checkpoint) or ((-1.0, 1.0),))[0]
-    if checkpoint.preprocessing and ranges and set(ranges) != {wanted}:
-        target = fold_input_range(tree, target, ranges, wanted)
-        notes.append("the range of the images is folded into the patch embedding")
+    preprocessing = checkpoint.preprocessing
+    if size is not None:
+        preprocessing = dataclasses.replace(
+            preprocessing or Preprocessing(size), image_size=size
+        )
+    if images and preprocessing and not is_same_range(images, preprocessing):
+        target = fold_range(tree, target, preprocessing, images)
+        preprocessing = dataclasses.replace(
+            preprocessing,
+            value_range=images.value_range,
+            mean=images.mean,
+            std=images.std,
+        )
+        notes.append("the scaling of the images is folded into the patch embedding")
     shapes = layout.shapes(target, classes, grid or old_grid)
     if is_new and classes is not None:
         _add_head(tree, target, shapes)
@@ -79,11 +89,6 @@ def adapt(
         f"the {checkpoint.format} checkpoint",
         "change config.model, or take another checkpoint",
     )
-    preprocessing = checkpoint.preprocessing
-    if size is not None:
-        preprocessing = dataclasses.replace(
-            preprocessing or Preprocessing(size), image_size=size, value_range=wanted
-        )
     return dataclasses.replace(
         checkpoint,
         tensors={name: tree[name] for name in shapes},
@@ -91,7 +96,6 @@ def adapt(
         num_classes=classes,
         grid=grid or old_grid,
         preprocessing=preprocessing,
-        channel_ranges=None,
         class_names=None if is_new else checkpoint.class_names,
         notes=(*checkpoint.notes, *notes),
     )
@@ -112,11 +116,6 @@ def _sizes(
     models.check_image_size(target, image_size)
     down, across = models.token_size(target)
     return image_size, (image_size[0] // down, image_size[1] // across)
-
-
-def _range_of(checkpoint: Checkpoint) -> ChannelRanges | None:
-    known = checkpoint.preprocessing
-    return (known.value_range,) if known else None
 
 
 def _resize_patches(

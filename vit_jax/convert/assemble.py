@@ -111,7 +111,6 @@ def _checkpoint(
         num_classes=inferred.num_classes,
         grid=grid,
         preprocessing=_preprocessing(model, grid, facts.preprocessing),
-        channel_ranges=facts.channel_ranges,
         class_names=names,
         notes=tuple(notes),
     )

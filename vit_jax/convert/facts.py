@@ -9,7 +9,6 @@ from typing import Any
 
 from vit_jax.config import ConfigError, ModelConfig, Preprocessing
 from vit_jax.config_file import from_dict
-from vit_jax.convert.record import ChannelRanges
 
 METADATA = "vit_jax"  # the key under which we write our own
 _MAX_SIZE = 32 << 20  # of a config file; the largest name 21,843 classes
@@ -22,14 +21,12 @@ class Facts:
     Attributes:
         fields: of `ModelConfig`.
         preprocessing: fields of `Preprocessing`.
-        channel_ranges: see `record.Checkpoint`.
         class_names: in the order of the logits.
         notes: one sentence each.
     """
 
     fields: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     preprocessing: Mapping[str, Any] = dataclasses.field(default_factory=dict)
-    channel_ranges: ChannelRanges | None = None
     class_names: tuple[str, ...] | None = None
     notes: tuple[str, ...] = ()
 
@@ -40,11 +37,9 @@ class Facts:
     def over(self, other: "Facts") -> "Facts":
         """Returns both together; where they differ, these win."""
         known = {k: v for k, v in self.fields.items() if v is not None}
-        has_range = "value_range" in self.preprocessing
         return Facts(
             fields={**other.fields, **known},
             preprocessing={**other.preprocessing, **self.preprocessing},
-            channel_ranges=self.channel_ranges if has_range else other.channel_ranges,
             class_names=self.class_names or other.class_names,
             notes=(*other.notes, *self.notes),
         )
@@ -109,18 +104,26 @@ def to_metadata(
     return {"format": "pt", METADATA: json.dumps(table, separators=(",", ":"))}
 
 
-def value_range(mean: Any, std: Any) -> tuple[Mapping[str, Any], ChannelRanges | None]:
-    """Returns the range that a mean and standard deviation of 0..1 values mean.
+def value_range(mean: Any, std: Any) -> dict[str, Any]:
+    """Returns fields of `Preprocessing` for the mean and deviation of 0..1 values.
 
-    Returns:
-        The field of `Preprocessing`, and each channel's range where they differ.
+    Empty where these are none. Equal channels are a range, as -1 to 1 for a half and a
+    half, which is what the original's weights expect.
     """
     if not (is_numbers(mean, 3) and is_numbers(std, 3) and min(std) > 0):
-        return {}, None
-    ranges = tuple((-m / s, (1 - m) / s) for m, s in zip(mean, std, strict=True))
-    if len(set(ranges)) == 1:
-        return {"value_range": ranges[0]}, None
-    return {"value_range": (-1.0, 1.0)}, ranges
+        return {}
+    ranges = {(-m / s, (1 - m) / s) for m, s in zip(mean, std, strict=True)}
+    if len(ranges) == 1:
+        return {"value_range": ranges.pop()}
+    return {"value_range": (0.0, 1.0), "mean": tuple(mean), "std": tuple(std)}
+
+
+def mean_and_std(preprocessing: Preprocessing) -> tuple[list[float], list[float]]:
+    """Returns the mean and deviation of 0..1 values: the inverse of `value_range`."""
+    low, high = preprocessing.value_range
+    scale = 1 / (high - low)
+    mean = [(m - low) * scale for m in preprocessing.mean]
+    return mean, [s * scale for s in preprocessing.std]
 
 
 def is_numbers(values: Any, count: int) -> bool:

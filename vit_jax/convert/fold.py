@@ -4,26 +4,36 @@ import dataclasses
 
 import numpy as np
 
-from vit_jax.config import ConfigError, ModelConfig
+from vit_jax.config import ConfigError, ModelConfig, Preprocessing
 from vit_jax.convert.lazy import Lazy, lazy
-from vit_jax.convert.record import ChannelRanges
-
-Range = tuple[float, float]
 
 
-def fold_input_range(
-    tree: dict[str, Lazy], model: ModelConfig, ranges: ChannelRanges, wanted: Range
+def channel_ranges(preprocessing: Preprocessing) -> np.ndarray:
+    """Returns what the values 0 and 255 of each channel become: [c 2]."""
+    mean, std = (np.array([x]).T for x in (preprocessing.mean, preprocessing.std))
+    return (np.array([preprocessing.value_range]) - mean) / std
+
+
+def is_same_range(one: Preprocessing, other: Preprocessing) -> bool:
+    """Tells whether both scale an image to the same values, to rounding."""
+    return np.allclose(channel_ranges(one), channel_ranges(other), rtol=1e-6, atol=1e-7)
+
+
+def fold_range(
+    tree: dict[str, Lazy],
+    model: ModelConfig,
+    expected: Preprocessing,
+    given: Preprocessing,
 ) -> ModelConfig:
     """Changes the patch embedding so that images may come in another range.
 
-    A value that was ``low + t (high - low)`` in a channel, for t from 0 to 1, comes as
-    the same t of ``wanted``. Exact, as no patch reaches over the image's border.
+    Exact, as no patch reaches over the image's border.
 
     Args:
         tree: its patch embedding is replaced.
         model: its config.
-        ranges: of the weights, one for all channels or one for each.
-        wanted: what the images will have.
+        expected: by the weights.
+        given: how the images will be scaled.
 
     Returns:
         The config: there is a bias now.
@@ -31,28 +41,27 @@ def fold_input_range(
     Raises:
         ConfigError: the model begins with a padded convolution.
     """
-    name = "stem" if model.family == "mixer" else "embedding"
     if model.family == "hybrid":
         raise ConfigError(
-            "value_range must be the checkpoint's own for a hybrid, whose first "
-            f"convolution is padded and standardised, got {wanted}; use {ranges[0]}"
+            "value_range, mean and std must be the checkpoint's own for a hybrid, whose "
+            f"first convolution is padded and standardised, got {given.value_range}, "
+            f"{given.mean}, {given.std}; use {expected.value_range}, {expected.mean}, "
+            f"{expected.std}"
         )
-    low, high = np.array(ranges, np.float64).T
-    factor = (high - low) / (wanted[1] - wanted[0])
-    offset = low - wanted[0] * factor
+    name = "stem" if model.family == "mixer" else "embedding"
+    low, high = channel_ranges(expected).T
+    first, last = channel_ranges(given).T
+    factor = (high - low) / (last - first)
+    offset = low - first * factor
     kernel, bias = tree[f"{name}/kernel"], tree.get(f"{name}/bias")
 
     def scale(x: np.ndarray) -> np.ndarray:
-        factors = np.broadcast_to(factor, x.shape[2])
-        return np.einsum("yxcd,c->yxcd", x.astype(np.float64), factors).astype(
-            np.float32
-        )
+        scaled = np.einsum("yxcd,c->yxcd", x.astype(np.float64), factor)
+        return scaled.astype(np.float32)
 
     def shift(x: np.ndarray) -> np.ndarray:
         whole = np.asarray(kernel).astype(np.float64)
-        offsets = np.broadcast_to(offset, whole.shape[2])
-        moved = np.einsum("yxcd,c->d", whole, offsets)
-        return (x.astype(np.float64) + moved).astype(np.float32)
+        return (x + np.einsum("yxcd,c->d", whole, offset)).astype(np.float32)
 
     zeros = lazy(np.zeros(kernel.shape[-1:], np.float32))
     tree[f"{name}/kernel"] = kernel.map(scale, dtype=np.float32)

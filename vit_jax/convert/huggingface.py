@@ -84,6 +84,8 @@ def write(
     kind = architecture_of(model)
     architecture = ARCHITECTURES[kind]
     rules = trees.expand(architecture.table, model.num_layers or 0)
+    if model.activation == "swiglu":  # its MLP has other names
+        rules = [rule for rule in rules if ".mlp.fc" not in rule.theirs]
     if num_classes is not None:
         rules = [r._replace(theirs=architecture.prefix + r.theirs) for r in rules]
     first = "cls_classifier" if model.distillation_token else "classifier"

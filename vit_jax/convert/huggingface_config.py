@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from vit_jax.config import ModelConfig, Preprocessing
-from vit_jax.convert.facts import Facts, image_size, positive, value_range
+from vit_jax.convert.facts import Facts, image_size, mean_and_std, positive, value_range
 
 _ACTIVATIONS = {
     "gelu": "gelu",
@@ -23,7 +23,6 @@ _THEIR_ACTIVATIONS = {
 # transformers' own defaults, where there is no config: activation, epsilon.
 _DEFAULTS = {
     "vit": ("gelu", 1e-12),
-    "vit5": ("gelu", 1e-12),
     "deit": ("gelu", 1e-12),
     "dinov2": ("gelu", 1e-6),
     "siglip": ("gelu_tanh", 1e-6),
@@ -73,8 +72,8 @@ def read(
         "layer_norm_epsilon": positive(tower, "layer_norm_eps", float) or epsilon,
         "num_heads": positive(tower, "num_attention_heads"),
     }
-    preprocessing, ranges, more = _preprocessing(tower, preprocessor)
-    return Facts(fields, preprocessing, ranges, _class_names(config), (*notes, *more))
+    preprocessing, more = _preprocessing(tower, preprocessor)
+    return Facts(fields, preprocessing, _class_names(config), (*notes, *more))
 
 
 def write(
@@ -105,7 +104,7 @@ def write(
     }
     if kind == "dinov2":
         config |= {
-            "mlp_ratio": (model.mlp_dim or 0) / (model.hidden_size or 1),
+            "mlp_ratio": dinov2_ratio(model),
             "use_swiglu_ffn": model.activation == "swiglu",
         }
         if model.num_registers:
@@ -122,10 +121,20 @@ def write(
     return config
 
 
+def dinov2_ratio(model: ModelConfig) -> int | None:
+    """Returns the whole number by which DINOv2's config tells the MLP's width."""
+    for ratio in range(1, 17):
+        size = (model.hidden_size or 0) * ratio
+        if model.activation == "swiglu":
+            size = (int(size * 2 / 3) + 7) // 8 * 8
+        if size == model.mlp_dim:
+            return ratio
+    return None
+
+
 def write_preprocessor(preprocessing: Preprocessing) -> dict[str, Any]:
     """Returns the preprocessor_config.json of a model."""
-    low, high = preprocessing.value_range
-    std = 1 / (high - low)
+    mean, std = mean_and_std(preprocessing)
     height, width = preprocessing.image_size
     return {
         "image_processor_type": "ViTImageProcessor",
@@ -135,14 +144,14 @@ def write_preprocessor(preprocessing: Preprocessing) -> dict[str, Any]:
         "do_rescale": True,
         "rescale_factor": 1 / 255,
         "do_normalize": True,
-        "image_mean": [-low * std] * 3,
-        "image_std": [std] * 3,
+        "image_mean": mean,
+        "image_std": std,
     }
 
 
 def _preprocessing(
     tower: Mapping[str, Any], preprocessor: Mapping[str, Any]
-) -> tuple[dict[str, Any], Any, list[str]]:
+) -> tuple[dict[str, Any], list[str]]:
     fields: dict[str, Any] = {}
     size = image_size(preprocessor.get("crop_size"))
     size = size or image_size(preprocessor.get("size"))
@@ -155,9 +164,9 @@ def _preprocessing(
     if type(resample) is int and resample in _RESAMPLE:
         fields["interpolation"] = _RESAMPLE[resample]
     mean, std = preprocessor.get("image_mean"), preprocessor.get("image_std")
-    field, ranges = value_range(mean, std)
-    note = [] if field else ["images from -1 to 1: the file does not say it"]
-    return {**fields, **field}, ranges, note
+    scaling = value_range(mean, std)
+    note = [] if scaling else ["images from -1 to 1: the file does not say it"]
+    return {**fields, **scaling}, note
 
 
 def _class_names(config: Mapping[str, Any]) -> tuple[str, ...] | None:

@@ -47,19 +47,22 @@ _VIT = (
     # tanh(dense(class token)): what the original calls pre_logits.
     *dense("pooler.dense", "pre_logits"),
 )
-# The same model, as transformers 5 has it in memory.
-_VIT_5 = (
-    *_EMBEDDINGS,
-    *norm("layers.{i}.layernorm_before", f"{BLOCK}/LayerNorm_0"),
-    *norm("layers.{i}.layernorm_after", f"{BLOCK}/LayerNorm_1"),
+# What transformers 5 calls the same arrays in memory. Its files keep the old names.
+_ATTENTION_5 = (
     *(
         rule
+        for layer in ("layers.{i}", _LAYER)
         for name in QKV
-        for rule in heads(f"layers.{{i}}.attention.{name[0]}_proj", ATTENTION, (name,))
+        for rule in heads(f"{layer}.attention.{name[0]}_proj", ATTENTION, (name,))
     ),
     *out("layers.{i}.attention.o_proj", ATTENTION),
+    *out(f"{_LAYER}.attention.o_proj", ATTENTION),
+)
+_VIT_5 = (
+    *_ATTENTION_5,
+    *norm("layers.{i}.layernorm_before", f"{BLOCK}/LayerNorm_0"),
+    *norm("layers.{i}.layernorm_after", f"{BLOCK}/LayerNorm_1"),
     *mlp("layers.{i}.mlp", BLOCK),
-    *dense("pooler.dense", "pre_logits"),
 )
 _DINOV2 = (
     *_EMBEDDINGS,
@@ -70,6 +73,7 @@ _DINOV2 = (
     *mlp(f"{_LAYER}.mlp", BLOCK),
     *mlp(f"{_LAYER}.mlp", BLOCK, "weights_in", "weights_out"),
     *same(f"{_LAYER}.layer_scale2.lambda1", f"{BLOCK}/LayerScale_1/scale"),
+    *_ATTENTION_5,
 )
 _TOWER = "encoder.layers.{i}"
 # The vision towers of SigLIP and CLIP.
@@ -142,23 +146,16 @@ ARCHITECTURES = {
         r"embeddings\.mask_token",
     ),
     "deit": Architecture(
-        _VIT,
+        (*_VIT, *_VIT_5),
         r"(deit\.)?embeddings\.distillation_token",
-        r"encoder\.layer\.(\d+)\.",
+        r"(?:encoder\.layer|layers)\.(\d+)\.",
         "deit.",
         r"embeddings\.mask_token",
     ),
     "vit": Architecture(
-        _VIT,
-        r"(vit\.)?encoder\.layer\.0\.layernorm_before\.weight",
-        r"encoder\.layer\.(\d+)\.",
-        "vit.",
-        r"embeddings\.mask_token",
-    ),
-    "vit5": Architecture(
-        _VIT_5,
-        r"(vit\.)?layers\.0\.layernorm_before\.weight",
-        r"layers\.(\d+)\.",
+        (*_VIT, *_VIT_5),
+        r"(vit\.)?(encoder\.layer|layers)\.0\.layernorm_before\.weight",
+        r"(?:encoder\.layer|layers)\.(\d+)\.",
         "vit.",
         r"embeddings\.mask_token",
     ),

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 from vit_jax.config import ConfigError, ModelConfig, check_choice
 from vit_jax.convert.huggingface import architecture_of
+from vit_jax.convert.huggingface_config import dinov2_ratio
 from vit_jax.convert.lazy import Lazy
 
 FORMATS = ("google", "google_prelinen", "big_vision", "timm", "huggingface")
@@ -131,6 +132,9 @@ def _problems(file_format: str, fitted: Fitted) -> dict[str, str]:
     both = fitted.model.representation_size and fitted.num_classes is not None
     if file_format == "huggingface" and both:
         problems["representation_size"] = "a head sees the class token itself"
+    is_dinov2 = architecture_of(fitted.model) == "dinov2"
+    if file_format == "huggingface" and is_dinov2 and not dinov2_ratio(fitted.model):
+        problems["mlp_dim"] = "it must be a whole number of times the width"
     width = fitted.model.hidden_size
     kernel = fitted.tree.get("head/kernel")
     if kernel and not fitted.model.representation_size and kernel.shape[0] != width:

@@ -6,9 +6,6 @@ from collections.abc import Mapping
 from vit_jax.config import ModelConfig, Preprocessing
 from vit_jax.convert.lazy import Lazy
 
-# Per channel, what the values 0 and 255 of an image become.
-ChannelRanges = tuple[tuple[float, float], ...]
-
 
 @dataclasses.dataclass(frozen=True)
 class Checkpoint:
@@ -24,9 +21,6 @@ class Checkpoint:
         grid: patches (down, across) of the position embedding; None where it has none,
             or where their number alone does not tell.
         preprocessing: what the weights expect, as far as the file says it.
-        channel_ranges: where the channels have ranges of their own (ImageNet's mean and
-            standard deviation). ``preprocessing`` is right after
-            `adapt.fold_input_scale`.
         class_names: in the order of the logits.
         notes: what was assumed, one sentence each.
     """
@@ -37,6 +31,5 @@ class Checkpoint:
     num_classes: int | None
     grid: tuple[int, int] | None = None
     preprocessing: Preprocessing | None = None
-    channel_ranges: ChannelRanges | None = None
     class_names: tuple[str, ...] | None = None
     notes: tuple[str, ...] = ()

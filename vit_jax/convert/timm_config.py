@@ -4,7 +4,14 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from vit_jax.config import ModelConfig, Preprocessing
-from vit_jax.convert.facts import Facts, image_size, is_numbers, positive, value_range
+from vit_jax.convert.facts import (
+    Facts,
+    image_size,
+    is_numbers,
+    mean_and_std,
+    positive,
+    value_range,
+)
 
 _ACTIVATIONS = {
     "gelu": "gelu",
@@ -37,14 +44,14 @@ def read(config: Mapping[str, Any], names: Collection[str]) -> Facts:
     interpolation = pretrained.get("interpolation")
     if isinstance(interpolation, str) and interpolation in _INTERPOLATIONS:
         preprocessing["interpolation"] = _INTERPOLATIONS[interpolation]
-    field, ranges = value_range(pretrained.get("mean"), pretrained.get("std"))
-    preprocessing |= field
-    if not field:
+    scaling = value_range(pretrained.get("mean"), pretrained.get("std"))
+    preprocessing |= scaling
+    if not scaling:
         notes.append("images from -1 to 1: the file does not say it")
     labels = config.get("label_names", pretrained.get("label_names"))
     is_list = isinstance(labels, list) and all(isinstance(x, str) for x in labels)
     return Facts(
-        fields, preprocessing, ranges, tuple(labels) if is_list else None, tuple(notes)
+        fields, preprocessing, tuple(labels) if is_list else None, tuple(notes)
     )
 
 
@@ -60,8 +67,7 @@ def write(
     from its own names.
     """
     size = preprocessing.image_size if preprocessing else (224, 224)
-    low, high = preprocessing.value_range if preprocessing else (-1.0, 1.0)
-    std = 1 / (high - low)
+    mean, std = mean_and_std(preprocessing or Preprocessing(size))
     config: dict[str, Any] = {
         "architecture": "vit_base_patch16_224",
         "num_classes": num_classes or 0,
@@ -74,8 +80,8 @@ def write(
             "crop_pct": preprocessing.eval_crop_fraction
             if preprocessing and preprocessing.eval_crop == "center"
             else 1.0,
-            "mean": [-low * std] * 3,
-            "std": [std] * 3,
+            "mean": mean,
+            "std": std,
             "num_classes": num_classes or 0,
             "first_conv": "patch_embed.proj",
             "classifier": "head",

@@ -127,7 +127,8 @@ def from_theirs(
     used: set[str] = set()
     wrong: dict[str, tuple[Shape, Shape]] = {}
     for rule in rules:
-        if rule.theirs not in tensors or not all(name in shapes for name in rule.ours):
+        known = rule.theirs in tensors and all(name in shapes for name in rule.ours)
+        if not known or any(name in tree for name in rule.ours):
             continue
         theirs = tensors[rule.theirs]
         used.add(rule.theirs)

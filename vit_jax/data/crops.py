@@ -56,7 +56,9 @@ def sample_box(
     return 0, 0, height, width
 
 
-def crop_eval(image: np.ndarray, preprocessing: Preprocessing) -> np.ndarray:
+def crop_eval(
+    image: np.ndarray, preprocessing: Preprocessing, out: np.ndarray | None = None
+) -> np.ndarray:
     """Returns the image as evaluation and prediction see it: uint8 [H, W, 3].
 
     ``resize`` scales the whole image to H x W, whatever its shape, as the original.
@@ -65,7 +67,7 @@ def crop_eval(image: np.ndarray, preprocessing: Preprocessing) -> np.ndarray:
     torchvision: 224 / 0.875 = 256).
     """
     if preprocessing.eval_crop == "resize":
-        return resize(image, preprocessing.image_size, preprocessing.interpolation)
+        return resize(image, preprocessing.image_size, preprocessing.interpolation, out)
     height, width = preprocessing.image_size
     fraction = preprocessing.eval_crop_fraction
     small = math.floor(height / fraction), math.floor(width / fraction)
@@ -78,35 +80,54 @@ def crop_eval(image: np.ndarray, preprocessing: Preprocessing) -> np.ndarray:
     image = resize(image, scaled, preprocessing.interpolation)
     top = round((image.shape[0] - height) / 2)
     left = round((image.shape[1] - width) / 2)
-    return image[top : top + height, left : left + width]
+    return _put(image[top : top + height, left : left + width], out)
 
 
-def resize(image: np.ndarray, size: Size, interpolation: str) -> np.ndarray:
-    """Returns a new image scaled to ``size`` (height, width): uint8 [H, W, 3].
+def resize(
+    image: np.ndarray, size: Size, interpolation: str, out: np.ndarray | None = None
+) -> np.ndarray:
+    """Returns the image scaled to ``size`` (height, width): uint8 [H, W, 3].
+
+    Args:
+      image: uint8 [h, w, 3].
+      size: (height, width).
+      interpolation: one of ``INTERPOLATIONS``.
+      out: where to write it, such as a row of a batch; None: new memory.
 
     Raises:
       ConfigError: ``interpolation`` is not one of ``INTERPOLATIONS``.
     """
     height, width = size
     if image.shape[:2] == size:
-        return image.copy()
+        return _put(image, out)
     if interpolation in ("bilinear", "area"):
         cv2 = _load_cv2()
         shrinks = image.shape[0] >= height and image.shape[1] >= width
         use_area = interpolation == "area" and shrinks
         flag = cv2.INTER_AREA if use_area else cv2.INTER_LINEAR
-        return cv2.resize(image, (width, height), interpolation=flag)
+        # OpenCV writes to memory of the right shape and type, else to its own.
+        resized = cv2.resize(image, (width, height), dst=out, interpolation=flag)
+        return resized if out is None else out
     check_choice("data.interpolation", interpolation, INTERPOLATIONS)
     from PIL import Image
 
     kernels = {"bilinear_antialias": "BILINEAR", "bicubic": "BICUBIC"}
     kernel = Image.Resampling[kernels[interpolation]]
-    return np.asarray(Image.fromarray(image).resize((width, height), kernel))
+    resized = Image.fromarray(image).resize((width, height), kernel)
+    return _put(np.asarray(resized), out)
+
+
+def _put(image: np.ndarray, out: np.ndarray | None) -> np.ndarray:
+    """Returns a copy of the image, in ``out`` if that is given."""
+    if out is None:
+        return image.copy()
+    out[...] = image
+    return out
 
 
 @functools.cache
 def _load_cv2() -> ModuleType:
     import cv2
 
-    cv2.setNumThreads(1)  # the loader's threads each have an image of their own
+    cv2.setNumThreads(0)  # the loader's threads each have an image of their own
     return cv2

@@ -7,7 +7,6 @@ seed and on itself, never on who computes it.
 from collections.abc import Callable
 from typing import Any
 
-import grain
 import numpy as np
 
 from vit_jax.config import ConfigError, DataConfig
@@ -15,6 +14,7 @@ from vit_jax.data import crops
 from vit_jax.data.bad_files import BadFiles
 from vit_jax.data.decode import DecodeError, decode_box
 from vit_jax.data.jpeg import Box, Size
+from vit_jax.data.order import Order
 from vit_jax.data.sources import Source
 
 Example = dict[str, Any]
@@ -24,7 +24,7 @@ _ATTEMPTS = 100
 
 
 class TrainExamples:
-    """Position -> ``image`` uint8 [h, w, 3] and ``label``: shuffle, decode, crop."""
+    """Position -> an image written into ``out``, and its label: shuffle, decode, crop."""
 
     def __init__(
         self, source: Source, data: DataConfig, seed: int, bad_files: BadFiles
@@ -34,25 +34,21 @@ class TrainExamples:
         self._bad_files = bad_files
         # Neighbouring seeds share nothing: not a permutation, not a crop.
         words = np.random.SeedSequence(seed).generate_state(3, np.uint64)
-        self._shuffle_seed = int(words[0])
+        self._order = Order(
+            source.num_examples, int(words[0]), data.repeated_augmentation
+        )
         self._crop_key = words[1:]
 
-    def __call__(self, position: int) -> Example:
-        size = self._source.num_examples
-        epoch, place = divmod(position, size)
-        index = grain.experimental.index_shuffle(
-            place,
-            max_index=size - 1,
-            seed=(self._shuffle_seed + epoch) % 2**32,
-            rounds=4,
-        )
+    def __call__(self, position: int, out: np.ndarray) -> Example:
+        index = self._order(position)
         rng = np.random.Generator(
             np.random.Philox(key=self._crop_key, counter=[0, 0, 0, position])
         )
         # A bad image gives way to its neighbour, so that every batch is full and the
         # same on every run.
         for attempt in range(_ATTEMPTS):
-            example = self._read((index + attempt) % size, rng)
+            neighbour = (index + attempt) % self._source.num_examples
+            example = self._read(neighbour, rng, out)
             if example is not None:
                 return example
         raise ConfigError(
@@ -60,24 +56,27 @@ class TrainExamples:
             f"{next(iter(self._bad_files.reasons))}; check the data"
         )
 
-    def _read(self, index: int, rng: np.random.Generator) -> Example | None:
+    def _read(
+        self, index: int, rng: np.random.Generator, out: np.ndarray
+    ) -> Example | None:
         data = self._data
+        target = out.shape[0], out.shape[1]
 
         def choose(size: Size) -> Box:
             if data.train_crop == "resize":
                 return 0, 0, *size
             return crops.sample_box(rng, size, data.crop_area, data.crop_aspect)
 
-        min_size = data.image_size if data.shrink_on_decode else None
+        min_size = target if data.shrink_on_decode else None
         box = _read_box(self._source, index, choose, min_size, data, self._bad_files)
         if box is None:
             return None
-        image = crops.resize(box[0], data.image_size, data.interpolation)
-        return {"image": image, "label": box[1]}
+        crops.resize(box[0], target, data.interpolation, out)
+        return {"label": box[1]}
 
 
 class EvalExamples:
-    """Position -> ``image``, ``label`` and ``mask``; past the end there is padding."""
+    """Position -> an image written into ``out``, its label and mask; then padding."""
 
     def __init__(self, source: Source, data: DataConfig, bad_files: BadFiles) -> None:
         self._source = source
@@ -85,7 +84,7 @@ class EvalExamples:
         self._preprocessing = data.preprocessing
         self._bad_files = bad_files
 
-    def __call__(self, position: int) -> Example:
+    def __call__(self, position: int, out: np.ndarray) -> Example:
         box = None
         if position < self._source.num_examples:
             # Not shrunk: what is measured must follow the definition to the pixel.
@@ -98,10 +97,16 @@ class EvalExamples:
                 self._bad_files,
             )
         if box is None:
-            image = np.zeros((*self._preprocessing.image_size, 3), np.uint8)
-            return {"image": image, "label": 0, "mask": False}
-        image = crops.crop_eval(box[0], self._preprocessing)
-        return {"image": image, "label": box[1], "mask": True}
+            out[...] = 0
+            return {"label": self._no_label, "mask": False}
+        crops.crop_eval(box[0], self._preprocessing, out)
+        return {"label": box[1], "mask": True}
+
+    @property
+    def _no_label(self) -> int | np.ndarray:
+        if self._source.multi_label:
+            return np.zeros(self._source.num_classes, np.uint8)
+        return 0
 
 
 def _read_box(
@@ -111,7 +116,7 @@ def _read_box(
     min_size: Size | None,
     data: DataConfig,
     bad_files: BadFiles,
-) -> tuple[np.ndarray, int] | None:
+) -> tuple[np.ndarray, int | np.ndarray] | None:
     """Returns pixels (see ``decode_box``) and label, or None if they cannot be read.
 
     Raises:

@@ -30,6 +30,8 @@ class FolderSource:
       num_classes: the number of class folders.
     """
 
+    multi_label = False
+
     def __init__(
         self, folder: str, files: Sequence[tuple[str, int]], class_names: Sequence[str]
     ) -> None:

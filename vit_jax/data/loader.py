@@ -14,11 +14,8 @@ import numpy as np
 from vit_jax.config import ConfigError, DataConfig
 from vit_jax.data.bad_files import BadFiles
 from vit_jax.data.examples import EvalExamples, Example, TrainExamples
+from vit_jax.data.memory import Batch, BatchMemory, Size
 from vit_jax.data.sources import Source
-
-Batch = dict[str, np.ndarray]
-
-_DTYPES = {"image": np.uint8, "label": np.int32, "mask": np.bool_}
 
 # Threads fetch this many examples at a time: fewer would make Python's hand-over of
 # work costly, more would make the first batch late.
@@ -103,6 +100,7 @@ def train_batches(
     process_index: int = 0,
     process_count: int = 1,
     bad_files: BadFiles | None = None,
+    size_at: Callable[[int], Size] | None = None,
 ) -> TrainBatches:
     """Returns this host's part of the training batches, without end.
 
@@ -112,11 +110,14 @@ def train_batches(
 
     Args:
       source: the images.
-      data: how they are cut, ``batch_size``, ``num_threads`` and ``strict``.
+      data: how they are cut, ``batch_size``, ``num_threads``, ``num_workers`` and
+        ``strict``.
       seed: of the order and of the crops.
       process_index: which host this is.
       process_count: of how many.
       bad_files: collects what cannot be read, unless ``data.strict``.
+      size_at: step -> (height, width) of its images; None: always
+        ``data.image_size``.
 
     Raises:
       ConfigError: the hosts cannot share the batch equally. Drawing a batch raises
@@ -124,7 +125,8 @@ def train_batches(
     """
     rows = _Rows(data.batch_size, process_index, process_count, "data.batch_size")
     examples = TrainExamples(source, data, seed, _or_new(bad_files, data))
-    return TrainBatches(lambda step: _read(examples, rows, data, start=step))
+    sizes = size_at or (lambda step: data.image_size)
+    return TrainBatches(lambda step: _read(examples, rows, data, sizes, start=step))
 
 
 def eval_batches(
@@ -148,9 +150,11 @@ def eval_batches(
     rows = _Rows(batch_size, process_index, process_count, "data.eval_batch_size")
     steps = math.ceil(source.num_examples / batch_size)
     examples = EvalExamples(source, data, _or_new(bad_files, data))
-    return EvalBatches(
-        lambda: _read(examples, rows, data, stop=steps), steps, source.num_examples
-    )
+
+    def make() -> grain.DatasetIterator[Batch]:
+        return _read(examples, rows, data, lambda step: data.image_size, stop=steps)
+
+    return EvalBatches(make, steps, source.num_examples)
 
 
 def _or_new(bad_files: BadFiles | None, data: DataConfig) -> BadFiles:
@@ -177,41 +181,55 @@ class _Rows:
 
 
 def _read(
-    examples: Callable[[int], Example],
+    examples: Callable[[int, np.ndarray], Example],
     rows: _Rows,
     data: DataConfig,
+    size_at: Callable[[int], Size],
     start: int = 0,
     stop: int = _NEVER,
 ) -> grain.DatasetIterator[Batch]:
-    """Starts the threads; two batches, and work for every thread, are read ahead."""
+    """Starts threads or processes; two batches, and work for each, are read ahead."""
     chunk = max(size for size in range(1, _CHUNK + 1) if rows.local % size == 0)
-    num_threads = data.num_threads or _num_cpus()
-    ahead = max(2 * rows.local // chunk, 2 * num_threads)
+    parts = rows.local // chunk
+    workers = data.num_workers
+    threads = data.num_threads or max(1, _num_cpus() // max(1, workers))
+    memory = BatchMemory(rows.local, chunk, size_at, shared=not workers)
 
     def read_chunk(number: int) -> Batch:
-        first = start * rows.local + number * chunk
-        return _stack([examples(rows.position(first + i)) for i in range(chunk)])
+        number += start * parts
+        images = memory.part(number)
+        first = number * chunk
+        labels = [
+            examples(rows.position(first + i), image) for i, image in enumerate(images)
+        ]
+        return {"image": images, **_stack(labels)}
 
+    ahead = max(2 * parts, 2 * threads * max(1, workers))
     chunks = (
-        grain.MapDataset.range((stop - start) * rows.local // chunk)
+        grain.MapDataset.range((stop - start) * parts)
         .map(read_chunk)
         .to_iter_dataset(
-            grain.ReadOptions(num_threads=num_threads, prefetch_buffer_size=ahead)
+            grain.ReadOptions(
+                num_threads=threads,
+                prefetch_buffer_size=-(-ahead // max(1, workers)),
+            )
         )
     )
-    return iter(chunks.batch(rows.local // chunk, batch_fn=_concatenate))
+    if workers:
+        chunks = chunks.mp_prefetch(
+            grain.MultiprocessingOptions(
+                num_workers=workers, per_worker_buffer_size=-(-parts // workers)
+            )
+        )
+    return iter(chunks.batch(parts, batch_fn=memory.join))
 
 
 def _stack(examples: Sequence[Example]) -> Batch:
-    return {
-        key: np.stack([np.asarray(each[key], dtype) for each in examples])
-        for key, dtype in _DTYPES.items()
-        if key in examples[0]
-    }
-
-
-def _concatenate(chunks: Sequence[Batch]) -> Batch:
-    return {key: np.concatenate([each[key] for each in chunks]) for key in chunks[0]}
+    labels = np.stack([example["label"] for example in examples])
+    stacked = {"label": labels if labels.ndim > 1 else labels.astype(np.int32)}
+    if "mask" in examples[0]:
+        stacked["mask"] = np.array([example["mask"] for example in examples])
+    return stacked
 
 
 def _num_cpus() -> int:

@@ -15,9 +15,11 @@ class Source(Protocol):
     """One split of a data set, in a fixed order, read by any number of threads.
 
     Example ``i`` is a dictionary: ``image`` is encoded (bytes) or uint8 [h, w, c],
-    ``label`` an int in [0, num_classes), ``name`` what an error calls it.
+    ``label`` an int in [0, num_classes), ``name`` what an error calls it. If the source
+    is ``multi_label``, labels are uint8 [num_classes] of zeros and ones.
     """
 
+    multi_label: bool
     class_names: tuple[str, ...] | None
     num_classes: int
     num_examples: int

@@ -30,6 +30,8 @@ class TarSource:
       num_classes: how many.
     """
 
+    multi_label = False
+
     def __init__(
         self,
         shards: Sequence[pathlib.Path],

@@ -18,6 +18,8 @@ class TfdsSource:
       num_classes: the number of its classes.
     """
 
+    multi_label = False
+
     def __init__(self, builder: Any, split: str) -> None:
         import tensorflow_datasets as tfds
 

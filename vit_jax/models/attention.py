@@ -5,6 +5,7 @@ import functools
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
+from jax.ad_checkpoint import checkpoint_name
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, PRNGKeyArray
 
@@ -109,6 +110,7 @@ class Attention(nn.Module):
             deterministic=not train,
             dropout_rng=self.make_rng("dropout") if dropped else None,
         )
+        x = checkpoint_name(x, "attended")  # what remat may keep; see `layers.REMAT`
         return dense(width, axis=(-2, -1), name="out")(x)
 
     def _relative_bias(self, q: Float[Array, "b n k e"]) -> Float[Array, "b k n n"]:

@@ -5,6 +5,7 @@ import math
 
 from vit_jax.config import ConfigError, ModelConfig, check_choice
 from vit_jax.models.heads import CLASSIFIERS
+from vit_jax.models.layers import REMAT
 from vit_jax.models.mlp import ACTIVATIONS
 from vit_jax.models.patches import nearest_multiples
 from vit_jax.models.posemb import POSEMBS
@@ -32,6 +33,7 @@ def check_values(config: ModelConfig) -> None:
     check_choice("config.model.classifier", config.classifier, CLASSIFIERS)
     check_choice("config.model.posemb", config.posemb, POSEMBS)
     check_choice("config.model.activation", config.activation, ACTIVATIONS)
+    check_choice("config.model.remat", config.remat, REMAT)
     check_choice("config.model.dtype", config.dtype, ("float32", "bfloat16", "float16"))
     for name in (field.name for field in dataclasses.fields(config)):
         value = getattr(config, name)

@@ -2,26 +2,28 @@
 
 import functools
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
-from flax.linen.spmd import with_logical_constraint
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
 from vit_jax.models.attention import Attention
+from vit_jax.models.layers import run_layers
 from vit_jax.models.mlp import MlpBlock
 from vit_jax.models.norm import layer_norm
 from vit_jax.models.posemb import ADDED, PositionEmbedding, rope2d_angles
-from vit_jax.models.residual import LayerScale, StochasticDepth, stochastic_depth_rate
+from vit_jax.models.residual import LayerScale, StochasticDepth
+from vit_jax.sharding import constrain
 
 
 class EncoderBlock(nn.Module):
     """One layer: ``x + attention(norm(x))``, then ``x + mlp(norm(x))``.
 
     Dosovitskiy et al. 2021 (arXiv:2010.11929), equations 2 and 3. The fields are those
-    of `vit_jax.config.ModelConfig`; ``stochastic_depth_rate`` is this layer's own.
+    of `vit_jax.config.ModelConfig`; ``rate`` is this layer's stochastic depth.
     """
 
     num_heads: int
@@ -33,7 +35,6 @@ class EncoderBlock(nn.Module):
     layer_norm_epsilon: float = 1e-6
     dropout_rate: float = 0.0
     attention_dropout_rate: float = 0.0
-    stochastic_depth_rate: float = 0.0
     stochastic_depth_rescale: bool = True
     dtype: DTypeLike = jnp.float32
 
@@ -42,6 +43,7 @@ class EncoderBlock(nn.Module):
         self,
         x: Float[Array, "b n d"],
         train: bool,
+        rate: float | Float[Array, ""] = 0.0,
         angles: Float[Array, "n f"] | None = None,
     ) -> Float[Array, "b n d"]:
         norm = functools.partial(
@@ -58,7 +60,7 @@ class EncoderBlock(nn.Module):
             name="MultiHeadDotProductAttention_0",
         )(y, y, train, angles)
         y = nn.Dropout(self.dropout_rate, name="dropout")(y, deterministic=not train)
-        x = x + self._branch(y, 0, train)
+        x = x + self._branch(y, 0, train, rate)
         y = norm(x, name="LayerNorm_1")
         y = MlpBlock(
             self.mlp_dim,
@@ -67,19 +69,17 @@ class EncoderBlock(nn.Module):
             dtype=self.dtype,
             name="MlpBlock_0",
         )(y, train)
-        x = x + self._branch(y, 1, train)
-        return with_logical_constraint(x, ("batch", "tokens", "embed"))
+        x = x + self._branch(y, 1, train, rate)
+        return constrain(x, ("batch", "tokens", "embed"))
 
-    def _branch(self, y: Float[Array, "b n d"], index: int, train: bool) -> jax.Array:
+    def _branch(self, y: Any, index: int, train: bool, rate: Any) -> jax.Array:
         """What is done to a residual branch before it is added."""
         if self.layer_scale_init is not None:
             name = f"LayerScale_{index}"
             y = LayerScale(self.layer_scale_init, self.dtype, name=name)(y)
         return StochasticDepth(
-            self.stochastic_depth_rate,
-            self.stochastic_depth_rescale,
-            name=f"stochastic_depth_{index}",
-        )(y, train)
+            self.stochastic_depth_rescale, name=f"stochastic_depth_{index}"
+        )(y, train, rate)
 
 
 class Encoder(nn.Module):
@@ -88,12 +88,14 @@ class Encoder(nn.Module):
     Attributes:
         num_layers: l, the number of blocks.
         num_heads: k, for the width of a head in ``rope2d``.
-        make_block: makes a block from its ``stochastic_depth_rate`` and ``name``.
+        make_block: makes a block from its ``name``.
         posemb: one of `posemb.POSEMBS`.
         posemb_prefix: see `posemb`.
         pre_norm: a LayerNorm before the first block, as CLIP has (arXiv:2103.00020,
             section 2.4).
         final_norm: a LayerNorm after the last; off where it follows the pooling.
+        scan: see `layers`.
+        remat: one of `layers.REMAT`.
     """
 
     num_layers: int
@@ -106,6 +108,8 @@ class Encoder(nn.Module):
     layer_norm_epsilon: float = 1e-6
     dropout_rate: float = 0.0
     stochastic_depth_rate: float = 0.0
+    scan: bool = False
+    remat: str = "none"
     dtype: DTypeLike = jnp.float32
 
     @nn.compact
@@ -127,14 +131,18 @@ class Encoder(nn.Module):
         x = nn.Dropout(self.dropout_rate, name="dropout")(x, deterministic=not train)
         if self.pre_norm:
             x = norm(x, name="pre_norm")
-        x = with_logical_constraint(x, ("batch", "tokens", "embed"))
-        for i in range(self.num_layers):
-            rate = stochastic_depth_rate(self.stochastic_depth_rate, i, self.num_layers)
-            block = self.make_block(
-                stochastic_depth_rate=rate, name=f"encoderblock_{i}"
-            )
-            x = block(x, train, angles)
-            self.sow("intermediates", f"block_{i}", x)
+        x = constrain(x, ("batch", "tokens", "embed"))
+        x = run_layers(
+            self,
+            self.make_block,
+            lambda block, x, rate: block(x, train, rate, angles),
+            x,
+            name="encoderblock",
+            num_layers=self.num_layers,
+            rate=self.stochastic_depth_rate,
+            scan=self.scan,
+            remat=self.remat,
+        )
         if self.final_norm:
             x = norm(x, name="encoder_norm")
         self.sow("intermediates", "encoded", x)

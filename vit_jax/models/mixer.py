@@ -1,16 +1,19 @@
 """MLP-Mixer: Tolstikhin et al. 2021 (arXiv:2105.01601)."""
 
+import functools
+
 import jax.numpy as jnp
 from einops import rearrange
 from flax import linen as nn
-from flax.linen.spmd import with_logical_constraint
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
 from vit_jax.models.heads import Head
+from vit_jax.models.layers import run_layers
 from vit_jax.models.norm import layer_norm
 from vit_jax.models.patches import patch_embedding
-from vit_jax.models.residual import StochasticDepth, stochastic_depth_rate
+from vit_jax.models.residual import StochasticDepth
+from vit_jax.sharding import constrain
 
 
 class MlpMixer(nn.Module):
@@ -36,6 +39,8 @@ class MlpMixer(nn.Module):
     stochastic_depth_rate: float = 0.0
     stochastic_depth_rescale: bool = True
     head_bias_init: float = 0.0
+    scan: bool = False
+    remat: str = "none"
     dtype: DTypeLike = jnp.float32
 
     @nn.compact
@@ -51,16 +56,23 @@ class MlpMixer(nn.Module):
             name="stem",
         )(images)
         x = rearrange(x, "b y x d -> b (y x) d")
-        for i in range(self.num_layers):
-            x = MixerBlock(
+        x = run_layers(
+            self,
+            functools.partial(
+                MixerBlock,
                 self.mlp_dim,
                 self.tokens_mlp_dim,
-                stochastic_depth_rate(self.stochastic_depth_rate, i, self.num_layers),
                 self.stochastic_depth_rescale,
                 self.dtype,
-                name=f"MixerBlock_{i}",
-            )(x, train)
-            self.sow("intermediates", f"block_{i}", x)
+            ),
+            lambda block, x, rate: block(x, train, rate),
+            x,
+            name="MixerBlock",
+            num_layers=self.num_layers,
+            rate=self.stochastic_depth_rate,
+            scan=self.scan,
+            remat=self.remat,
+        )
         x = layer_norm(x, dtype=self.dtype, name="pre_head_layer_norm")
         self.sow("intermediates", "encoded", x)
         x = x.mean(axis=1).astype(jnp.float32)
@@ -76,26 +88,28 @@ class MixerBlock(nn.Module):
 
     mlp_dim: int
     tokens_mlp_dim: int
-    stochastic_depth_rate: float
     stochastic_depth_rescale: bool
     dtype: DTypeLike
 
     @nn.compact
-    def __call__(self, x: Float[Array, "b n d"], train: bool) -> Float[Array, "b n d"]:
+    def __call__(
+        self,
+        x: Float[Array, "b n d"],
+        train: bool,
+        rate: float | Float[Array, ""] = 0.0,
+    ) -> Float[Array, "b n d"]:
         y = layer_norm(x, dtype=self.dtype, name="LayerNorm_0")
         y = rearrange(y, "b n d -> b d n")
         y = Mlp(self.tokens_mlp_dim, self.dtype, name="token_mixing")(y)
         y = rearrange(y, "b d n -> b n d")
-        x = x + self._drop("stochastic_depth_0")(y, train)
+        x = x + self._drop("stochastic_depth_0")(y, train, rate)
         y = layer_norm(x, dtype=self.dtype, name="LayerNorm_1")
         y = Mlp(self.mlp_dim, self.dtype, name="channel_mixing")(y)
-        x = x + self._drop("stochastic_depth_1")(y, train)
-        return with_logical_constraint(x, ("batch", "tokens", "embed"))
+        x = x + self._drop("stochastic_depth_1")(y, train, rate)
+        return constrain(x, ("batch", "tokens", "embed"))
 
     def _drop(self, name: str) -> StochasticDepth:
-        return StochasticDepth(
-            self.stochastic_depth_rate, self.stochastic_depth_rescale, name=name
-        )
+        return StochasticDepth(self.stochastic_depth_rescale, name=name)
 
 
 class Mlp(nn.Module):

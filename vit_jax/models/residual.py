@@ -16,23 +16,25 @@ class StochasticDepth(nn.Module):
     """Drops a residual branch, for each example by itself (arXiv:1603.09382).
 
     Attributes:
-        rate: probability to drop, in [0, 1).
         rescale: True divides a kept branch by the probability to keep it, so that
             evaluation needs no factor (timm, DeiT; equal in expectation to the paper,
             which scales at test time). False leaves it alone in both, as big_vision
             trains Mixer: branches are then larger in evaluation than in training.
     """
 
-    rate: float
     rescale: bool = True
 
     @nn.compact
-    def __call__(self, x: Float[Array, "b n d"], train: bool) -> Float[Array, "b n d"]:
-        if not train or self.rate == 0:
+    def __call__(
+        self, x: Float[Array, "b n d"], train: bool, rate: float | Float[Array, ""]
+    ) -> Float[Array, "b n d"]:
+        """Drops with probability ``rate``, in [0, 1); an array where layers scan."""
+        if not train or (isinstance(rate, float) and rate == 0):
             return x
         shape = (x.shape[0], 1, 1)
-        keep = jax.random.bernoulli(self.make_rng("dropout"), 1 - self.rate, shape)
-        return jnp.where(keep, x / (1 - self.rate) if self.rescale else x, 0)
+        keep = jax.random.bernoulli(self.make_rng("dropout"), 1 - rate, shape)
+        kept = x / jnp.asarray(1 - rate, x.dtype) if self.rescale else x
+        return jnp.where(keep, kept, 0)
 
 
 class LayerScale(nn.Module):

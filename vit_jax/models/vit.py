@@ -57,6 +57,8 @@ class ViT(nn.Module):
     stochastic_depth_rate: float = 0.0
     stochastic_depth_rescale: bool = True
     head_bias_init: float = 0.0
+    scan: bool = False
+    remat: str = "none"
     dtype: DTypeLike = jnp.float32
 
     @nn.compact
@@ -84,6 +86,8 @@ class ViT(nn.Module):
             layer_norm_epsilon=self.layer_norm_epsilon,
             dropout_rate=self.dropout_rate,
             stochastic_depth_rate=self.stochastic_depth_rate,
+            scan=self.scan,
+            remat=self.remat,
             dtype=self.dtype,
             name="Transformer",
         )(tokens, (patches.shape[1], patches.shape[2]), train)

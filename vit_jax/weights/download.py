@@ -83,14 +83,15 @@ def _fetch(
             )
             with answer.response:
                 if answer.offset not in (0, offset):
-                    raise Lost(f"sent from byte {answer.offset}, not {offset}")
+                    text = f"sent from byte {answer.offset}, not {offset}"
+                    raise Lost(text, from_start=True)
                 _write_validator(part, url, answer)
                 _transfer(answer, part, progress, limits)
             return answer
         except Lost as error:
             received = _size(part) - before
-            if received <= 0:
-                _remove(part)  # going on is refused: the next try is from the start
+            if error.from_start:
+                _remove(part)
             failures = 1 if received >= _ENOUGH else failures + 1
             if failures >= limits.tries:
                 raise DownloadError(str(error)) from error
@@ -103,8 +104,9 @@ def _transfer(answer: Answer, part: Path, progress: bool, limits: Limits) -> Non
         part.open("r+b" if answer.offset else "wb") as file,
         _bar(part.name.removesuffix(".part"), answer, progress) as bar,
     ):
-        file.seek(answer.offset)
-        file.truncate()
+        if answer.offset:
+            file.seek(answer.offset)
+            file.truncate()
         try:
             _copy(answer.response, file, bar, limits)
         except (OSError, http.client.HTTPException) as error:

@@ -45,7 +45,11 @@ def look_up(name: str) -> PublishedWeights | None:
     """
     place = places.from_url(name)
     stem = name.removesuffix(".npz")
-    known = DEFAULTS.get(name.replace("_", "/")) or _aliases().get(stem) or _aliases().get(name)
+    known = (
+        DEFAULTS.get(name.replace("_", "/"))
+        or _aliases().get(stem)
+        or _aliases().get(name)
+    )
     if known is not None:
         return WEIGHTS[known]
     parsed = augreg.parse(name)
@@ -119,7 +123,7 @@ def _aliases() -> dict[str, str]:
 
 
 def _names_of(place: Place) -> set[str]:
-    found = {place.url, places.https(Place(place.url))}
+    found = {place.url, places.address(place)}
     if place.url.startswith("hf://"):
         repo = str(places.relative(place).parent)
         return found | {repo, repo.partition("/")[2]}

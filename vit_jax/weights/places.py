@@ -10,21 +10,26 @@ from vit_jax.config import ConfigError
 from vit_jax.published import Place
 
 _GCS = "https://storage.googleapis.com"
+_HUGGING_FACE = "https://huggingface.co"
 _HUB = re.compile(
     r"hf://(?P<repo>[\w.-]+/[\w.-]+)(?:@(?P<revision>[^?]+?))?/(?P<file>[\w.-]+)"
 )
 
 
 def https(place: Place) -> str:
-    """Returns the address of a place; of the Hub at ``HF_ENDPOINT``, if that is set."""
+    """Returns the address of a place; on the Hub, at ``HF_ENDPOINT`` if that is set."""
+    return address(place, os.environ.get("HF_ENDPOINT", _HUGGING_FACE).rstrip("/"))
+
+
+def address(place: Place, hub: str = _HUGGING_FACE) -> str:
+    """Returns the address of a place, with that of the Hub."""
     scheme, _, rest = place.url.partition("://")
     if scheme == "gs":
         return f"{_GCS}/{quote(rest, safe='/+')}"
     if scheme != "hf":
         return place.url
     repo, revision, file = _hub(place)
-    endpoint = os.environ.get("HF_ENDPOINT", "https://huggingface.co").rstrip("/")
-    return f"{endpoint}/{repo}/resolve/{quote(revision, safe='')}/{file}"
+    return f"{hub}/{repo}/resolve/{quote(revision, safe='')}/{file}"
 
 
 def relative(place: Place) -> PurePosixPath:

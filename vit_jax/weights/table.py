@@ -79,7 +79,7 @@ def describe(name: str) -> list[str]:
     weights = files.info(name)
     row = as_json(weights)
     facts = {
-        "model": " ".join(f"{k}={v}" for k, v in row.get("model", {}).items()),
+        "model": " ".join(f"{k}={v}" for k, v in (row["model"] or {}).items()),
         "parameters": f"{weights.params:,}" if weights.params else "",
         "GFLOPs": f"{weights.gflops} (1e9 multiply-adds)" if weights.gflops else "",
         "classes": _classes(weights),

@@ -24,7 +24,11 @@ class DownloadError(Exception):
 
 
 class Lost(Exception):
-    """A transfer that may succeed if it is tried again."""
+    """A transfer that may succeed if it is tried again, perhaps only from the start."""
+
+    def __init__(self, message: str, from_start: bool = False) -> None:
+        super().__init__(message)
+        self.from_start = from_start
 
 
 @dataclasses.dataclass(frozen=True)
@@ -82,8 +86,9 @@ def ask(
     except urllib.error.HTTPError as error:
         error.close()
         message = f"{error.code} {error.reason}"
-        passing = error.code in _TRANSIENT or (error.code == 416 and offset > 0)
-        raise (Lost if passing else DownloadError)(message) from error
+        if error.code == 416 and offset:  # Range Not Satisfiable
+            raise Lost(message, from_start=True) from error
+        raise (Lost if error.code in _TRANSIENT else DownloadError)(message) from error
     except (OSError, http.client.HTTPException) as error:
         raise DownloadError(reason(error, limits)) from error
     if response.headers.get_content_type() == "text/html":

@@ -1,0 +1,309 @@
+"""A -> ours -> A is the identity on every tensor; what cannot be held is named."""
+
+import dataclasses
+import json
+from pathlib import Path
+
+import ml_dtypes
+import numpy as np
+import pytest
+
+from tests.convert.test_adapt import checkpoint_of, logits_of
+from tests.models.references import GOLDEN
+from tests.models.tiny import OPTIONS, random_images, tiny
+from vit_jax import convert
+from vit_jax.config import ConfigError, Preprocessing
+from vit_jax.convert.npz import read_npz
+from vit_jax.convert.safetensors import read_safetensors
+
+SUFFIX = {"timm": ".safetensors", "huggingface": ".safetensors"}
+FILES = sorted(
+    path
+    for folder in ("google_vit", "big_vision", "timm", "huggingface")
+    for path in (GOLDEN / folder).iterdir()
+    if path.suffix in (".npz", ".safetensors")
+    and ".io." not in path.name
+    and path.stem != "resample_posembed"
+)
+# Towers and stacks come back alone and taken apart.
+NOT_AS_FILES = {"map_img_tower.npz", "map_learn_scan.npz", "tok_sincos_scan.npz"}
+
+
+def raw(path: Path) -> dict[str, np.ndarray]:
+    is_npz = path.suffix == ".npz"
+    tensors = read_npz(path) if is_npz else read_safetensors(path)[0]
+    return {name: np.asarray(tensor) for name, tensor in tensors.items()}
+
+
+def heads_of(path: Path) -> dict[str, int]:
+    """What these formats do not hold, and these widths do not tell."""
+    return {"num_heads": 4} if path.suffix == ".safetensors" else {}
+
+
+def save(path: Path, file_format: str, source: convert.Checkpoint, **options) -> None:
+    convert.write(
+        path,
+        file_format,
+        source.tensors,
+        source.model,
+        source.num_classes,
+        preprocessing=source.preprocessing,
+        **options,
+    )
+
+
+def check_equal(got: dict[str, np.ndarray], expected: dict[str, np.ndarray]) -> None:
+    assert got.keys() == expected.keys()
+    for name, value in expected.items():
+        assert got[name].dtype == value.dtype
+        np.testing.assert_array_equal(got[name], value, strict=True)
+
+
+def test_all_files_are_here() -> None:
+    assert len(FILES) == 17 + 6 + 9 + 1
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: p.stem)
+def test_back_to_the_same_format(path: Path, tmp_path: Path) -> None:
+    source = convert.read(path, **heads_of(path))
+    copy = tmp_path / f"copy{path.suffix}"
+    save(copy, source.format, source)
+    if path.name not in NOT_AS_FILES:
+        check_equal(raw(copy), raw(path))
+    again = convert.read(copy)  # heads and all else come from the metadata
+    assert again.num_classes == source.num_classes
+    check_equal(
+        {k: np.asarray(v) for k, v in again.tensors.items()},
+        {k: np.asarray(v) for k, v in source.tensors.items()},
+    )
+
+
+PAIRS = [
+    (name, file_format)
+    for name in sorted(OPTIONS)
+    for file_format in convert.FORMATS
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "file_format"), PAIRS)
+def test_every_option_in_every_format(
+    name: str, file_format: str, tmp_path: Path
+) -> None:
+    """Written and read back it is the same; or the error names what does not fit."""
+    source = checkpoint_of(OPTIONS[name])
+    path = tmp_path / f"x{SUFFIX.get(file_format, '.npz')}"
+    try:
+        save(path, file_format, source)
+    except ConfigError as error:
+        message = str(error)
+        assert message.startswith(f"{file_format} cannot hold ")
+        assert "\n" not in message
+        assert not path.exists()
+        return
+    again = convert.read(path)
+    got = {k: np.asarray(v) for k, v in again.tensors.items()}
+    check_equal(got, {k: np.asarray(v) for k, v in source.tensors.items()})
+    assert again.num_classes == source.num_classes
+    images = np.asarray(random_images())
+    fields = {"classifier": source.model.classifier}
+    again = dataclasses.replace(again, model=dataclasses.replace(again.model, **fields))
+    np.testing.assert_array_equal(logits_of(again, images), logits_of(source, images))
+
+
+HELD = {
+    "google": {"plain", "gap_rep", "unpooled", "token_unpooled", "rates", "hybrid",
+               "mixer"},
+    "big_vision": {"gap_rep", "map"},
+    "timm": {"plain", "map", "rates", "deit", "dinov2", "swiglu", "qk_norm", "fc_norm",
+             "hybrid", "mixer"},
+    "huggingface": {"plain", "rates"},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("file_format", sorted(HELD))
+def test_what_a_format_holds(file_format: str, tmp_path: Path) -> None:
+    held = set()
+    for name, config in OPTIONS.items():
+        try:
+            save(tmp_path / "x.npz", file_format, checkpoint_of(config))
+        except ConfigError:
+            continue
+        held.add(name)
+    assert held >= HELD[file_format]
+    assert not held & {"learned2d", "relative", "rope2d", "none"}
+
+
+def test_pre_logits_are_named_and_can_be_dropped(tmp_path: Path) -> None:
+    source = checkpoint_of(tiny(representation_size=16))
+    path = tmp_path / "x.safetensors"
+    with pytest.raises(ConfigError, match=r"pre_logits.*--drop=pre_logits"):
+        save(path, "timm", source)
+    save(path, "timm", source, drop=("pre_logits",))
+    assert convert.read(path).model.representation_size is None
+    wide = checkpoint_of(tiny(representation_size=12))
+    with pytest.raises(ConfigError, match="head"):
+        save(path, "timm", wide, drop=("pre_logits",))
+    save(path, "timm", wide, drop=("pre_logits", "head"))
+    assert convert.read(path).num_classes is None
+    with pytest.raises(ConfigError, match='did you mean "pre_logits"'):
+        save(path, "timm", wide, drop=("pre_logit",))
+
+
+def test_pooler_holds_pre_logits(tmp_path: Path) -> None:
+    """Without a head transformers' pooler is the tanh layer of the original."""
+    source = checkpoint_of(tiny(representation_size=16), None)
+    save(tmp_path / "x", "huggingface", source)
+    names = raw(tmp_path / "x" / "model.safetensors")
+    assert "pooler.dense.weight" in names
+    again = convert.read(tmp_path / "x")
+    assert again.model.representation_size == 16
+
+
+def test_activation_is_not_lost_silently(tmp_path: Path) -> None:
+    source = checkpoint_of(tiny(activation="gelu"))
+    with pytest.raises(ConfigError, match=r"activation .*gelu_tanh"):
+        save(tmp_path / "x.npz", "google", source)
+    save(tmp_path / "x.npz", "google", source, drop=("activation",))
+    assert convert.read(tmp_path / "x.npz").model.activation == "gelu_tanh"
+
+
+def test_positions_without_a_class_row_get_one(tmp_path: Path) -> None:
+    source = convert.read(GOLDEN / "big_vision" / "tok_learn.npz")
+    save(tmp_path / "x.npz", "google", source)
+    again = convert.read(tmp_path / "x.npz")
+    with np.load(GOLDEN / "big_vision" / "tok_learn.io.npz") as io:
+        got = logits_of(again, io["images"])
+        np.testing.assert_allclose(got, io["logits"], rtol=0, atol=2e-5)
+
+
+def test_folder_with_configs(tmp_path: Path) -> None:
+    names = ("zero", "one", "two", "three", "four")
+    source = checkpoint_of(tiny(activation="gelu"))
+    source = dataclasses.replace(
+        source,
+        preprocessing=Preprocessing(
+            (24, 24), "center", 0.9, "bicubic", (0.0, 1.0), (0.5, 0.4, 0.3), (0.2,) * 3
+        ),
+    )
+    for file_format in ("timm", "huggingface"):
+        folder = tmp_path / file_format
+        files = convert.write(
+            folder,
+            file_format,
+            source.tensors,
+            source.model,
+            5,
+            preprocessing=source.preprocessing,
+            class_names=names,
+            drop=(),
+        )
+        assert folder / "config.json" in files
+        again = convert.read(folder)
+        assert again.class_names == names
+        assert again.preprocessing == source.preprocessing
+        # The same without our metadata: what other programs would have written.
+        metadata = {"format": "pt"}
+        from vit_jax.convert.safetensors import write_safetensors
+
+        tensors, _ = read_safetensors(folder / "model.safetensors")
+        write_safetensors(tmp_path / "plain", tensors, metadata)
+        (tmp_path / "plain").replace(folder / "model.safetensors")
+        again = convert.read(folder)
+        assert again.class_names == names
+        assert again.model.num_heads == 2
+        assert again.model.activation == "gelu"
+        assert again.preprocessing is not None
+        assert again.preprocessing.image_size == (24, 24)
+        np.testing.assert_allclose(again.preprocessing.mean, (0.5, 0.4, 0.3))
+
+
+def test_bfloat16_stays(tmp_path: Path) -> None:
+    """In safetensors as BF16, in big_vision's .npz as two bytes of nothing."""
+    source = checkpoint_of(tiny(classifier="map"))
+    half = {
+        name: np.asarray(tensor).astype(ml_dtypes.bfloat16)
+        for name, tensor in source.tensors.items()
+    }
+    source = dataclasses.replace(
+        source, tensors={k: convert.lazy(v) for k, v in half.items()}
+    )
+    for file_format, suffix in (("timm", ".safetensors"), ("big_vision", ".npz")):
+        path = tmp_path / f"x{suffix}"
+        save(path, file_format, source)
+        again = convert.read(path)
+        check_equal({k: np.asarray(v) for k, v in again.tensors.items()}, half)
+    with np.load(tmp_path / "x.npz") as arrays:
+        assert arrays["head/kernel"].dtype == np.dtype("V2")
+
+
+def test_prefixes_and_optimizer_state(tmp_path: Path) -> None:
+    """big_vision under params/ or opt/target/, moments and all."""
+    flat = raw(GOLDEN / "big_vision" / "map_learn_scan.npz")
+    expected = convert.read(GOLDEN / "big_vision" / "map_learn_scan.npz")
+    for prefix in ("params/", "opt/target/", "params/img/"):
+        tensors = {f"{prefix}{k}": v for k, v in flat.items()}
+        tensors |= {f"opt/0/mu/{k}": v for k, v in flat.items()}
+        np.savez(tmp_path / "x.npz", **tensors)
+        again = convert.read(tmp_path / "x.npz")
+        check_equal(
+            {k: np.asarray(v) for k, v in again.tensors.items()},
+            {k: np.asarray(v) for k, v in expected.tensors.items()},
+        )
+        assert again.notes[-1].startswith("left out")
+
+
+def test_compressed_and_older_shapes(tmp_path: Path) -> None:
+    """A compressed file, Fortran's order, big-endian numbers: the same checkpoint."""
+    path = GOLDEN / "google_vit" / "hybrid_root.linen.npz"
+    flat = raw(path)
+    odd = {k: np.asfortranarray(v).astype(">f4") for k, v in flat.items()}
+    np.savez_compressed(tmp_path / "x.npz", **odd)
+    again = convert.read(tmp_path / "x.npz")
+    expected = convert.read(path)
+    check_equal(
+        {k: np.asarray(v) for k, v in again.tensors.items()},
+        {k: np.asarray(v) for k, v in expected.tensors.items()},
+    )
+
+
+def test_a_cut_model_says_what_is_missing(tmp_path: Path) -> None:
+    flat = raw(GOLDEN / "google_vit" / "token.linen.npz")
+    name = "Transformer/encoderblock_1/LayerNorm_1/scale"
+    del flat[name]
+    flat["extra/thing"] = np.zeros((2,), np.float32)
+    flat["Transformer/encoder_norm/bias"] = np.zeros((3,), np.float32)
+    np.savez(tmp_path / "x.npz", **flat)
+    with pytest.raises(convert.MismatchError) as caught:
+        convert.read(tmp_path / "x.npz")
+    assert caught.value.missing == [name]
+    assert caught.value.extra == ["extra/thing"]
+    assert caught.value.shapes == {"Transformer/encoder_norm/bias": ((3,), (32,))}
+    for part in (
+        "missing: ",
+        "extra: ",
+        "is (3,), not (32,)",
+        "; is the file complete",
+    ):
+        assert part in str(caught.value)
+
+
+def test_heads_that_nobody_knows() -> None:
+    with pytest.raises(ConfigError, match="give num_heads"):
+        convert.read(GOLDEN / "timm" / "plain.safetensors")
+    by_shape = convert.read(GOLDEN / "timm" / "qk_norm.safetensors")
+    assert by_shape.model.num_heads == 4
+    with pytest.raises(ConfigError, match='did you mean "num_heads"'):
+        convert.read(GOLDEN / "timm" / "plain.safetensors", num_head=4)
+
+
+def test_parts_of_safetensors(tmp_path: Path) -> None:
+    from vit_jax.convert.safetensors import write_safetensors
+
+    tensors, _ = read_safetensors(GOLDEN / "huggingface" / "vit.safetensors")
+    names = sorted(tensors)
+    for i in (1, 2):
+        part = {k: tensors[k] for k in names[i - 1 :: 2]}
+        write_safetensors(tmp_path / f"model-0000{i}-of-00002.safetensors", part, {})
+    meta = json.loads((GOLDEN / "huggingface" / "vit.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps(meta["config"]))
+    assert convert.read(tmp_path).num_classes == 6

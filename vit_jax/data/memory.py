@@ -1,0 +1,65 @@
+"""Batches put together without a copy: threads write images where they will stay."""
+
+import threading
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+Size = tuple[int, int]  # height, width in pixels
+Batch = dict[str, np.ndarray]
+
+
+class BatchMemory:
+    """Hands out the parts of batches, each once, to any number of threads.
+
+    Args:
+      rows: images in a batch.
+      part: images in a part; divides ``rows``.
+      size_at: step -> the images' (height, width).
+      shared: False where parts of one batch are filled by several processes; then each
+        part has memory of its own, and ``join`` copies.
+    """
+
+    def __init__(
+        self, rows: int, part: int, size_at: Callable[[int], Size], shared: bool = True
+    ) -> None:
+        self._rows = rows
+        self._part = part
+        self._size_at = size_at
+        self._shared = shared
+        self._lock = threading.Lock()
+        self._open: dict[int, tuple[np.ndarray, int]] = {}  # batch, parts to hand out
+
+    def part(self, number: int) -> np.ndarray:
+        """Returns memory for the ``number``-th part of all: uint8 [part, h, w, 3]."""
+        parts = self._rows // self._part
+        step, place = divmod(number, parts)
+        size = self._size_at(step)
+        if not self._shared:
+            return np.empty((self._part, *size, 3), np.uint8)
+        with self._lock:
+            batch, left = self._open.pop(step, (None, parts))
+            if batch is None:
+                batch = np.empty((self._rows, *size, 3), np.uint8)
+            if left > 1:
+                self._open[step] = batch, left - 1
+        return batch[place * self._part : (place + 1) * self._part]
+
+    def join(self, parts: Sequence[Batch]) -> Batch:
+        """Returns the batch that the parts make up, in their order."""
+        batch = {
+            key: np.concatenate([part[key] for part in parts])
+            for key in parts[0]
+            if key != "image" or not self._shared
+        }
+        if self._shared:
+            whole = parts[0]["image"].base
+            assert whole is not None
+            batch["image"] = whole
+        return batch
+
+    def __getstate__(self) -> dict[str, object]:
+        return {**self.__dict__, "_lock": None, "_open": {}}
+
+    def __setstate__(self, state: dict[str, object]) -> None:
+        self.__dict__.update(state, _lock=threading.Lock())

@@ -1,0 +1,138 @@
+"""The same layer many times: as a loop or one compiled scan, with or without remat.
+
+A scan compiles one layer instead of l, and keeps its parameters stacked: one array with
+a leading axis of layers, ``encoderblock/…``, in the place of l, ``encoderblock_0/…``.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+from jaxtyping import Array, Float
+
+from vit_jax.models.residual import stochastic_depth_rate
+from vit_jax.sharding import STACKED
+
+# What a layer keeps for its backward pass; the rest is computed again.
+REMAT: dict[str, Callable[..., Any] | None] = {
+    "none": None,
+    "dots": jax.checkpoint_policies.dots_with_no_batch_dims_saveable,
+    "full": jax.checkpoint_policies.nothing_saveable,
+}
+
+
+def run_layers(
+    parent: nn.Module,
+    make_block: Callable[..., nn.Module],
+    call: Callable[[Any, Any, Any], Any],
+    x: Float[Array, "b n d"],
+    *,
+    name: str,
+    num_layers: int,
+    rate: float,
+    scan: bool,
+    remat: str,
+) -> Float[Array, "b n d"]:
+    """Returns what the last layer makes of ``x``.
+
+    Sows what comes out of layer i as ``block_{i}`` into the parent's intermediates.
+    Loop and scan compute the same, but draw other random numbers.
+
+    Args:
+        parent: the module that the layers belong to.
+        make_block: makes a layer from its ``name``.
+        call: ``(block, x, rate) -> x``; the rate is of this layer's stochastic depth,
+            a number, or an array under scan.
+        name: of the stacked layers; in a loop ``{name}_{i}``.
+        rate: of stochastic depth in the last layer.
+        scan: whether to stack.
+        remat: one of `REMAT`.
+    """
+    rates = [stochastic_depth_rate(rate, i, num_layers) for i in range(num_layers)]
+    wanted = parent.is_mutable_collection("intermediates")
+
+    def layer(block: Any, x: Any, layer_rate: Any) -> Any:
+        # Functions are lifted, not classes: remat would put its name before a layer's.
+        # The rate is not an argument of what remat sees, so that 0 stays a number.
+        return _remat(lambda b, x: call(b, x, layer_rate), remat, scan)(block, x)
+
+    if scan:
+
+        def step(block: Any, x: Any, layer_rate: Any) -> tuple[Any, Any]:
+            y = layer(block, x, layer_rate if rate else 0.0)
+            return y, y if wanted else None
+
+        blocks = nn.scan(
+            step,
+            variable_axes={"params": 0, "intermediates": 0},
+            split_rngs={"params": True, "dropout": True},
+            length=num_layers,
+        )
+        x, outputs = blocks(make_block(name=name), x, jnp.asarray(rates, jnp.float32))
+    else:
+        outputs = []
+        for i in range(num_layers):
+            x = layer(make_block(name=f"{name}_{i}"), x, rates[i])
+            outputs.append(x)
+    for i in range(num_layers if wanted else 0):
+        parent.sow("intermediates", f"block_{i}", outputs[i])
+    return x
+
+
+def _remat(call: Callable[..., Any], remat: str, in_scan: bool) -> Callable[..., Any]:
+    if remat == "none":
+        return call
+    # A loop must keep XLA from merging the second computation with the first; a scan's
+    # body is compiled by itself.
+    return nn.remat(call, policy=REMAT[remat], prevent_cse=not in_scan)
+
+
+_LAYER = re.compile(rf"({'|'.join(STACKED)})_(\d+)")
+
+
+def stack(tree: Any) -> Any:
+    """Returns any tree of parameters, a state's too, as the scan has it."""
+    return _in_dicts(_stack, tree)
+
+
+def unstack(tree: Any) -> Any:
+    """Returns any tree of parameters, a state's too, as the loop has it."""
+    return _in_dicts(_unstack, tree)
+
+
+def _in_dicts(change: Callable[[Any], Any], tree: Any) -> Any:
+    """Changes the outermost dictionaries of a tree; a state keeps trees inside tuples."""
+    return jax.tree.map(
+        lambda node: change(node) if isinstance(node, Mapping) else node,
+        tree,
+        is_leaf=lambda node: isinstance(node, Mapping),
+    )
+
+
+def _stack(tree: Mapping[str, Any]) -> dict[str, Any]:
+    made: dict[str, Any] = {}
+    layers: dict[str, dict[int, Any]] = {}
+    for key, value in tree.items():
+        if found := _LAYER.fullmatch(key):
+            layers.setdefault(found[1], {})[int(found[2])] = value
+        else:
+            made[key] = _in_dicts(_stack, value)
+    for name, by_number in layers.items():
+        ordered = [by_number[i] for i in range(len(by_number))]
+        made[name] = jax.tree.map(lambda *parts: jnp.stack(parts), *ordered)
+    return made
+
+
+def _unstack(tree: Mapping[str, Any]) -> dict[str, Any]:
+    made: dict[str, Any] = {}
+    for key, value in tree.items():
+        if key not in STACKED:
+            made[key] = _in_dicts(_unstack, value)
+            continue
+        num_layers = len(jax.tree.leaves(value)[0]) if jax.tree.leaves(value) else 0
+        for i in range(num_layers):
+            made[f"{key}_{i}"] = jax.tree.map(lambda leaf, i=i: leaf[i], value)
+    return made

@@ -1,0 +1,47 @@
+"""An XLA profile of chosen updates, for TensorBoard's profile plugin or Perfetto."""
+
+from pathlib import Path
+from typing import Any
+
+import jax
+
+from vit_jax.config import Pair, check
+
+
+class Profiler:
+    """Traces updates ``first`` to ``last`` into ``workdir/profile``.
+
+    Args:
+      updates: (first, last), both traced, counted from 1; None: nothing is traced.
+      workdir: of the run.
+
+    Raises:
+      ConfigError: the last stands before the first.
+    """
+
+    def __init__(self, updates: Pair | None, workdir: Path):
+        self._first, self._last = updates or (0, 0)
+        if updates:
+            rule = "(first, last) with 1 <= first <= last"
+            check(1 <= self._first <= self._last, "config.profile", rule, updates)
+        self._folder = workdir / "profile"
+        self._active = False
+
+    def before(self, step: int, state: Any) -> None:
+        """Is told that update ``step`` comes next, from ``state``."""
+        if step == self._first:
+            jax.block_until_ready(state)  # what still runs is not of the trace
+            jax.profiler.start_trace(str(self._folder))
+            self._active = True
+
+    def after(self, step: int, update: Any) -> None:
+        """Is told that update ``step`` was dispatched; ``update`` is its result."""
+        if step == self._last:
+            jax.block_until_ready(update)
+            self.close()
+
+    def close(self) -> None:
+        """Ends a trace that a shorter or interrupted run leaves open."""
+        if self._active:
+            self._active = False
+            jax.profiler.stop_trace()
