@@ -17,7 +17,8 @@ from vit_jax.config import (
     TrainConfig,
 )
 from vit_jax.durations import resolve_steps
-from vit_jax.program import Program, make_program, resolve
+from vit_jax.program import Program, make_program
+from vit_jax.resolve import resolve
 from vit_jax.sharding import make_mesh, to_mesh
 
 # Trains in a second on the 1,438 digits; every random part is on.

@@ -13,8 +13,8 @@ from vit_jax import models
 from vit_jax.config import Config, ConfigError
 from vit_jax.config_file import from_dict, load_config
 from vit_jax.durations import resolve_steps
-from vit_jax.program import resolve
 from vit_jax.published import WEIGHTS
+from vit_jax.resolve import resolve
 from vit_jax.state import init_params
 
 ROOT = Path(__file__).parent.parent

@@ -17,8 +17,9 @@ HEAVY = {"tensorflow", "torch", "pandas"}
 ORDER = [
     "config", "durations", "config_file", "sharding", "distributed", "devices", "data",
     "models", "flops", "convert", "published", "checksums", "class_names", "weights",
-    "pretrained", "optim", "losses", "state", "step", "program", "checkpoint",
-    "metrics", "profiler", "evaluate", "interrupts", "train", "predict", "plan", "bench", "cli",
+    "pretrained", "optim", "losses", "state", "step", "program", "checkpoint", "load",
+    "metrics", "events", "profiler", "evaluate", "interrupts", "train", "image_files",
+    "predict", "features", "evaluators", "figures", "report", "plan", "bench", "cli",
     "__main__",
 ]  # fmt: skip
 

@@ -3,18 +3,22 @@
 The card makes a checkpoint usable on its own: the model's and the run's config,
 preprocessing, class names and the last metrics.
 
-    WORKDIR/checkpoints/STEP/{params,opt_state,data,card}
+    WORKDIR/checkpoints/STEP/{params,ema,opt_state,data,card}
+
+Arrays are written as they are held, stacked under a scan over layers, so that a save
+takes no memory on the device; the card's model says which, and a restore converts.
 """
 
 import dataclasses
 import errno
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import orbax.checkpoint as ocp
 from etils import epath
 from flax import linen as nn
@@ -24,7 +28,8 @@ import vit_jax
 from vit_jax import models
 from vit_jax.config import Config, ConfigError, ModelConfig, Preprocessing
 from vit_jax.config_file import from_dict
-from vit_jax.sharding import lay_out
+from vit_jax.models.layers import stack, unstack
+from vit_jax.sharding import Axes, lay_out, shardings_of
 from vit_jax.state import TrainState, init_params
 
 FOLDER = "checkpoints"
@@ -57,17 +62,11 @@ class Checkpoints:
         """
         self.check_space(state)
         step = int(state.step)
-        rest = {"step": state.step, "opt_state": state.opt_state}
+        items = {name: ocp.args.StandardSave(tree) for name, tree in _items(state)}
+        items["data"] = ocp.args.JsonSave(dict(data))
+        items["card"] = ocp.args.JsonSave(dict(card))
         try:
-            self._manager.save(
-                step,
-                args=ocp.args.Composite(
-                    params=ocp.args.StandardSave(state.params),
-                    opt_state=ocp.args.StandardSave(rest),
-                    data=ocp.args.JsonSave(dict(data)),
-                    card=ocp.args.JsonSave(dict(card)),
-                ),
-            )
+            self._manager.save(step, args=ocp.args.Composite(**items))
         except Exception as error:
             raise self._explain(error, f"at step {step}") from error
 
@@ -95,17 +94,31 @@ class Checkpoints:
             raise self._explain(error, "in the background") from error
 
     def restore(self, abstract: TrainState) -> tuple[TrainState, dict[str, Any]]:
-        """Returns the newest state, laid out as ``abstract``, and the data position."""
-        rest = {"step": abstract.step, "opt_state": abstract.opt_state}
+        """Returns the newest state, laid out as ``abstract``, and the data position.
+
+        It may have been saved with other meshes, devices and numbers of them, with the
+        layers in a loop or a scan, with an average of the parameters or without.
+        """
+        card = read_card(self.workdir)
+        assert card is not None, "nothing to restore"
+        had_ema = card["config"]["train"].get("ema_decay") is not None
+        wanted = abstract if had_ema else abstract.replace(ema=None)
+        is_stacked = bool(card["model"].get("scan"))
+        axes = models.axes(from_dict(ModelConfig, card["model"], "card.model"))
+        saved = as_saved(wanted, is_stacked, axes)
+        items = {name: ocp.args.StandardRestore(tree) for name, tree in _items(saved)}
+        items["data"] = ocp.args.JsonRestore()
         restored = self._manager.restore(
-            self._manager.latest_step(),
-            args=ocp.args.Composite(
-                params=ocp.args.StandardRestore(abstract.params),
-                opt_state=ocp.args.StandardRestore(rest),
-                data=ocp.args.JsonRestore(),
-            ),
+            self._manager.latest_step(), args=ocp.args.Composite(**items)
         )
-        state = TrainState(params=restored["params"], **restored["opt_state"])
+        state = TrainState(
+            params=restored["params"],
+            ema=restored["ema"] if "ema" in items else None,
+            **restored["opt_state"],
+        )
+        state = as_held(state, wanted, is_stacked)
+        if abstract.ema is not None and not had_ema:
+            state = state.replace(ema=jax.tree.map(jnp.copy, state.params))
         return state, restored["data"]
 
     def close(self) -> None:
@@ -123,6 +136,31 @@ class Checkpoints:
     def _safe(self) -> str:
         step = self._manager.latest_step()
         return "none is saved yet" if step is None else f"step {step} is safe"
+
+
+def _items(state: TrainState) -> Iterator[tuple[str, Any]]:
+    """Yields what a checkpoint holds of a state, by the name of its folder."""
+    yield "params", state.params
+    if state.ema is not None:
+        yield "ema", state.ema
+    yield "opt_state", {"step": state.step, "opt_state": state.opt_state}
+
+
+def as_saved(abstract: Any, is_stacked: bool, axes: Axes) -> Any:
+    """Returns the laid out tree with its layers stacked, or not, as a checkpoint's are."""
+    made = jax.eval_shape(stack if is_stacked else unstack, abstract)
+    if jax.tree.structure(made) == jax.tree.structure(abstract):
+        return abstract
+    mesh = jax.tree.leaves(abstract)[0].sharding.mesh
+    return lay_out(made, axes, mesh)
+
+
+def as_held(tree: Any, abstract: Any, is_stacked: bool) -> Any:
+    """Returns what was read, its layers stacked, or not, as ``abstract`` has them."""
+    if jax.tree.structure(tree) == jax.tree.structure(abstract):
+        return tree
+    change = unstack if is_stacked else stack
+    return jax.jit(change, out_shardings=shardings_of(abstract))(tree)
 
 
 _OVERHEAD = 1_000_000  # bytes of metadata and card
@@ -190,7 +228,7 @@ def check_same_model(card: Mapping[str, Any], config: Config, num_classes: int) 
     differ = [
         f"{name} is {_plain(old.get(name))} there and {_plain(value)} here"
         for name, value in new.items()
-        if _plain(old.get(name)) != _plain(value)
+        if name not in ("scan", "remat") and _plain(old.get(name)) != _plain(value)
     ]
     if differ:
         raise ConfigError(
@@ -220,6 +258,9 @@ class Trained:
 def load_trained(path: str | Path, mesh: Mesh) -> Trained:
     """Loads model and parameters of a workdir, each array laid out on ``mesh``.
 
+    The layers are a loop, whatever they were in training; the parameters are their
+    average, where the run kept one.
+
     Raises:
       ConfigError: there is no checkpoint at ``path``.
     """
@@ -229,16 +270,22 @@ def load_trained(path: str | Path, mesh: Mesh) -> Trained:
         raise ConfigError(
             f"no checkpoint in {path}; give the --workdir of a run that has saved one"
         )
-    model_config = from_dict(ModelConfig, card["model"], "card.model")
+    is_stacked = bool(card["model"].get("scan"))
+    plain = {**card["model"], "scan": False, "remat": "none"}
+    model_config = from_dict(ModelConfig, plain, "card.model")
     preprocessing = from_dict(
         Preprocessing, card["preprocessing"], "card.preprocessing"
     )
     model = models.build(model_config, card["num_classes"])
     abstract = jax.eval_shape(lambda: init_params(model, preprocessing.image_size, 0))
-    abstract = lay_out(abstract, models.axes(model_config), mesh)
+    axes = models.axes(model_config)
+    abstract = lay_out(abstract, axes, mesh)
     folder = _find(path)
     assert folder is not None, "its card was just read"
-    params = ocp.StandardCheckpointer().restore(folder / "params", abstract)
+    name = "ema" if (folder / "ema").is_dir() else "params"
+    saved = as_saved(abstract, is_stacked, axes)
+    params = ocp.StandardCheckpointer().restore(folder / name, saved)
+    params = as_held(params, abstract, is_stacked)
     names = card["class_names"]
     return Trained(
         model=model,

@@ -23,6 +23,8 @@ _EXAMPLES = """examples:
   vit-jax predict --checkpoint=runs/digits photo.jpg folder/ "scans/*.png"
 """
 
+_CHECKPOINT = "a workdir, a checkpoint file of any format, or the name of weights"
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command; returns the exit code."""
@@ -94,13 +96,30 @@ def _make_parser() -> argparse.ArgumentParser:
 
     evaluate = add(
         "eval",
-        "Evaluate a run's newest checkpoint on a whole split.",
+        "Evaluate a checkpoint on a whole split.",
         "  vit-jax eval --workdir=runs/digits\n"
-        "  vit-jax eval --workdir=runs/digits --split=train --json\n",
+        "  vit-jax eval --workdir=runs/digits --split=train --json\n"
+        "  vit-jax eval --checkpoint=ViT-B_16.npz --source=folder:imagenet\n"
+        "  vit-jax eval --workdir=runs/digits --evaluator=knn\n",
     )
-    evaluate.add_argument("--workdir", type=Path, required=True, help="of the run")
+    which = evaluate.add_mutually_exclusive_group(required=True)
+    which.add_argument("--workdir", type=Path, help="of the run; its newest checkpoint")
+    which.add_argument("--checkpoint", help=_CHECKPOINT)
     evaluate.add_argument("--split", help="a TFDS split string (default: the run's)")
     evaluate.add_argument("--source", help="other data with the same classes")
+    evaluate.add_argument(
+        "--evaluator",
+        metavar="NAME",
+        help="classes, calibration, real, fewshot, knn or probe (default: top-1, top-5 "
+        "and loss)",
+    )
+    evaluate.add_argument(
+        "--train_split",
+        help="what fewshot, knn and probe learn from (default: the run's)",
+    )
+    evaluate.add_argument(
+        "--labels", type=Path, metavar="FILE", help="real.json, for the evaluator real"
+    )
     evaluate.add_argument("--json", action="store_true", help="print one JSON object")
 
     predict = add(
@@ -109,7 +128,7 @@ def _make_parser() -> argparse.ArgumentParser:
         "  vit-jax predict --checkpoint=runs/digits photo.jpg\n"
         '  vit-jax predict --checkpoint=runs/digits --csv folder/ "scans/*.png"\n',
     )
-    predict.add_argument("--checkpoint", type=Path, required=True, help="a workdir")
+    predict.add_argument("--checkpoint", required=True, help=_CHECKPOINT)
     predict.add_argument(
         "--top", type=int, default=3, metavar="K", help="classes shown"
     )
@@ -118,6 +137,56 @@ def _make_parser() -> argparse.ArgumentParser:
     form.add_argument("--csv", action="store_true", help="print one row per class")
     predict.add_argument(
         "images", nargs="+", metavar="IMAGE", help="file, folder, glob"
+    )
+
+    features = add(
+        "features",
+        "Write what the model makes of images before it classifies them.",
+        "  vit-jax features --checkpoint=runs/digits folder/ --output=features.npz\n"
+        "  vit-jax features --checkpoint=ViT-B/16 photo.jpg --layer=-1 --kind=grid \\\n"
+        "    --output=grid.parquet\n",
+    )
+    features.add_argument("--checkpoint", required=True, help=_CHECKPOINT)
+    features.add_argument(
+        "--kind",
+        default="features",
+        help="features: what the head sees (default); of one layer: token, the class "
+        "token; mean, of the patches; grid, the patches in their place",
+    )
+    features.add_argument(
+        "--layer",
+        type=int,
+        metavar="N",
+        help="from 0, or from -1 backwards (default: after the last norm)",
+    )
+    features.add_argument(
+        "--output", type=Path, required=True, help="a .npz, or a .parquet"
+    )
+    features.add_argument(
+        "images", nargs="+", metavar="IMAGE", help="file, folder, glob"
+    )
+
+    figures = add(
+        "figures",
+        "Draw where a model looks, what it has learned and what it gets wrong.",
+        "  vit-jax figures --checkpoint=runs/digits\n"
+        "  vit-jax figures --checkpoint=ViT-B/16 photo.jpg --kind=rollout\n",
+    )
+    figures.add_argument("--checkpoint", required=True, help=_CHECKPOINT)
+    figures.add_argument(
+        "--output", type=Path, default=Path("figures"), help="a folder of PNG files"
+    )
+    figures.add_argument(
+        "--kind",
+        action="append",
+        default=[],
+        help="attention, rollout, distance, positions, filters, curves, confusion, "
+        "mistakes or reliability; may be repeated (default: all that there is)",
+    )
+    figures.add_argument("--source", help="other data than the run's")
+    figures.add_argument("--split", help="a TFDS split string (default: the run's)")
+    figures.add_argument(
+        "images", nargs="*", metavar="IMAGE", help="file, folder, glob (default: data)"
     )
 
     models = add(
@@ -180,7 +249,7 @@ def _train(arguments: argparse.Namespace, overrides: list[str]) -> int:
 
     config = load_config(arguments.config, overrides)
     if arguments.show:
-        from vit_jax.program import resolve
+        from vit_jax.resolve import resolve
 
         _print_json(resolve(config))
         return 0
@@ -201,10 +270,25 @@ def _train(arguments: argparse.Namespace, overrides: list[str]) -> int:
 
 
 def _evaluate(arguments: argparse.Namespace, _: list[str]) -> int:
+    checkpoint = arguments.workdir or arguments.checkpoint
+    if arguments.evaluator:
+        from vit_jax import evaluators
+
+        values = evaluators.run(
+            arguments.evaluator,
+            checkpoint,
+            arguments.split,
+            arguments.source,
+            arguments.train_split,
+            arguments.labels,
+        )
+        lines = evaluators.describe(values)
+        print(json.dumps(values) if arguments.json else "\n".join(lines))
+        return 0
     from vit_jax.evaluate import evaluate
     from vit_jax.metrics import describe
 
-    metrics = evaluate(arguments.workdir, arguments.split, arguments.source)
+    metrics = evaluate(checkpoint, arguments.split, arguments.source)
     print(json.dumps(metrics) if arguments.json else describe(metrics))
     return 0
 
@@ -248,6 +332,42 @@ def _classes(prediction):  # label, name, probability
     return zip(
         prediction.labels, prediction.names, prediction.probabilities, strict=True
     )
+
+
+def _features(arguments: argparse.Namespace, _: list[str]) -> int:
+    from vit_jax.features import extract, write_features
+    from vit_jax.image_files import find_images
+
+    paths = find_images(arguments.images)
+    found = extract(arguments.checkpoint, paths, arguments.layer, arguments.kind)
+    for error in found.errors.values():
+        print(f"vit-jax: error: {error}", file=sys.stderr)
+    if found.paths:
+        write_features(found, arguments.output)
+        shape = " x ".join(str(size) for size in found.values.shape)
+        print(f"wrote {shape} features to {arguments.output}")
+    return 2 if found.errors else 0
+
+
+def _figures(arguments: argparse.Namespace, _: list[str]) -> int:
+    from vit_jax.figures import write_figures
+    from vit_jax.image_files import find_images
+
+    written = write_figures(
+        arguments.checkpoint,
+        find_images(arguments.images),
+        arguments.output,
+        arguments.kind,
+        arguments.source,
+        arguments.split,
+    )
+    for error in written.errors.values():
+        print(f"vit-jax: error: {error}", file=sys.stderr)
+    for path in written.paths:
+        print(f"wrote {path}")
+    for kind, reason in written.left_out.items():
+        print(f"no {kind}: {reason}")
+    return 2 if written.errors else 0
 
 
 def _models(arguments: argparse.Namespace, _: list[str]) -> int:
@@ -304,6 +424,8 @@ _COMMANDS = {
     "train": _train,
     "eval": _evaluate,
     "predict": _predict,
+    "features": _features,
+    "figures": _figures,
     "models": _models,
     "convert": _convert,
     "data": _data,

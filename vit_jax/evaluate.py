@@ -1,6 +1,5 @@
 """Exact metrics over a whole split: padded, masked batches, each example once."""
 
-import dataclasses
 import functools
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -9,10 +8,10 @@ from typing import Any
 import jax
 from jax.sharding import Mesh
 
-from vit_jax.checkpoint import Trained, load_trained
-from vit_jax.config import ConfigError, MeshConfig
+from vit_jax.config import ConfigError
 from vit_jax.data import augment, loader, sources
-from vit_jax.sharding import check_batch_size, make_mesh, to_mesh
+from vit_jax.load import Loaded, load
+from vit_jax.sharding import batch_share, check_batch_size, on_mesh, to_mesh
 from vit_jax.step import make_eval_step
 
 
@@ -35,14 +34,16 @@ def evaluate_batches(
 
 
 def evaluate(
-    workdir: str | Path, split: str | None = None, source: str | None = None
+    checkpoint: str | Path, split: str | None = None, source: str | None = None
 ) -> dict[str, float]:
-    """Evaluates the newest checkpoint of a workdir, with its own preprocessing.
+    """Evaluates a checkpoint on a whole split, with its own preprocessing.
 
     Args:
-      workdir: of a run, or one of its checkpoints.
+      checkpoint: a workdir, one of its checkpoints, a file of any format, or the name
+        of published weights.
       split: a split string; None: the run's ``eval_split``.
-      source: other data than the run's, with the same classes.
+      source: other data than the run's, with the same classes; needed where the
+        checkpoint is of no run.
 
     Returns:
       ``top1`` and ``top5`` in [0, 1], ``loss`` in nats, ``count`` of images.
@@ -53,34 +54,35 @@ def evaluate(
     Example:
       >>> evaluate("runs/digits")["top1"]
     """
-    mesh = make_mesh(MeshConfig())
-    trained = load_trained(workdir, mesh)
-    data = trained.config.data
-    if source:
-        data = dataclasses.replace(data, source=source)
+    loaded = load(checkpoint)
+    mesh, data = loaded.mesh, loaded.data(source)
     chosen = sources.make_source(data, split or data.eval_split)
-    check_classes(trained, chosen)
+    check_classes(loaded, chosen)
     check_batch_size(data.eval_batch_size or data.batch_size, mesh, "eval_batch_size")
     prepare = functools.partial(augment.prepare, data=data)
-    loss = trained.config.train.loss
-    eval_step = make_eval_step(trained.model, prepare, loss, trained.num_classes)
+    eval_step = make_eval_step(loaded.model, prepare, loaded.loss, loaded.need_head())
+    index, count = batch_share(mesh)
     batches = loader.eval_batches(
-        chosen,
-        data,
-        process_index=jax.process_index(),
-        process_count=jax.process_count(),
+        chosen, data, process_index=index, process_count=count
     )
-    return evaluate_batches(jax.jit(eval_step), trained.params, batches, mesh)
+    return evaluate_batches(
+        jax.jit(on_mesh(eval_step, mesh)), loaded.params, batches, mesh
+    )
 
 
-def check_classes(trained: Trained, source: sources.Source) -> None:
-    """Raises ConfigError unless the data has the classes of the model, in order."""
-    names, here = trained.class_names, source.class_names
-    if source.num_classes != trained.num_classes or (names and here and names != here):
+def check_classes(loaded: Loaded, source: sources.Source) -> None:
+    """Raises ConfigError unless the data has the classes of the model, in order.
+
+    Published weights call their classes by other names than a folder does: there only
+    the number must agree.
+    """
+    names = loaded.class_names if loaded.run else None
+    here = source.class_names
+    if source.num_classes != loaded.num_classes or (names and here and names != here):
         raise ConfigError(
-            f"the data must have the model's {trained.num_classes} classes "
-            f"({_few(names)}), got {source.num_classes} ({_few(here)}); give the data "
-            "that the model was trained for"
+            f"the data must have the model's {loaded.num_classes} classes "
+            f"({_few(loaded.class_names)}), got {source.num_classes} ({_few(here)}); "
+            "give the data that the model was trained for"
         )
 
 

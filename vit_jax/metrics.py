@@ -3,8 +3,9 @@
 import json
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 from tensorboardX import SummaryWriter
 from tqdm import tqdm
@@ -128,6 +129,16 @@ class MetricsLog:
             if name in _CLOCK:
                 continue
             self._board.add_scalar(f"{kind}/{name}", value, step)
+
+
+class SilentLog:
+    """The log of the other hosts: nothing; one host writes for all."""
+
+    def __init__(self, *args: Any):
+        del args
+
+    def __getattr__(self, name: str) -> Callable[..., None]:
+        return lambda *args: None
 
 
 def describe(values: Mapping[str, float]) -> str:

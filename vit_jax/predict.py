@@ -1,24 +1,18 @@
 """From image files to class names and probabilities; needs only a checkpoint."""
 
 import dataclasses
-import functools
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import jax
 import numpy as np
 
-from vit_jax.checkpoint import load_trained
-from vit_jax.config import ConfigError, MeshConfig
-from vit_jax.data import augment, crops
-from vit_jax.data.decode import decode
-from vit_jax.sharding import batch_sharding, make_mesh, replicated
+from vit_jax.image_files import find_images, over_files
+from vit_jax.load import Loaded, load, make_function
 from vit_jax.step import apply_model
 
-# What a folder is searched for; a file named outright is read whatever its name.
-IMAGE_SUFFIXES = (
-    ".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff"
-)  # fmt: skip
+__all__ = ["Prediction", "Predictor", "find_images", "probabilities"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,11 +30,12 @@ class Predictor:
     """A trained model applied to image files, with the checkpoint's preprocessing.
 
     Args:
-      checkpoint: a workdir, or one of its checkpoints.
+      checkpoint: a workdir, a checkpoint file of any format, or the name of published
+        weights.
       batch_size: images that are classified at once.
 
     Raises:
-      ConfigError: there is no checkpoint.
+      ConfigError: there is no checkpoint, or it has no head.
 
     Example:
       >>> predictor = Predictor("runs/digits")
@@ -48,21 +43,15 @@ class Predictor:
     """
 
     def __init__(self, checkpoint: str | Path, batch_size: int = 32):
-        mesh = make_mesh(MeshConfig())
-        self.trained = load_trained(checkpoint, mesh)
-        self._batch_size = -(-batch_size // mesh.size) * mesh.size
-        self._rows = batch_sharding(mesh)
-        prepare = functools.partial(
-            augment.prepare, data=self.trained.preprocessing, train=False
-        )
-        sigmoid = self.trained.config.train.loss == "sigmoid"
+        self.loaded = load(checkpoint)
+        self.loaded.need_head()
+        self._batch_size = batch_size
 
-        def probabilities(params, images):
-            inputs = prepare(images, None)
-            logits = apply_model(self.trained.model, params, inputs, train=False)
-            return jax.nn.sigmoid(logits) if sigmoid else jax.nn.softmax(logits)
+        def classify(params: Any, inputs: Any) -> jax.Array:
+            logits = apply_model(self.loaded.model, params, inputs, train=False)
+            return probabilities(self.loaded, logits)
 
-        self._probabilities = jax.jit(probabilities, out_shardings=replicated(mesh))
+        self._classify = make_function(self.loaded, classify)
 
     def predict(self, paths: Iterable[str | Path], top_k: int = 5) -> list[Prediction]:
         """Returns a prediction for each path, in order.
@@ -73,37 +62,16 @@ class Predictor:
           paths: of image files.
           top_k: how many classes to name; at most all are.
         """
-        predictions: list[Prediction] = []
-        for batch in _chunks(paths, self._batch_size):
-            images, errors = self._read(batch)
-            images = jax.device_put(images, self._rows)
-            scores = jax.device_get(self._probabilities(self.trained.params, images))
-            for path, error, row in zip(batch, errors, scores, strict=False):
-                if error:
-                    predictions.append(Prediction(str(path), error=error))
-                else:
-                    predictions.append(self._name(str(path), row, top_k))
-        return predictions
-
-    def _read(self, paths: Sequence[str | Path]) -> tuple[np.ndarray, list[str | None]]:
-        """Returns uint8 [batch_size, h, w, 3], blank where there is no image."""
-        size = self.trained.preprocessing.image_size
-        images = np.zeros((self._batch_size, *size, 3), np.uint8)
-        errors: list[str | None] = []
-        for i, path in enumerate(paths):
-            try:
-                image = decode(Path(path).read_bytes(), name=str(path))
-                images[i] = crops.crop_eval(image, self.trained.preprocessing)
-                errors.append(None)
-            except ConfigError as error:
-                errors.append(str(error))
-            except OSError as error:
-                errors.append(f"cannot read {path}: {error.strerror}")
-        return images, errors
+        return [
+            Prediction(path, error=error) if error else self._name(path, scores, top_k)
+            for path, scores, error in over_files(
+                self._classify, self.loaded, paths, self._batch_size
+            )
+        ]
 
     def _name(self, path: str, scores: np.ndarray, top_k: int) -> Prediction:
         best = np.argsort(-scores, kind="stable")[:top_k]
-        names = self.trained.class_names
+        names = self.loaded.class_names
         return Prediction(
             path=path,
             labels=tuple(int(i) for i in best),
@@ -112,42 +80,8 @@ class Predictor:
         )
 
 
-def find_images(arguments: Iterable[str]) -> list[str]:
-    """Returns the files that files, folders (searched through) and globs name.
-
-    Raises:
-      ConfigError: a folder or glob without images, or nothing at all.
-    """
-    found: list[str] = []
-    for argument in arguments:
-        path = Path(argument).expanduser()
-        if path.is_dir():
-            files = sorted(
-                p for p in path.rglob("*") if p.suffix.lower() in IMAGE_SUFFIXES
-            )
-            if not files:
-                raise ConfigError(
-                    f"{argument} must hold images ({' '.join(IMAGE_SUFFIXES)}), found "
-                    "none; name the files or another folder"
-                )
-        elif any(c in argument for c in "*?[") and not path.exists():
-            root = Path(path.anchor)
-            pattern = str(path.relative_to(root) if path.anchor else path)
-            files = sorted(root.glob(pattern))
-            if not files:
-                raise ConfigError(f"{argument} matches no file; check the pattern")
-        else:
-            files = [path]  # whether it can be read is told beside the others' results
-        found.extend(str(file) for file in files)
-    return found
-
-
-def _chunks(paths: Iterable[str | Path], size: int) -> Iterator[list[str | Path]]:
-    chunk: list[str | Path] = []
-    for path in paths:
-        chunk.append(path)
-        if len(chunk) == size:
-            yield chunk
-            chunk = []
-    if chunk:
-        yield chunk
+def probabilities(loaded: Loaded, logits: jax.Array) -> jax.Array:
+    """Returns what the loss that the model was trained with makes of its logits."""
+    return (
+        jax.nn.sigmoid(logits) if loaded.loss == "sigmoid" else jax.nn.softmax(logits)
+    )

@@ -10,10 +10,10 @@ import numpy as np
 from flax import linen as nn
 from jax.sharding import Mesh
 
-from vit_jax import convert, models
+from vit_jax import convert, models, weights
 from vit_jax.config import ConfigError, ModelConfig, Preprocessing
-from vit_jax.convert.adapt import adapt
-from vit_jax.convert.lazy import Lazy
+from vit_jax.convert import Lazy, adapt
+from vit_jax.convert.layers import stack_layers
 from vit_jax.sharding import lay_out
 
 
@@ -91,9 +91,11 @@ def load_pretrained(
         images=images,
     )
     made = dataclasses.replace(fitted.model, dtype=dtype)
+    if config is not None:
+        made = dataclasses.replace(made, scan=config.scan, remat=config.remat)
     return Pretrained(
         model=models.build(made, fitted.num_classes),
-        params=place(fitted, mesh),
+        params=place(fitted, mesh, scan=made.scan),
         preprocessing=fitted.preprocessing,
         class_names=fitted.class_names,
         config=models.resolve(made),
@@ -103,7 +105,10 @@ def load_pretrained(
 
 
 def open_checkpoint(name_or_path: str | Path) -> convert.Checkpoint:
-    """Opens what a name or a path means; nothing is read yet.
+    """Opens what a name or a path means; no array is read yet.
+
+    A path that exists wins over a name. What is published about weights by name stands
+    over what their file says, or leaves out.
 
     Raises:
         ConfigError: there is no such checkpoint, or it is damaged.
@@ -111,36 +116,80 @@ def open_checkpoint(name_or_path: str | Path) -> convert.Checkpoint:
     path = Path(name_or_path).expanduser()
     if path.exists():
         return convert.read(path)
-    raise ConfigError(
-        f"no checkpoint at {path}; give a name of vit_jax.weights or a path"
+    name = str(name_or_path)
+    try:
+        published = weights.info(name)
+    except ConfigError as error:
+        if (
+            path.suffix in (".npz", ".safetensors", ".bin", ".pth")
+            or path.is_absolute()
+        ):
+            raise ConfigError(f"{path} does not exist; check the path") from error
+        raise
+    path = weights.fetch(name)
+    return _with_published(convert.read(path, **_fields(published)), published, path)
+
+
+def _fields(published: weights.PublishedWeights) -> dict[str, Any]:
+    """Returns the fields that files of these weights may not tell, or tell wrongly."""
+    if published.model is None:
+        return {}
+    model = models.resolve(published.model)
+    return {name: getattr(model, name) for name in _UNTOLD}
+
+
+# timm's copies of the original's weights, for one, come with another activation.
+_UNTOLD = ("num_heads", "activation", "layer_norm_epsilon")
+
+
+def _with_published(
+    checkpoint: convert.Checkpoint, published: weights.PublishedWeights, path: Path
+) -> convert.Checkpoint:
+    """Returns the checkpoint with the published preprocessing and class names."""
+    preprocessing, old = published.preprocessing, checkpoint.preprocessing
+    if preprocessing is None:
+        preprocessing = old
+    elif checkpoint.grid is not None and old is not None:
+        preprocessing = dataclasses.replace(preprocessing, image_size=old.image_size)
+    names = checkpoint.class_names
+    if published.classes is not None and names is None:
+        known = weights.class_names(published.classes)
+        names = known if len(known) == checkpoint.num_classes else None
+    lacks = weights.lacks(published.name, path)
+    notes = (f"this file leaves out: {', '.join(lacks)}",) if lacks else ()
+    return dataclasses.replace(
+        checkpoint,
+        preprocessing=preprocessing,
+        class_names=names,
+        notes=(*checkpoint.notes, *notes),
     )
 
 
-def place(checkpoint: convert.Checkpoint, mesh: Mesh | None = None) -> Any:
+def place(
+    checkpoint: convert.Checkpoint, mesh: Mesh | None = None, *, scan: bool = False
+) -> Any:
     """Reads the arrays, one at a time, and lays each out; nested, float32.
 
     Args:
         checkpoint: its model's `models.axes` say how each array is cut.
         mesh: None: the first device.
+        scan: stacks the layers, as a model with ``scan`` has them.
     """
+    tensors = dict(checkpoint.tensors)
+    tensors = stack_layers(tensors) if scan else tensors
     if mesh is None:
         sharding = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
-        shardings = dict.fromkeys(checkpoint.tensors, sharding)
+        shardings = dict.fromkeys(tensors, sharding)
     else:
         abstract = convert.nested(
             {
                 name: jax.ShapeDtypeStruct(tensor.shape, np.float32)
-                for name, tensor in checkpoint.tensors.items()
+                for name, tensor in tensors.items()
             }
         )
         laid_out = lay_out(abstract, models.axes(checkpoint.model), mesh)
-        shardings = {
-            name: _leaf(laid_out, name).sharding for name in checkpoint.tensors
-        }
-    flat = {
-        name: _place(tensor, shardings[name])
-        for name, tensor in checkpoint.tensors.items()
-    }
+        shardings = {name: _leaf(laid_out, name).sharding for name in tensors}
+    flat = {name: _place(tensor, shardings[name]) for name, tensor in tensors.items()}
     return convert.nested(flat)
 
 

@@ -41,17 +41,6 @@ class Program:
     eval_step: Callable[[Any, Any], Any]
 
 
-def resolve(config: Config) -> Config:
-    """Fills in the model's dimensions and checks that they fit the images.
-
-    Raises:
-      ConfigError: an unknown variant, or an image size that the patch does not divide.
-    """
-    config = dataclasses.replace(config, model=models.resolve(config.model))
-    models.check_image_size(config.model, config.data.image_size)
-    return config
-
-
 def make_program(config: Config, steps: Steps, num_classes: int, mesh: Mesh) -> Program:
     """Builds a resolved config's functions; compiles nothing yet.
 

@@ -71,9 +71,36 @@ def batch_sharding(mesh: Mesh) -> NamedSharding:
     return NamedSharding(mesh, PartitionSpec(RULES["batch"]))
 
 
+def batch_parts(mesh: Mesh) -> int:
+    """Returns how many parts a batch is cut into."""
+    return math.prod(mesh.shape[axis] for axis in RULES["batch"])
+
+
+def batch_share(mesh: Mesh) -> tuple[int, int]:
+    """Returns which share of each batch this host reads, and of how many.
+
+    Hosts whose devices lie along ``tensor`` read the same one.
+
+    Raises:
+      ConfigError: this host's devices hold no share of their own: ``tensor`` mixes
+        hosts that do not hold the same rows.
+    """
+    parts = batch_parts(mesh)
+    rows = mesh.devices.reshape(parts, -1)  # row i of devices holds part i of a batch
+    here = jax.process_index()
+    held = [i for i, row in enumerate(rows) if any(d.process_index == here for d in row)]
+    if held != list(range(held[0], held[0] + len(held))) or held[0] % len(held):
+        raise ConfigError(
+            "config.mesh.tensor must divide the number of devices per host, or be a "
+            f"multiple of it, got {mesh.shape['tensor']} for {len(mesh.local_devices)} "
+            "devices per host; use 2, 4 or 8"
+        )
+    return held[0] // len(held), parts // len(held)
+
+
 def check_batch_size(batch_size: int, mesh: Mesh, what: str) -> None:
     """Raises ConfigError unless the batch divides over the devices that share it."""
-    parts = math.prod(mesh.shape[axis] for axis in RULES["batch"])
+    parts = batch_parts(mesh)
     if batch_size % parts:
         raise ConfigError(
             f"{what} must be a multiple of {parts}, the number of devices that share "

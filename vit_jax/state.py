@@ -21,7 +21,7 @@ class TrainState(flax.struct.PyTreeNode):
     ema: Any = None  # the parameters' moving average, where there is one
 
     @property
-    def best_params(self) -> Any:
+    def eval_params(self) -> Any:
         """What is evaluated and used: the average, where there is one."""
         return self.params if self.ema is None else self.ema
 

@@ -4,6 +4,7 @@ import collections
 import dataclasses
 import json
 import os
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -14,21 +15,24 @@ from jax.sharding import Mesh
 from vit_jax.checkpoint import (
     Checkpoints,
     check_same_model,
-    load_trained,
     make_card,
     read_card,
 )
 from vit_jax.config import Config, ConfigError
 from vit_jax.data import loader, sources
 from vit_jax.devices import peak_rate
-from vit_jax.durations import resolve_steps
+from vit_jax.distributed import AnyHost, is_primary, leaving_together
+from vit_jax.durations import Steps, resolve_steps
 from vit_jax.evaluate import evaluate_batches
 from vit_jax.flops import training_flops
 from vit_jax.interrupts import Interrupts
-from vit_jax.metrics import MetricsLog
+from vit_jax.metrics import MetricsLog, SilentLog
+from vit_jax.out_of_memory import explained
 from vit_jax.profiler import Profiler
-from vit_jax.program import Program, make_program, resolve
-from vit_jax.sharding import make_mesh, path_name, to_mesh
+from vit_jax.program import Program, make_program
+from vit_jax.resolve import resolve
+from vit_jax.sharding import batch_share, make_mesh, to_mesh
+from vit_jax.start import start
 from vit_jax.state import TrainState
 
 # Updates given to the device before the oldest of them must be done: enough that it
@@ -65,30 +69,49 @@ def train(config: Config, workdir: str | Path) -> Result:
     eval_source = sources.make_source(config.data, config.data.eval_split)
     steps = resolve_steps(config, source.num_examples)
     program = make_program(config, steps, source.num_classes, mesh)
-    hosts = {
-        "process_index": jax.process_index(),
-        "process_count": jax.process_count(),
-    }
+    index, count = batch_share(mesh)
+    hosts = {"process_index": index, "process_count": count}
     batches = loader.train_batches(source, config.data, seed=config.seed, **hosts)
     eval_batches = loader.eval_batches(eval_source, config.data, **hosts)
+    with (
+        leaving_together(),
+        explained(config, program.abstract_state, mesh, source.num_classes),
+    ):
+        return _run(
+            config, workdir, mesh, steps, program, source, batches, eval_batches
+        )
 
+
+def _run(
+    config: Config,
+    workdir: Path,
+    mesh: Mesh,
+    steps: Steps,
+    program: Program,
+    source: sources.Source,
+    batches: loader.TrainBatches,
+    eval_batches: loader.EvalBatches,
+) -> Result:
     card = read_card(workdir)
     if card:
         check_same_model(card, config, source.num_classes)
-    _write_config(config, workdir)
+    if is_primary():
+        _write_config(config, workdir)
     checkpoints = Checkpoints(workdir, config.train.keep_checkpoints)
     checkpoints.check_space(program.abstract_state)
     metrics: dict[str, float] = {}
+    notes: tuple[str, ...] = ()
     if card:
         state, position = checkpoints.restore(program.abstract_state)
         batches.set_state(position)
         metrics = card["metrics"]
     else:
-        state = _start(config, program, mesh)
+        state, notes = start(config, program, source, mesh)
     first = int(state.step)
     profiler = Profiler(config.profile, workdir)
     flops = training_flops(config.model, source.num_classes, config.data.image_size)
-    log = MetricsLog(
+    make_log: Any = MetricsLog if is_primary() else SilentLog
+    log = make_log(
         workdir,
         first,
         steps.total,
@@ -97,6 +120,8 @@ def train(config: Config, workdir: str | Path) -> Result:
     )
     if first:
         log.say(f"resumed from {workdir} at step {first}/{steps.total}")
+    for note in notes:
+        log.say(f"{config.init.checkpoint}: {note}")
 
     def save() -> None:
         names = source.class_names
@@ -108,10 +133,14 @@ def train(config: Config, workdir: str | Path) -> Result:
 
     started = time.perf_counter()
     in_flight: collections.deque[Any] = collections.deque()
-    step, saved = first, first
+    step, saved, stopped_by = first, first, 0
+    any_host = AnyHost(mesh)
     with Interrupts() as interrupts:
         try:
-            while step < steps.total and not interrupts.received:
+            while step < steps.total:
+                stopped_by = any_host(interrupts.received or 0)
+                if stopped_by:
+                    break
                 profiler.before(step + 1, state)
                 state, update = program.train_step(state, to_mesh(next(batches), mesh))
                 step += 1
@@ -127,7 +156,7 @@ def train(config: Config, workdir: str | Path) -> Result:
                 aside = time.perf_counter()
                 if due(steps.eval_every):
                     metrics = evaluate_batches(
-                        program.eval_step, state.best_params, eval_batches, mesh
+                        program.eval_step, state.eval_params, eval_batches, mesh
                     )
                     log.evaluation(step, metrics)
                 if due(steps.save_every):
@@ -136,55 +165,20 @@ def train(config: Config, workdir: str | Path) -> Result:
                 log.pause(time.perf_counter() - aside)
         finally:
             # The one door: an interrupt or an error in the data loses no finished step.
+            # Not where one process of several fails: the others cannot save with it.
+            together = jax.process_count() == 1 or sys.exc_info()[0] is None
             try:
-                if step > saved and not _is_donated(state):
+                if together and step > saved and not _is_donated(state):
                     save()
-                checkpoints.wait()
+                if together:
+                    checkpoints.wait()
             finally:
                 profiler.close()
                 log.close()
-                checkpoints.close()
+                if together:
+                    checkpoints.close()
     seconds = time.perf_counter() - started
-    return Result(step, metrics, seconds, interrupts.received)
-
-
-def _start(config: Config, program: Program, mesh: Mesh) -> TrainState:
-    """Returns the first state: fresh, or with the parameters of another run.
-
-    A head of another width stays fresh.
-
-    Raises:
-      ConfigError: the other run's model differs in more than the head.
-    """
-    state = program.init()
-    if config.init.checkpoint is None:
-        return state
-    trained = load_trained(config.init.checkpoint, mesh)
-    there = {
-        path_name(path): leaf
-        for path, leaf in jax.tree_util.tree_leaves_with_path(trained.params)
-    }
-    differ = []
-
-    def pick(path: tuple[Any, ...], fresh: jax.Array) -> jax.Array:
-        name = path_name(path)
-        loaded = there.get(name)
-        if loaded is not None and loaded.shape == fresh.shape:
-            return loaded
-        if not name.startswith("head"):
-            shape = "missing" if loaded is None else f"{loaded.shape}"
-            differ.append(f"{name} is {shape} there, {fresh.shape} here")
-        return fresh
-
-    params = jax.tree_util.tree_map_with_path(pick, state.params)
-    if differ:
-        raise ConfigError(
-            f"config.init.checkpoint {config.init.checkpoint} does not fit "
-            f"config.model: {'; '.join(differ[:3])}"
-            f"{f' and {len(differ) - 3} more' if len(differ) > 3 else ''}; "
-            "set the model's dimensions and image size to those of the checkpoint"
-        )
-    return state.replace(params=params)
+    return Result(step, metrics, seconds, stopped_by or None)
 
 
 def _write_config(config: Config, workdir: Path) -> None:

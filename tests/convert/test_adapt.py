@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from tests.models.references import Case, google_config
-from tests.models.tiny import OPTIONS, random_images, random_params, tiny
+from tests.models.tiny import OPTIONS, flat, random_images, random_params, tiny
 from vit_jax import convert, models
-from vit_jax.config import ConfigError, Preprocessing
+from vit_jax.config import ConfigError, ModelConfig, Preprocessing
 from vit_jax.convert import layout
 from vit_jax.convert.adapt import adapt
 from vit_jax.convert.lazy import lazy
@@ -22,15 +22,17 @@ LOADS = ["gap_3to2", "hybrid_root_6to4", "token_4to4", "token_4to6",
          "token_rep_5to3_drop", "token_rep_5to7_keep"]  # fmt: skip
 
 
-def flat_params(config, num_classes=5):
-    from tests.models.tiny import flat
-
+def flat_params(config: ModelConfig, num_classes: int | None = 5):
     return {
         k: np.asarray(v) for k, v in flat(random_params(config, num_classes)).items()
     }
 
 
-def checkpoint_of(config, num_classes=5, size=(24, 24)) -> Checkpoint:
+def checkpoint_of(
+    config: ModelConfig,
+    num_classes: int | None = 5,
+    size: tuple[int, int] = (24, 24),
+) -> Checkpoint:
     config = models.resolve(config)
     down, across = models.token_size(config)
     tensors = {k: lazy(v) for k, v in flat_params(config, num_classes).items()}

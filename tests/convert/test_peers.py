@@ -1,5 +1,6 @@
 """Our files in timm and transformers themselves, where they are installed."""
 
+import importlib
 from pathlib import Path
 
 import numpy as np
@@ -51,8 +52,7 @@ def test_timms_loader_reads_our_npz(name: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["plain", "map"])
 def test_timm_makes_the_model_from_our_folder(name: str, tmp_path: Path) -> None:
-    import timm
-    import torch
+    timm, torch = (importlib.import_module(name) for name in ("timm", "torch"))
 
     source = checkpoint_of(OPTIONS[name])
     save(tmp_path / "x", "timm", source)

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 from pathlib import Path
+from typing import Any
 
 import ml_dtypes
 import numpy as np
@@ -35,6 +36,10 @@ def raw(path: Path) -> dict[str, np.ndarray]:
     return {name: np.asarray(tensor) for name, tensor in tensors.items()}
 
 
+def savez(path: Path, arrays: dict[str, np.ndarray], save: Any = np.savez) -> None:
+    save(path, **arrays)
+
+
 def heads_of(path: Path) -> dict[str, int]:
     """What these formats do not hold, and these widths do not tell."""
     return {"num_heads": 4} if path.suffix == ".safetensors" else {}
@@ -60,7 +65,7 @@ def check_equal(got: dict[str, np.ndarray], expected: dict[str, np.ndarray]) -> 
 
 
 def test_all_files_are_here() -> None:
-    assert len(FILES) == 17 + 6 + 9 + 1
+    assert len(FILES) == 16 + 6 + 9 + 1
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda p: p.stem)
@@ -182,7 +187,13 @@ def test_folder_with_configs(tmp_path: Path) -> None:
     source = dataclasses.replace(
         source,
         preprocessing=Preprocessing(
-            (24, 24), "center", 0.9, "bicubic", (0.0, 1.0), (0.5, 0.4, 0.3), (0.2,) * 3
+            (24, 24),
+            "center",
+            0.9,
+            "bicubic",
+            (0.0, 1.0),
+            (0.5, 0.4, 0.3),
+            (0.2, 0.2, 0.2),
         ),
     )
     for file_format in ("timm", "huggingface"):
@@ -243,7 +254,7 @@ def test_prefixes_and_optimizer_state(tmp_path: Path) -> None:
     for prefix in ("params/", "opt/target/", "params/img/"):
         tensors = {f"{prefix}{k}": v for k, v in flat.items()}
         tensors |= {f"opt/0/mu/{k}": v for k, v in flat.items()}
-        np.savez(tmp_path / "x.npz", **tensors)
+        savez(tmp_path / "x.npz", tensors)
         again = convert.read(tmp_path / "x.npz")
         check_equal(
             {k: np.asarray(v) for k, v in again.tensors.items()},
@@ -257,7 +268,7 @@ def test_compressed_and_older_shapes(tmp_path: Path) -> None:
     path = GOLDEN / "google_vit" / "hybrid_root.linen.npz"
     flat = raw(path)
     odd = {k: np.asfortranarray(v).astype(">f4") for k, v in flat.items()}
-    np.savez_compressed(tmp_path / "x.npz", **odd)
+    savez(tmp_path / "x.npz", odd, np.savez_compressed)
     again = convert.read(tmp_path / "x.npz")
     expected = convert.read(path)
     check_equal(
@@ -272,7 +283,7 @@ def test_a_cut_model_says_what_is_missing(tmp_path: Path) -> None:
     del flat[name]
     flat["extra/thing"] = np.zeros((2,), np.float32)
     flat["Transformer/encoder_norm/bias"] = np.zeros((3,), np.float32)
-    np.savez(tmp_path / "x.npz", **flat)
+    savez(tmp_path / "x.npz", flat)
     with pytest.raises(convert.MismatchError) as caught:
         convert.read(tmp_path / "x.npz")
     assert caught.value.missing == [name]

@@ -51,7 +51,13 @@ def adapt(
     classes = checkpoint.num_classes if num_classes is None else num_classes
     is_new = head == "new" or (head == "auto" and classes != checkpoint.num_classes)
     target = models.resolve(model or _without_pre_logits(checkpoint.model, is_new))
-    notes: list[str] = []
+    target = dataclasses.replace(target, scan=False, remat="none")
+    notes = [
+        f"its {field} is {there}, the model's {here}"
+        for field in ("activation", "layer_norm_epsilon")
+        if (there := getattr(checkpoint.model, field))
+        != (here := getattr(target, field))
+    ]
     tree = dict(checkpoint.tensors)
     old_grid = checkpoint.grid
     size, grid = _sizes(checkpoint, target, image_size)

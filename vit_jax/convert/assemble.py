@@ -63,7 +63,7 @@ def _understand(found: Shapes, facts: Facts) -> tuple[Inferred, Grid | None]:
     try:
         model = models.resolve(inferred.model)
     except ConfigError as error:
-        message = str(error).replace("config.model.", "")
+        message = trees.printable(str(error).replace("config.model.", ""), 400)
         raise ConfigError(f"{found.what}: {message}") from error
     num_patches = inferred.num_patches
     if num_patches is not None and num_patches < 1:

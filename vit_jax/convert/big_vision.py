@@ -9,15 +9,15 @@ import re
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from vit_jax.config import ConfigError, ModelConfig
+from vit_jax.config import ConfigError
 from vit_jax.convert import assemble
 from vit_jax.convert.facts import Facts
+from vit_jax.convert.layers import stack_layers, unstack_layers
 from vit_jax.convert.layout import POSITION
-from vit_jax.convert.lazy import Lazy, stacked
+from vit_jax.convert.lazy import Lazy
 from vit_jax.convert.record import Checkpoint
 from vit_jax.convert.trees import abridged
 
-_STACK = "Transformer/encoderblock/"
 _TOWER = re.compile(r"(?P<prefix>(.*/)?)Transformer/encoderblock(_0)?/")
 _FIELDS: dict[str, Any] = {
     "activation": "gelu_tanh",
@@ -56,12 +56,14 @@ def read(tensors: Mapping[str, Lazy], facts: Facts, what: str) -> Checkpoint:
             f"{abridged(found)}; take the others out"
         )
     prefix = found[0]
-    tree: dict[str, Lazy] = {}
-    for name, tensor in tensors.items():
-        if name.startswith(prefix):
-            tree |= _unstacked(name.removeprefix(prefix), tensor, what)
+    tree = {
+        name.removeprefix(prefix): tensor
+        for name, tensor in tensors.items()
+        if name.startswith(prefix)
+    }
     if not prefix:
         tree = {k: v for k, v in tree.items() if not k.startswith(("opt/", "states/"))}
+    tree = unstack_layers(tree, what)
     if "pos_embedding" in tree:
         tree[POSITION] = tree.pop("pos_embedding")
         facts = facts.completed(_FIELDS)
@@ -75,45 +77,14 @@ def read(tensors: Mapping[str, Lazy], facts: Facts, what: str) -> Checkpoint:
     return assemble.from_flax("big_vision", tree, facts, what)
 
 
-def write(
-    tree: Mapping[str, Lazy], model: ModelConfig, *, scan: bool = False
-) -> dict[str, Lazy]:
+def write(tree: Mapping[str, Lazy], *, scan: bool = False) -> dict[str, Lazy]:
     """Returns the arrays under big_vision's names, without prefix.
 
     Args:
-        tree: canonical names.
-        model: whose position embedding has no row for a class token.
+        tree: canonical names; the positions have no row for a class token.
         scan: stacks the blocks.
     """
     tensors = {name: tensor for name, tensor in tree.items() if name != POSITION}
     if POSITION in tree:
         tensors["pos_embedding"] = tree[POSITION]
-    if not scan:
-        return tensors
-    first = "Transformer/encoderblock_0/"
-    num_layers = model.num_layers or 0
-    for name in [name for name in tensors if name.startswith(first)]:
-        layers = [
-            tensors.pop(name.replace("encoderblock_0", f"encoderblock_{i}"))
-            for i in range(num_layers)
-        ]
-        tensors[name.replace(first, _STACK)] = stacked(layers, "... -> 1 ...")
-    return tensors
-
-
-def _unstacked(name: str, tensor: Lazy, what: str) -> dict[str, Lazy]:
-    """Returns each layer's part of a stacked array; another one as it is."""
-    if not name.startswith(_STACK):
-        return {name: tensor}
-    if not tensor.shape:
-        raise ConfigError(f"{what} must stack its layers, got a number for {name}")
-    num_layers = tensor.shape[0]
-    if num_layers > 10_000:
-        raise ConfigError(f"{what} cannot have {num_layers} layers; get the file again")
-    rest = name.removeprefix(_STACK)
-    return {
-        f"Transformer/encoderblock_{i}/{rest}": tensor.part(i, num_layers).rearranged(
-            "1 ... -> ..."
-        )
-        for i in range(num_layers)
-    }
+    return stack_layers(tensors) if scan else tensors

@@ -9,6 +9,7 @@ from typing import Any
 
 from vit_jax.config import ConfigError, ModelConfig, Preprocessing
 from vit_jax.config_file import from_dict
+from vit_jax.convert.trees import printable
 
 METADATA = "vit_jax"  # the key under which we write our own
 _MAX_SIZE = 32 << 20  # of a config file; the largest name 21,843 classes
@@ -80,9 +81,11 @@ def from_metadata(text: str, what: str) -> Facts:
             preprocessing = from_dict(Preprocessing, preprocessing, "preprocessing")
         names = tuple(str(name) for name in names) if names else None
     except ConfigError as error:
-        raise ConfigError(f"{what}: its metadata: {error}") from error
+        raise ConfigError(
+            f"{what} has damaged metadata ({printable(str(error))}); get the file again"
+        ) from error
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise ConfigError(f"{what}: its metadata is damaged; get it again") from error
+        raise ConfigError(f"{what} has damaged metadata; get the file again") from error
     return Facts(
         fields=dataclasses.asdict(model),
         preprocessing=dataclasses.asdict(preprocessing) if preprocessing else {},
@@ -152,5 +155,6 @@ def positive(table: Mapping[str, Any], key: str, kind: type = int) -> Any:
     value = table.get(key)
     if kind is float and type(value) is int:
         value = float(value)
-    ok = type(value) is kind and math.isfinite(value) and 0 < value < 2**31
-    return value if ok else None
+    if not isinstance(value, int | float) or type(value) is not kind:
+        return None
+    return value if 0 < value < 2**31 else None  # NaN is neither

@@ -75,7 +75,10 @@ def read(path: str | Path, **fields: Any) -> Checkpoint:
     if METADATA in metadata:
         facts = facts.over(from_metadata(metadata[METADATA], str(path)))
     if not tensors:
-        raise ConfigError(f"{path} must hold a checkpoint, got a file without arrays")
+        raise ConfigError(
+            f"{path} must hold a checkpoint, got a file without arrays; "
+            "get the file again"
+        )
     return _read_names(path, tensors, facts)
 
 
@@ -119,7 +122,7 @@ def write(
         write_npz(path, google.write(fitted.tree, fitted.model, prelinen=prelinen))
         return [path]
     if file_format == "big_vision":
-        write_npz(path, big_vision.write(fitted.tree, fitted.model))
+        write_npz(path, big_vision.write(fitted.tree))
         return [path]
     return _write_safetensors(path, file_format, fitted, preprocessing, class_names)
 

@@ -6,6 +6,7 @@ array against its checksum when it is read.
 
 import dataclasses
 import functools
+import struct
 import zipfile
 import zlib
 from collections.abc import Mapping
@@ -26,7 +27,7 @@ _MAX_DIRECTORY = 16 << 20  # bytes: some 100,000 arrays
 _MAX_RATIO, _ALWAYS_ALLOWED = 16, 64 << 20
 _ERRORS = (
     zipfile.BadZipFile, zlib.error, OSError, EOFError, ValueError,
-    NotImplementedError, RuntimeError, SyntaxError, MemoryError, OverflowError,
+    NotImplementedError, TypeError, KeyError, struct.error, RuntimeError, SyntaxError, MemoryError, OverflowError,
 )  # fmt: skip
 
 
@@ -89,7 +90,7 @@ class _Member:
     def _stored(self) -> np.ndarray:
         """The bytes straight from the file into the array, checked on the way."""
         array = np.empty(self.shape, self.dtype)
-        view = memoryview(array.reshape(-1).view(np.uint8)) if array.size else b""
+        view = array.reshape(-1).view(np.uint8).data if array.size else b""
         with self.path.open("rb", buffering=0) as file:
             file.seek(self.offset or 0)
             checksum = zlib.crc32(exactly(file, self.start))
@@ -120,7 +121,7 @@ class _Member:
         with self.path.open("rb", buffering=0) as file:
             file.seek((self.offset or 0) + self.start + first * row)
             if array.size:
-                fill(file, memoryview(array.reshape(-1).view(np.uint8)))
+                fill(file, array.reshape(-1).view(np.uint8).data)
         return array.view(BFLOAT16) if self.dtype.kind == "V" else array
 
     @functools.cached_property

@@ -43,7 +43,7 @@ def run(
     size = (images.shape[1], images.shape[2])
     try:
         if file_format == "huggingface":
-            return "transformers", _transformers(path, num_classes, pixels)
+            return "transformers", _transformers(path, model, num_classes, pixels)
         if file_format == "google" or model.family == "hybrid":
             return None  # timm does not read linen's names, and its ResNet differs
         if file_format != "timm" and (
@@ -112,7 +112,9 @@ def _state(path: Path) -> dict[str, Any]:
     }
 
 
-def _transformers(path: Path, num_classes: int | None, pixels: Any) -> np.ndarray:
+def _transformers(
+    path: Path, ours: ModelConfig, num_classes: int | None, pixels: Any
+) -> np.ndarray:
     import json
 
     import transformers  # pyright: ignore[reportMissingImports]
@@ -133,7 +135,8 @@ def _transformers(path: Path, num_classes: int | None, pixels: Any) -> np.ndarra
     output = model.eval()(pixels)
     if num_classes is not None:
         return output.logits.numpy()
-    if config["model_type"].startswith("dinov2"):
-        return output.last_hidden_state[:, 0].numpy()
-    pooled = output.pooler_output
-    return (output.last_hidden_state[:, 0] if pooled is None else pooled).numpy()
+    if ours.representation_size or ours.classifier == "map":
+        return output.pooler_output.numpy()
+    # Of CLIP the pooler, the last norm of the class token; of the others the token.
+    tokens = output.pooler_output if ours.pre_norm else output.last_hidden_state[:, 0]
+    return tokens.numpy()

@@ -36,7 +36,7 @@ def resample(grid: np.ndarray, size: Grid, method: str = "bilinear") -> np.ndarr
         from scipy import ndimage
 
         zoom = (size[0] / grid.shape[0], size[1] / grid.shape[1], 1)
-        return ndimage.zoom(np.asarray(grid, np.float32), zoom, order=1)
+        return np.asarray(ndimage.zoom(np.asarray(grid, np.float32), zoom, order=1))
     make = {"bilinear": corners, "bicubic": bicubic, "half_pixel": half_pixel}[method]
     down, across = (make(o, n) for o, n in zip(grid.shape[:2], size, strict=True))
     return np.einsum(

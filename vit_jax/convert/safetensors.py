@@ -145,7 +145,7 @@ def _lazy(path: Path, name: str, dtype: np.dtype, shape: Shape, offset: int) -> 
             with path.open("rb", buffering=0) as file:
                 file.seek(begin)
                 if array.size:
-                    fill(file, memoryview(array.reshape(-1).view(np.uint8)))
+                    fill(file, array.reshape(-1).view(np.uint8).data)
         except (OSError, EOFError) as error:
             raise damaged(path, error, name) from error
         return array

@@ -7,7 +7,6 @@ from vit_jax.config import ModelConfig, Preprocessing
 from vit_jax.convert.facts import (
     Facts,
     image_size,
-    is_numbers,
     mean_and_std,
     positive,
     value_range,
@@ -36,7 +35,8 @@ def read(config: Mapping[str, Any], names: Collection[str]) -> Facts:
     pretrained = pretrained if isinstance(pretrained, Mapping) else config
     preprocessing: dict[str, Any] = {}
     size = pretrained.get("input_size")
-    if is_numbers(size, 3) and (pair := image_size(size[1:])):
+    pair = image_size(size[1:]) if isinstance(size, list | tuple) else None
+    if pair is not None:
         preprocessing["image_size"] = pair
     fraction = positive(pretrained, "crop_pct", float)
     if fraction and fraction <= 1:

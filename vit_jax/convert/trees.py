@@ -72,10 +72,10 @@ def abridged(names: Sequence[str]) -> str:
     return f"{shown} and {more} more" if more > 0 else shown
 
 
-def printable(name: str) -> str:
-    """Returns a name out of a file as one short line, whatever is in it."""
-    name = "".join(c if c.isprintable() else "?" for c in name)
-    return name if len(name) <= 120 else f"{name[:117]}..."
+def printable(text: str, longest: int = 120) -> str:
+    """Returns a text out of a file as one short line, whatever is in it."""
+    text = "".join(c if c.isprintable() else "?" for c in text)
+    return text if len(text) <= longest else f"{text[: longest - 3]}..."
 
 
 def expand(table: Iterable[Rule], num_layers: int) -> list[Rule]:

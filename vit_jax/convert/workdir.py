@@ -1,5 +1,6 @@
 """Our own checkpoints: Orbax's arrays, and the card that says what they are."""
 
+import functools
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,8 @@ from vit_jax import models
 from vit_jax.config import ConfigError, ModelConfig, Preprocessing
 from vit_jax.config_file import from_dict
 from vit_jax.convert import layout, trees
-from vit_jax.convert.lazy import Lazy, Rows, Shape
+from vit_jax.convert.layers import stack_layers, unstack_layers
+from vit_jax.convert.lazy import Lazy, Rows, Shape, lazy
 from vit_jax.convert.record import Checkpoint
 
 _FOLDER = "checkpoints"  # of a workdir; the steps are in it
@@ -38,7 +40,9 @@ def read(folder: Path) -> Checkpoint:
     folder = folder.resolve()
     try:
         card = ocp.Checkpointer(ocp.JsonCheckpointHandler()).restore(folder / "card")
-        model = models.resolve(from_dict(ModelConfig, card["model"], "card.model"))
+        fields = {**card["model"], "scan": False, "remat": "none"}
+        model = models.resolve(from_dict(ModelConfig, fields, "card.model"))
+        is_stacked = bool(card["model"].get("scan"))
         preprocessing = from_dict(
             Preprocessing, card["preprocessing"], "card.preprocessing"
         )
@@ -51,19 +55,34 @@ def read(folder: Path) -> Checkpoint:
     sides = zip(preprocessing.image_size, models.token_size(model), strict=True)
     down, across = (size // unit for size, unit in sides)
     shapes = layout.shapes(model, num_classes, (down, across))
+    averaged = (folder / "ema").is_dir()
+    tensors = _tensors(folder / ("ema" if averaged else "params"), shapes, is_stacked)
     return Checkpoint(
         format="vit_jax",
-        tensors={name: _lazy(folder, name, shape) for name, shape in shapes.items()},
+        tensors={name: tensors[name] for name in shapes},
         model=model,
         num_classes=num_classes,
         grid=(down, across),
         preprocessing=preprocessing,
         class_names=tuple(names) if names else None,
+        notes=("the average of the parameters, which the run kept",) * averaged,
     )
 
 
+def _tensors(
+    folder: Path, shapes: Mapping[str, Shape], is_stacked: bool
+) -> dict[str, Lazy]:
+    if not is_stacked:
+        return {name: _lazy(folder, name, shape) for name, shape in shapes.items()}
+    # Only the shapes of these are used.
+    empty = {k: lazy(np.broadcast_to(np.float32(0), s)) for k, s in shapes.items()}
+    stacks = {k: _lazy(folder, k, t.shape) for k, t in stack_layers(empty).items()}
+    return unstack_layers(stacks, str(folder))
+
+
 def _lazy(folder: Path, name: str, shape: Shape) -> Lazy:
-    def read(rows: Rows | None) -> np.ndarray:
+    @functools.cache  # for a stack, which is read layer by layer
+    def whole() -> np.ndarray:
         array = _restore(folder, name)
         if array.shape != shape:
             raise trees.MismatchError(
@@ -71,7 +90,12 @@ def _lazy(folder: Path, name: str, shape: Shape) -> Lazy:
                 "was it written whole?",
                 shapes={name: (array.shape, shape)},
             )
-        return array if rows is None else array[slice(*rows)]
+        return array
+
+    def read(rows: Rows | None) -> np.ndarray:
+        if rows is None:
+            return whole.__wrapped__()
+        return whole()[slice(*rows)]
 
     return Lazy(shape, np.dtype(np.float32), read)
 
@@ -88,7 +112,7 @@ def _restore(folder: Path, name: str) -> np.ndarray:
     )
     try:
         found: Mapping[str, Any] = ocp.PyTreeCheckpointer().restore(
-            folder / "params", args=arguments
+            folder, args=arguments
         )
     except Exception as error:  # Orbax raises many kinds
         raise ConfigError(f"{folder}: {name} cannot be read: {error}") from error

@@ -7,7 +7,7 @@ from jaxtyping import Array, Float, UInt8
 
 from vit_jax.config import DataConfig, PerChannel, Preprocessing
 from vit_jax.data.erasing import erase
-from vit_jax.data.randaugment import color_jitter, three_augment
+from vit_jax.data.color import color_jitter, three_augment
 
 
 def prepare(

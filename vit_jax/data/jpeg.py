@@ -54,7 +54,7 @@ def decode_box(
     top, left, height, width = box = choose(size)
     shrink = _shrink_factor(box, min_size)
     # A file that does not end as it should is decoded to where it does end.
-    if data.rstrip(b"\x00")[-2:] == b"\xff\xd9":
+    if (height, width) != size and data.rstrip(b"\x00")[-2:] == b"\xff\xd9":
         decoder = turbojpeg.decoder()
         if decoder:
             pixels = decoder.decode_box(data, box, shrink)

@@ -1,5 +1,6 @@
 """Batches put together without a copy: threads write images where they will stay."""
 
+import sys
 import threading
 from collections.abc import Callable, Sequence
 
@@ -7,6 +8,11 @@ import numpy as np
 
 Size = tuple[int, int]  # height, width in pixels
 Batch = dict[str, np.ndarray]
+
+
+# Batches of one size that are kept to be filled again. Fresh memory costs as much as
+# a twentieth of decoding: the system clears each page when it is first touched.
+_KEPT = 8
 
 
 class BatchMemory:
@@ -29,6 +35,7 @@ class BatchMemory:
         self._shared = shared
         self._lock = threading.Lock()
         self._open: dict[int, tuple[np.ndarray, int]] = {}  # batch, parts to hand out
+        self._pool: list[np.ndarray] = []
 
     def part(self, number: int) -> np.ndarray:
         """Returns memory for the ``number``-th part of all: uint8 [part, h, w, 3]."""
@@ -40,10 +47,24 @@ class BatchMemory:
         with self._lock:
             batch, left = self._open.pop(step, (None, parts))
             if batch is None:
-                batch = np.empty((self._rows, *size, 3), np.uint8)
+                batch = self._new((self._rows, *size, 3))
             if left > 1:
                 self._open[step] = batch, left - 1
         return batch[place * self._part : (place + 1) * self._part]
+
+    def _new(self, shape: tuple[int, ...]) -> np.ndarray:
+        """Returns a batch that nobody holds any longer, or a new one."""
+        if self._pool and self._pool[0].shape != shape:
+            self._pool.clear()
+        for i in range(len(self._pool)):
+            # Two references: the pool's and that of the call. A view, a batch not yet
+            # dropped or one on its way to a device would be a third.
+            if sys.getrefcount(self._pool[i]) == 2:
+                return self._pool[i]
+        batch = np.empty(shape, np.uint8)
+        if len(self._pool) < _KEPT:
+            self._pool.append(batch)
+        return batch
 
     def join(self, parts: Sequence[Batch]) -> Batch:
         """Returns the batch that the parts make up, in their order."""
@@ -59,7 +80,7 @@ class BatchMemory:
         return batch
 
     def __getstate__(self) -> dict[str, object]:
-        return {**self.__dict__, "_lock": None, "_open": {}}
+        return {**self.__dict__, "_lock": None, "_open": {}, "_pool": []}
 
     def __setstate__(self, state: dict[str, object]) -> None:
         self.__dict__.update(state, _lock=threading.Lock())

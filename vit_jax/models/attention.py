@@ -13,6 +13,23 @@ from vit_jax.models import posemb
 from vit_jax.models.norm import layer_norm
 
 
+def attention_weights(
+    q: Float[Array, "b n k e"],
+    k: Float[Array, "b s k e"],
+    bias: Float[Array, "b k n s"] | None = None,
+) -> Float[Array, "b k n s"]:
+    """Returns ``softmax(q k^T / sqrt(e) + bias)`` in float32; a row sums to 1.
+
+    Args: as for `attend`.
+    """
+    # Scaled before the product, as flax does: the published numbers round that way.
+    q = q / jnp.sqrt(q.shape[-1]).astype(q.dtype)
+    logits = jnp.einsum("bnke,bske->bkns", q, k).astype(jnp.float32)
+    if bias is not None:
+        logits = logits + bias.astype(jnp.float32)
+    return jax.nn.softmax(logits, axis=-1)
+
+
 def attend(
     q: Float[Array, "b n k e"],
     k: Float[Array, "b s k e"],
@@ -42,12 +59,7 @@ def attend(
     """
     if impl != "xla":
         raise ValueError(f'attention must be "xla", got "{impl}"; set it to "xla"')
-    # Scaled before the product, as flax does: the published numbers round that way.
-    q = q / jnp.sqrt(q.shape[-1]).astype(q.dtype)
-    logits = jnp.einsum("bnke,bske->bkns", q, k).astype(jnp.float32)
-    if bias is not None:
-        logits = logits + bias.astype(jnp.float32)
-    weights = jax.nn.softmax(logits, axis=-1).astype(q.dtype)
+    weights = attention_weights(q, k, bias).astype(q.dtype)
     if dropout_rate > 0 and not deterministic:
         assert dropout_rng is not None
         keep = jax.random.bernoulli(dropout_rng, 1 - dropout_rate, weights.shape)
@@ -57,6 +69,9 @@ def attend(
 
 class Attention(nn.Module):
     """Multi-head attention of queries to keys_values; parameters as flax names them.
+
+    Where the collection ``attention`` is mutable, ``weights`` [b k n s] is sown into it;
+    they are computed for that alone, since the fast path never has them as an array.
 
     Attributes:
         num_heads: k; must divide the width.
@@ -100,17 +115,22 @@ class Attention(nn.Module):
             q, k = norm(q, name="query_ln"), norm(k, name="key_ln")
         if angles is not None:
             q, k = posemb.rotate(q, angles), posemb.rotate(k, angles)
+        # Names are what remat may keep; see `layers.REMAT`.
+        q, k, v = (checkpoint_name(x, "projected") for x in (q, k, v))
+        bias = self._relative_bias(q) if self.relative else None
+        if self.is_mutable_collection("attention") and not self.is_initializing():
+            self.sow("attention", "weights", attention_weights(q, k, bias))
         dropped = train and self.dropout_rate > 0
         x = attend(
             q,
             k,
             v,
-            bias=self._relative_bias(q) if self.relative else None,
+            bias=bias,
             dropout_rate=self.dropout_rate,
             deterministic=not train,
             dropout_rng=self.make_rng("dropout") if dropped else None,
         )
-        x = checkpoint_name(x, "attended")  # what remat may keep; see `layers.REMAT`
+        x = checkpoint_name(x, "attended")
         return dense(width, axis=(-2, -1), name="out")(x)
 
     def _relative_bias(self, q: Float[Array, "b n k e"]) -> Float[Array, "b k n n"]:

@@ -67,7 +67,7 @@ def run_layers(
 
         blocks = nn.scan(
             step,
-            variable_axes={"params": 0, "intermediates": 0},
+            variable_axes={"params": 0, "intermediates": 0, "attention": 0},
             split_rngs={"params": True, "dropout": True},
             length=num_layers,
         )

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image, ImageEnhance, ImageOps
 
 from vit_jax.config import DataConfig
-from vit_jax.data import randaugment
+from vit_jax.data import color
 from vit_jax.data.augment import prepare
 from vit_jax.data.erasing import erase
 
@@ -18,13 +18,13 @@ IMAGES = np.random.default_rng(0).integers(0, 256, (60, 16, 20, 3), np.uint8)
 
 
 def test_solarize_is_that_of_pillow() -> None:
-    ours = np.asarray(randaugment.solarize(jnp.asarray(IMAGES)))
+    ours = np.asarray(color.solarize(jnp.asarray(IMAGES)))
     pillow = ImageOps.solarize(Image.fromarray(IMAGES[0]), 128)
     np.testing.assert_array_equal(ours[0], np.asarray(pillow))
 
 
 def test_gray_is_that_of_pillow() -> None:
-    ours = np.asarray(randaugment._luma(jnp.asarray(IMAGES, jnp.float32)))[..., 0]
+    ours = np.asarray(color.luma(jnp.asarray(IMAGES, jnp.float32)))[..., 0]
     gray = np.asarray(Image.fromarray(IMAGES[0]).convert("L")).astype(float)
     np.testing.assert_allclose(ours[0], gray, atol=1.0)
 
@@ -33,19 +33,19 @@ def test_gray_is_that_of_pillow() -> None:
 def test_blur_is_a_gaussian(sigma: float) -> None:
     point = np.zeros((1, 25, 25, 1), np.float32)
     point[0, 12, 12] = 255
-    blurred = np.asarray(randaugment._blur(jnp.asarray(point), jnp.array([sigma])))
+    blurred = np.asarray(color._blur(jnp.asarray(point), jnp.array([sigma])))
     x = np.arange(-12, 13)
     row = np.exp(-0.5 * (x / sigma) ** 2) * (abs(x) <= 6)
     row /= row.sum()
     expected = 255 * row[:, None] * row
     np.testing.assert_allclose(blurred[0, :, :, 0], expected, atol=1e-3)
     flat = jnp.full((1, 5, 7, 3), 99.0)
-    np.testing.assert_allclose(randaugment._blur(flat, jnp.array([2.0])), 99, rtol=1e-5)
+    np.testing.assert_allclose(color._blur(flat, jnp.array([2.0])), 99, rtol=1e-5)
 
 
 def test_three_augment_does_one_of_three_to_each_image() -> None:
-    run = jax.jit(randaugment.three_augment)
-    solarized = np.asarray(randaugment.solarize(jnp.asarray(IMAGES)))
+    run = jax.jit(color.three_augment)
+    solarized = np.asarray(color.solarize(jnp.asarray(IMAGES)))
     counts = np.zeros(3)
     for seed in range(10):
         out = np.asarray(run(IMAGES, jax.random.key(seed)))
@@ -67,7 +67,7 @@ def test_color_jitter_against_pillow(monkeypatch: pytest.MonkeyPatch) -> None:
         ),
     )
     ours = np.asarray(
-        randaugment.color_jitter(jnp.asarray(IMAGES), jax.random.key(0), 0.3)
+        color.color_jitter(jnp.asarray(IMAGES), jax.random.key(0), 0.3)
     )
     image = Image.fromarray(IMAGES[0])
     image = ImageEnhance.Brightness(image).enhance(factors[0])
@@ -82,13 +82,13 @@ def test_color_jitter_against_pillow(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_color_jitter_differs_between_images_and_can_do_nothing() -> None:
     flat = np.full((50, 2, 2, 3), 100, np.uint8)
     out = np.asarray(
-        randaugment.color_jitter(jnp.asarray(flat), jax.random.key(0), 0.3)
+        color.color_jitter(jnp.asarray(flat), jax.random.key(0), 0.3)
     )
     levels = out[:, 0, 0, 0]
     assert levels.min() >= 70
     assert levels.max() <= 130
     assert len(set(levels.tolist())) > 20
-    same = randaugment.color_jitter(jnp.asarray(IMAGES), jax.random.key(0), 0.0)
+    same = color.color_jitter(jnp.asarray(IMAGES), jax.random.key(0), 0.0)
     np.testing.assert_array_equal(same, IMAGES)
 
 

@@ -1,0 +1,126 @@
+"""What a bench counts: calls, waits, rates, compilations."""
+
+import dataclasses
+import json
+import types
+
+import jax
+import jax.numpy as jnp
+import pytest
+
+from tests.runs import TINY, change
+from vit_jax.bench import bench, format_bench, measure
+from vit_jax.bench.phases import peak_memory
+from vit_jax.bench.timing import compile_twice, time_calls
+from vit_jax.config import ConfigError, MeshConfig
+from vit_jax.flops import inference_flops, training_flops
+from vit_jax.resolve import resolve
+
+
+class Clock:
+    """Time passes when a call is made, and only then."""
+
+    def __init__(self, monkeypatch, seconds):
+        self.now, self.seconds, self.runs = 0.0, iter(seconds), []
+        monkeypatch.setattr("vit_jax.bench.timing.time.perf_counter", lambda: self.now)
+
+    def run(self, calls):
+        self.runs.append(calls)
+        self.now += calls * next(self.seconds)
+
+
+def test_rates_are_items_over_seconds(monkeypatch):
+    # Compilation, then 0.5 s a call, then four repeats.
+    clock = Clock(monkeypatch, [60.0, 0.5, 0.5, 1.0, 0.25, 0.5])
+    timed = time_calls(clock.run, items=32, repeats=4, seconds=2.0)
+    assert clock.runs == [1, 1, 4, 4, 4, 4]
+    assert timed["rate"] == pytest.approx(64)  # median of 64, 32, 128, 64
+    assert timed["quartiles"] == pytest.approx([56, 80])
+    assert timed["seconds_per_call"] == pytest.approx(0.5)
+    assert (timed["calls"], timed["repeats"]) == (4, 4)
+
+
+def test_a_slow_call_is_made_once_a_repeat(monkeypatch):
+    clock = Clock(monkeypatch, [60.0, 9.0, 8.0, 8.0])
+    timed = time_calls(clock.run, items=8, repeats=2, seconds=1.0)
+    assert clock.runs == [1, 1, 1, 1]
+    assert timed["rate"] == pytest.approx(1)
+
+
+def test_the_second_compilation_comes_from_the_cache(tmp_path):
+    events, before = [], jax.config.jax_compilation_cache_dir
+    jax.monitoring.register_event_listener(lambda name, **_: events.append(name))
+
+    def lower():
+        return jax.jit(lambda x: jnp.sin(x) * 3.25).lower(jnp.ones(7))
+
+    compiled, seconds = compile_twice(lower)
+    assert events.count("/jax/compilation_cache/cache_hits") == 1
+    assert compiled(jnp.ones(7)).shape == (7,)
+    assert all(value > 0 for value in seconds.values())
+    assert jax.config.jax_compilation_cache_dir == before
+
+
+@pytest.fixture(scope="module")
+def result():
+    """A bench of the tiny run on two devices."""
+    config = change(TINY, data={"eval_batch_size": 16}, train={"total_steps": 50})
+    config = dataclasses.replace(config, mesh=MeshConfig(preset="fsdp"))
+    devices = jax.devices()[:2]
+    return bench(config, num_classes=10, repeats=3, seconds=0.01, devices=devices)
+
+
+def test_a_bench_is_json_and_says_where_it_ran(result):
+    assert json.loads(json.dumps(result))["device"]["mesh"]["fsdp"] == 2
+    assert result["versions"]["jax"] == jax.__version__
+    assert result["device"]["count"] == 2
+    assert result["command"]
+
+
+def test_rates_and_shares_agree(result):
+    model = resolve(TINY).model
+    for phase, count, batch_size in (
+        ("train", training_flops, 32),
+        ("inference", inference_flops, 16),
+    ):
+        part = result[phase]
+        assert part["batch_size"] == batch_size
+        assert part["flops_per_image"] == count(model, 10, (8, 8))
+        rate = batch_size / part["seconds_per_call"]
+        assert part["images_per_s"] == pytest.approx(rate)
+        share = rate * part["flops_per_image"] / result["matrix_product"]["flops_per_s"]
+        assert part["share_of_matrix_product"] == pytest.approx(share)
+        assert part["mfu"] is None  # the CPU has no peak in the table
+        assert part["compiler_memory"] > 0
+    assert result["train"]["peak_memory"] is None  # nor does it count its memory
+
+
+def test_mfu_is_against_the_tables_peak(monkeypatch):
+    timed = {"rate": 100.0, "quartiles": [90.0, 110.0]}
+    phases = {"train": (lambda *_: dict(timed), lambda *_: int(1e12))}
+    monkeypatch.setattr(measure, "PHASES", phases)
+    monkeypatch.setattr("vit_jax.bench.measure.peak_rate", lambda *_: 400.0)
+    part = bench(TINY, num_classes=10, phases=("train",), repeats=1, seconds=0.001)
+    assert part["train"]["mfu"] == pytest.approx(0.25)
+
+
+def test_report(result):
+    text = format_bench(result)
+    assert text.startswith("tiny, 8 x 8 pixels, float32, on 2 cpu")
+    assert "train, batch 32" in text
+    assert "inference, batch 16" in text
+    assert "half of 3 repeats within" in text
+
+
+def test_peak_memory_is_the_fullest_devices():
+    def device(stats):
+        return types.SimpleNamespace(memory_stats=lambda: stats)
+
+    peaks = [device({"peak_bytes_in_use": 5}), device({"peak_bytes_in_use": 7})]
+    assert peak_memory(types.SimpleNamespace(local_devices=peaks)) == 7
+    assert peak_memory(types.SimpleNamespace(local_devices=[device(None)])) is None
+
+
+def test_phases_are_known():
+    with pytest.raises(ConfigError, match="phase must be one of train, inference"):
+        bench(TINY, phases=("training",))

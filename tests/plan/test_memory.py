@@ -1,0 +1,118 @@
+"""Bytes of one device: by hand, by XLA, and the same way on any mesh."""
+
+import dataclasses
+
+import jax
+import pytest
+
+from tests.runs import TINY, change
+from vit_jax.config import MeshConfig
+from vit_jax.models import resolve as resolve_model
+from vit_jax.plan.memory import bytes_per_device, count_memory, saved_bytes
+from vit_jax.plan.topology import name_devices
+from vit_jax.plan.trial import abstract_batch, compile_step, memory_needed, program_of
+from vit_jax.resolve import resolve
+from vit_jax.sharding import make_mesh
+
+PLAIN = dataclasses.replace(
+    TINY.model, dropout_rate=0.0, stochastic_depth_rate=0.0, scan=True
+)
+
+
+def counted_on(config, mesh_config, num_devices):
+    """Counts on devices that are not here."""
+    config = resolve(dataclasses.replace(config, mesh=mesh_config))
+    mesh = make_mesh(mesh_config, name_devices("H100", num_devices))
+    state = program_of(config, 10, mesh).abstract_state
+    return count_memory(config, state, mesh, 10)
+
+
+def test_fsdp_holds_an_eighth():
+    one = counted_on(TINY, MeshConfig(), 1)
+    eight = counted_on(TINY, MeshConfig(preset="fsdp"), 8)
+    for kind in ("parameters", "moments", "gradients"):
+        assert getattr(eight, kind) <= getattr(one, kind) / 8 * 1.05
+    assert eight.activations == one.activations / 8
+    assert eight.batch == one.batch / 8 == 32 * 8 * 8 * 3 / 8
+
+
+def test_data_parallelism_holds_everything():
+    one = counted_on(TINY, MeshConfig(), 1)
+    eight = counted_on(TINY, MeshConfig(), 8)
+    assert eight.parameters == one.parameters
+    assert eight.activations == one.activations / 8
+
+
+def test_micro_batches_divide_activations_and_add_a_sum():
+    one = counted_on(TINY, MeshConfig(), 1)
+    four = counted_on(change(TINY, train={"accum_steps": 4}), MeshConfig(), 1)
+    assert four.activations == one.activations / 4
+    assert four.gradients == 2 * one.gradients
+
+
+def test_full_remat_saves_what_enters_a_layer():
+    tokens, width = 2 * 2 + 1, 16  # 8 x 8 pixels in patches of 4, and the class token
+    model = resolve_model(dataclasses.replace(PLAIN, remat="full"))
+    deeper = dataclasses.replace(model, num_layers=3)
+    added = sum(saved_bytes(deeper, (8, 8), 10)) - sum(saved_bytes(model, (8, 8), 10))
+    assert added == tokens * width * 4
+
+
+def test_remat_saves_less_the_more_it_computes_again():
+    sizes = [
+        sum(
+            saved_bytes(
+                resolve_model(dataclasses.replace(PLAIN, remat=policy)), (8, 8), 10
+            )
+        )
+        for policy in ("none", "dots", "full")
+    ]
+    assert sizes == sorted(sizes, reverse=True)
+    assert sizes[0] > 2 * sizes[2]
+
+
+def test_what_the_tensor_axis_cuts_is_told_apart():
+    whole, cut = saved_bytes(resolve_model(PLAIN), (8, 8), 10)
+    # Each of the two layers saves at least the MLP's input to its second product.
+    assert cut >= 2 * 5 * 32 * 4
+    assert whole >= 2 * 5 * 16 * 4
+
+
+@pytest.mark.parametrize("preset", ["dp", "fsdp"])
+def test_the_compiler_counts_the_same_arguments(preset):
+    config = resolve(
+        dataclasses.replace(change(TINY, model={"scan": True}), mesh=MeshConfig(
+            preset=preset))
+    )  # fmt: skip
+    mesh = make_mesh(config.mesh)
+    program = program_of(config, 10, mesh)
+    trial = compile_step(config, program, mesh)
+    assert trial.memory is not None
+    assert trial.summary is not None
+    expected = bytes_per_device((program.abstract_state, abstract_batch(config, mesh)))
+    assert trial.memory.arguments == expected
+    kinds = {collective.kind for collective in trial.summary.collectives}
+    assert "all-reduce" in kinds
+    assert ("all-gather" in kinds) == (preset == "fsdp")
+
+
+def test_host_memory_is_not_the_devices():
+    sharding = jax.sharding.SingleDeviceSharding(
+        jax.devices()[0], memory_kind="unpinned_host"
+    )
+    leaf = jax.ShapeDtypeStruct((4,), "float32", sharding=sharding)
+    assert bytes_per_device([leaf]) == 0
+
+
+@pytest.mark.parametrize(
+    ("message", "size"),
+    [
+        ("RESOURCE_EXHAUSTED: ... Used 29.96G of 15.75G hbm. ...", 29.96 * 2**30),
+        ("RESOURCE_EXHAUSTED: ... temporaries (384.00G) exceeds ...", 384 * 2**30),
+        ("RESOURCE_EXHAUSTED: Out of memory", 0),
+        ("INVALID_ARGUMENT: no", None),
+    ],
+)
+def test_memory_that_a_refusal_names(message, size):
+    found = memory_needed(message)
+    assert found is None if size is None else abs(found - size) <= 1

@@ -1,0 +1,134 @@
+"""What is timed: a training step, inference, and a large matrix product beside them.
+
+The batch is random and lies on the devices, so the input pipeline is not part of it.
+"""
+
+import functools
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+from vit_jax.bench.timing import compile_twice, time_calls
+from vit_jax.config import Config
+from vit_jax.data import augment
+from vit_jax.plan.memory import program_memory
+from vit_jax.plan.trial import program_of
+from vit_jax.sharding import batch_sharding, shardings_of, to_mesh
+from vit_jax.step import apply_model
+
+
+def time_training(
+    config: Config, mesh: Mesh, num_classes: int, repeats: int, seconds: float
+) -> dict[str, Any]:
+    """Times updates of a resolved config: each starts from the state before."""
+    size = config.data.batch_size
+    batch = random_batch(size, config, num_classes, mesh)
+
+    def lower() -> Any:
+        program = program_of(config, num_classes, mesh)
+        return program.train_step.lower(program.abstract_state, batch)
+
+    step, compiling = compile_twice(lower)
+    state = program_of(config, num_classes, mesh).init()
+
+    def run(calls: int) -> None:
+        nonlocal state
+        update = None
+        for _ in range(calls):
+            state, update = step(state, batch)
+        jax.block_until_ready((state, update))
+
+    timed = time_calls(run, size, repeats, seconds)
+    return {
+        "batch_size": size,
+        **timed,
+        **compiling,
+        "compiler_memory": program_memory(step).total,
+        "peak_memory": peak_memory(mesh),
+    }
+
+
+def time_inference(
+    config: Config, mesh: Mesh, num_classes: int, repeats: int, seconds: float
+) -> dict[str, Any]:
+    """Times logits from uint8 images, batches of ``eval_batch_size``."""
+    size = config.data.eval_batch_size or config.data.batch_size
+    images = random_batch(size, config, num_classes, mesh)["image"]
+    prepare = functools.partial(augment.prepare, data=config.data)
+
+    def lower() -> Any:
+        program = program_of(config, num_classes, mesh)
+        params = program.abstract_state.params
+
+        def infer(params: Any, images: jax.Array) -> jax.Array:
+            inputs = prepare(images, None, train=False)
+            return apply_model(program.model, params, inputs, train=False)
+
+        shardings = shardings_of(params), batch_sharding(mesh)
+        return jax.jit(infer, in_shardings=shardings).lower(params, images)
+
+    infer, compiling = compile_twice(lower)
+    params = program_of(config, num_classes, mesh).init().params
+
+    def run(calls: int) -> None:
+        jax.block_until_ready([infer(params, images) for _ in range(calls)])
+
+    timed = time_calls(run, size, repeats, seconds)
+    # The device's own peak would be that of initialisation, moments and all.
+    memory = program_memory(infer).total
+    return {"batch_size": size, **timed, **compiling, "compiler_memory": memory}
+
+
+def time_matrix_product(
+    mesh: Mesh, dtype: str, repeats: int, seconds: float
+) -> dict[str, Any]:
+    """Times a large square product on every device at once: what can be had here."""
+    on_cpu = mesh.devices.flat[0].platform == "cpu"
+    side, chained = (1024, 1) if on_cpu else (8192, 16)
+    sharding = NamedSharding(mesh, PartitionSpec(mesh.axis_names))
+    shape = (mesh.devices.size, side, side)
+    same = jnp.full(shape, 1 / side, dtype, device=sharding)
+
+    @jax.jit
+    def multiply(x: jax.Array, y: jax.Array) -> jax.Array:
+        # One dispatch for many products; each needs the one before.
+        return jax.lax.fori_loop(0, chained, lambda _, x: x @ y, x)
+
+    def run(calls: int) -> None:
+        x = same
+        for _ in range(calls):
+            x = multiply(x, same)
+        jax.block_until_ready(x)
+
+    flops = 2 * side**3 * chained * mesh.devices.size
+    timed = time_calls(run, flops, repeats, seconds)
+    return {
+        "side": side,
+        "dtype": dtype,
+        "flops_per_s": timed["rate"],
+        "quartiles": timed["quartiles"],
+    }
+
+
+def random_batch(size: int, config: Config, num_classes: int, mesh: Mesh) -> Any:
+    """Returns uint8 images and labels, the same in every run, on the mesh."""
+    rng = np.random.default_rng(0)
+    local = size // jax.process_count()
+    shape = (local, *config.data.image_size, 3)
+    batch = {
+        "image": rng.integers(0, 256, shape, dtype=np.uint8),
+        "label": rng.integers(0, num_classes, local, dtype=np.int32),
+    }
+    return to_mesh(batch, mesh)
+
+
+def peak_memory(mesh: Mesh) -> int | None:
+    """Returns the most bytes that a device ever held; None where it is not counted."""
+    peaks = [
+        (device.memory_stats() or {}).get("peak_bytes_in_use")
+        for device in mesh.local_devices
+    ]
+    return max((peak for peak in peaks if peak), default=None)

@@ -1,0 +1,92 @@
+"""How long calls take, and how long compiling them takes."""
+
+import contextlib
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import jax
+import numpy as np
+from jax.experimental.compilation_cache import compilation_cache
+
+
+def time_calls(
+    run: Callable[[int], None], items: int, repeats: int, seconds: float
+) -> dict[str, Any]:
+    """Returns the rate of items: median and quartiles over the repeats.
+
+    Args:
+      run: makes a number of calls and returns when the last is done.
+      items: of one call.
+      repeats: how often the rate is taken, after two calls that do not count.
+      seconds: that a repeat takes, about; at least one call.
+
+    Returns:
+      ``rate`` in items per second, its ``quartiles``, ``seconds_per_call`` by the
+      median, ``calls`` of one repeat, and ``repeats``.
+    """
+    run(1)
+    start = time.perf_counter()
+    run(1)
+    calls = max(1, round(seconds / (time.perf_counter() - start)))
+    rates = []
+    for _ in range(repeats):
+        start = time.perf_counter()
+        run(calls)
+        rates.append(calls * items / (time.perf_counter() - start))
+    low, median, high = np.percentile(rates, (25, 50, 75)).tolist()
+    return {
+        "rate": median,
+        "quartiles": [low, high],
+        "seconds_per_call": items / median,
+        "calls": calls,
+        "repeats": repeats,
+    }
+
+
+def compile_twice(lower: Callable[[], Any]) -> tuple[Any, dict[str, float]]:
+    """Compiles into an empty persistent cache, then again from it.
+
+    Args:
+      lower: traces anew and returns what ``jax.jit(...).lower`` does.
+
+    Returns:
+      The compiled function, and seconds: ``trace_s``, ``compile_s``, and
+      ``compile_from_cache_s``.
+    """
+    with tempfile.TemporaryDirectory() as folder, _cache_in(folder):
+        start = time.perf_counter()
+        lowered = lower()
+        traced = time.perf_counter()
+        compiled = lowered.compile()
+        done = time.perf_counter()
+        again = lower()  # another function to JAX, the same program to the cache
+        asked = time.perf_counter()
+        again.compile()
+        cached = time.perf_counter()
+    return compiled, {
+        "trace_s": traced - start,
+        "compile_s": done - traced,
+        "compile_from_cache_s": cached - asked,
+    }
+
+
+@contextlib.contextmanager
+def _cache_in(folder: str) -> Iterator[None]:
+    """Sends everything that is compiled inside to a cache of its own."""
+    options = {
+        "jax_compilation_cache_dir": folder,
+        "jax_persistent_cache_min_compile_time_secs": 0.0,
+        "jax_persistent_cache_min_entry_size_bytes": -1,
+    }
+    before = {name: getattr(jax.config, name) for name in options}
+    try:
+        for name, value in options.items():
+            jax.config.update(name, value)
+        compilation_cache.reset_cache()  # it reads the options once
+        yield
+    finally:
+        for name, value in before.items():
+            jax.config.update(name, value)
+        compilation_cache.reset_cache()

@@ -1,0 +1,59 @@
+"""Whether a model is right as often as it says: calibration."""
+
+from typing import Any
+
+import numpy as np
+
+from vit_jax.evaluators.subject import Subject, collect
+from vit_jax.predict import probabilities
+
+NUM_BINS = 15  # as in section 5 of the paper
+
+
+def evaluate(subject: Subject) -> dict[str, Any]:
+    """Returns ``ece``, mean confidence against accuracy, and the reliability diagram."""
+    found = collect(subject, "logits")
+    scores = np.asarray(probabilities(subject.loaded, found.values))
+    confidence = scores.max(axis=1)
+    is_right = scores.argmax(axis=1) == found.labels
+    return {
+        **reliability(confidence, is_right),
+        "confidence_mean": float(confidence.mean()),
+        "accuracy_mean": float(is_right.mean()),
+        "count": len(is_right),
+    }
+
+
+def reliability(
+    confidence: np.ndarray, is_right: np.ndarray, num_bins: int = NUM_BINS
+) -> dict[str, Any]:
+    """Returns the expected calibration error and the bins that it is made of.
+
+    Guo et al. 2017 (arXiv:1706.04599), equations 1 to 3: predictions go into bins
+    ((m - 1) / M, m / M] by confidence; ECE is the mean over all predictions of the gap
+    between accuracy and confidence of their bin.
+
+    Args:
+      confidence: [n], of the predicted class, in [0, 1].
+      is_right: bool [n].
+      num_bins: M, all of the same width.
+    """
+    bins = np.clip(np.ceil(confidence * num_bins).astype(int) - 1, 0, num_bins - 1)
+    counts = np.bincount(bins, minlength=num_bins)
+    filled = np.maximum(counts, 1)
+    confident = np.bincount(bins, confidence.astype(np.float64), num_bins) / filled
+    accurate = np.bincount(bins, is_right.astype(np.float64), num_bins) / filled
+    gaps = np.abs(accurate - confident)
+    return {
+        "ece": float((counts * gaps).sum() / counts.sum()),
+        "bins": [
+            {
+                "low": m / num_bins,
+                "high": (m + 1) / num_bins,
+                "count": int(counts[m]),
+                "confidence": float(confident[m]) if counts[m] else None,
+                "accuracy": float(accurate[m]) if counts[m] else None,
+            }
+            for m in range(num_bins)
+        ],
+    }

@@ -1,0 +1,76 @@
+"""ImageNet ReaL: top-1 on the reassessed labels of ImageNet's validation images.
+
+Beyer et al. 2020 (arXiv:2006.07159). An image has any number of labels; a prediction is
+right if it is one of them, and images with none are left out. `real.json` is at
+github.com/google-research/reassessed-imagenet: item i has the labels of
+ILSVRC2012_val_{i + 1:08}.JPEG.
+"""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+from vit_jax.config import ConfigError
+from vit_jax.evaluators.classes import wilson
+from vit_jax.evaluators.subject import Subject, collect
+
+_NUMBER = re.compile(r"ILSVRC2012_val_(\d{8})")
+
+
+def evaluate(subject: Subject) -> dict[str, Any]:
+    """Returns ``real``, the accuracy, its 95% interval and the number of images."""
+    if subject.labels is None:
+        raise ConfigError(
+            "--labels must name real.json for the evaluator real, got none"
+        )
+    table = read_labels(subject.labels)
+    found = collect(subject, "logits")
+    hits = count = 0
+    for index, logits in zip(found.indices, found.values, strict=True):
+        labels = labels_of(found.source[int(index)]["name"], table)
+        count += bool(labels)
+        hits += int(logits.argmax()) in labels
+    if not count:
+        raise ConfigError(
+            f"{subject.labels} must have labels, got none of these images"
+        )
+    low, high = wilson(hits, count)
+    return {"real": hits / count, "real_low": low, "real_high": high, "count": count}
+
+
+def read_labels(path: Path) -> dict[str, list[int]]:
+    """Returns file name -> labels.
+
+    Raises:
+      ConfigError: it is no list (or table by file name) of lists of labels.
+    """
+    try:
+        table = json.loads(path.read_text())
+        if isinstance(table, list):
+            names = [f"ILSVRC2012_val_{i + 1:08}.JPEG" for i in range(len(table))]
+            table = dict(zip(names, table, strict=True))
+        return {name: [int(label) for label in row] for name, row in table.items()}
+    except OSError as error:
+        raise ConfigError(f"cannot read {path}: {error.strerror}") from error
+    except (ValueError, TypeError, AttributeError) as error:
+        raise ConfigError(
+            f"{path} must hold a list of labels for each image, got something else; get "
+            "real.json from github.com/google-research/reassessed-imagenet"
+        ) from error
+
+
+def labels_of(name: str, table: dict[str, list[int]]) -> list[int]:
+    """Returns the labels of the image that a source calls ``name``.
+
+    Raises:
+      ConfigError: it is not in the table: order alone does not tell which it is.
+    """
+    number = _NUMBER.search(name)
+    key = f"{number[0]}.JPEG" if number else Path(name).name
+    if key not in table:
+        raise ConfigError(
+            f"images must be called as in the file of labels, got {name}; give the "
+            "validation images as a folder, under their own names"
+        )
+    return table[key]

@@ -1,0 +1,194 @@
+"""What a model makes of images before it classifies them."""
+
+import dataclasses
+import io
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from vit_jax import models
+from vit_jax.config import ConfigError, check_choice
+from vit_jax.image_files import over_files
+from vit_jax.load import Loaded, load, make_function
+from vit_jax.models.heads import WITH_CLASS_TOKEN
+
+# features: what the head sees (pre-logits). The others are of one layer: the class
+# token, the mean of the patches, the patches where they are in the image.
+KINDS = ("features", "token", "mean", "grid")
+
+
+@dataclasses.dataclass(frozen=True)
+class Features:
+    """Features of image files.
+
+    Attributes:
+      paths: of the images that could be read.
+      values: float32 [n, d]; a grid is [n, y, x, d].
+      errors: path -> why it could not be read.
+      kind: one of `KINDS`.
+      layer: from 0; None: after the last norm.
+    """
+
+    paths: tuple[str, ...]
+    values: np.ndarray
+    errors: dict[str, str]
+    kind: str
+    layer: int | None
+
+
+def extract(
+    checkpoint: str | Path | Loaded,
+    paths: Iterable[str | Path],
+    layer: int | None = None,
+    kind: str = "features",
+    batch_size: int = 32,
+) -> Features:
+    """Returns features of image files; one that cannot be read is named in ``errors``.
+
+    Args:
+      checkpoint: a workdir, a checkpoint file of any format, the name of published
+        weights, or what `load` returned.
+      paths: of image files.
+      layer: whose output, from 0, or from -1 backwards; None: after the last norm.
+      kind: one of `KINDS`.
+      batch_size: images at once.
+
+    Raises:
+      ConfigError: no checkpoint, no such layer or kind, or the model has no class
+        token.
+
+    Example:
+      >>> extract("runs/digits", ["seven.png"], layer=2, kind="grid").values.shape
+      (1, 4, 4, 64)
+    """
+    loaded = checkpoint if isinstance(checkpoint, Loaded) else load(checkpoint)
+    number = check_layer(loaded, layer, kind)
+    function = make_function(loaded, feature_function(loaded, layer, kind))
+    good, values, errors = [], [], {}
+    for path, value, error in over_files(function, loaded, paths, batch_size):
+        if error:
+            errors[path] = error
+        else:
+            good.append(path)
+            values.append(value)
+    empty = np.zeros((0,), np.float32)
+    stacked = np.stack(values) if values else empty
+    return Features(tuple(good), stacked, errors, kind, number)
+
+
+def check_layer(loaded: Loaded, layer: int | None, kind: str) -> int | None:
+    """Returns the layer counted from 0.
+
+    Raises:
+      ConfigError: as `extract`.
+    """
+    check_choice("kind", kind, KINDS)
+    if kind == "token" and loaded.config.classifier not in WITH_CLASS_TOKEN:
+        raise ConfigError(
+            f"kind must be one of features, mean, grid for {loaded.name}, which has no "
+            'class token, got "token"; use mean'
+        )
+    if layer is None:
+        return None
+    if kind == "features":
+        raise ConfigError(
+            f'layer must be left out with kind "features", got {layer}; use token, mean '
+            "or grid"
+        )
+    depth = loaded.num_layers
+    if not -depth <= layer < depth:
+        raise ConfigError(
+            f"layer must be between 0 and {depth - 1}, or -{depth} and -1, got {layer}"
+        )
+    return layer % depth
+
+
+def feature_function(
+    loaded: Loaded, layer: int | None = None, kind: str = "features"
+) -> Callable[[Any, Any], jax.Array]:
+    """Returns ``(params, inputs) -> features``, float32 [b, d] or [b, y, x, d].
+
+    The rest of the model is not computed: nothing depends on it.
+
+    Raises:
+      ConfigError: as `extract`.
+    """
+    layer = check_layer(loaded, layer, kind)
+
+    def features(params: Any, inputs: jax.Array) -> jax.Array:
+        _, state = loaded.model.apply(
+            {"params": params}, inputs, train=False, mutable="intermediates"
+        )
+        found = state["intermediates"]
+        if kind == "features":
+            return found["features"][0].astype(jnp.float32)
+        name = "encoded" if layer is None else f"block_{layer}"
+        tokens = found.get("Transformer", found)[name][0].astype(jnp.float32)
+        if kind == "token":
+            return tokens[:, 0]
+        patches = tokens[:, loaded.num_prefix :]
+        if kind == "mean":
+            return patches.mean(axis=1)
+        return patches.reshape(len(patches), *grid_of(loaded, inputs.shape[1:3]), -1)
+
+    return features
+
+
+def grid_of(loaded: Loaded, image_size: tuple[int, ...]) -> tuple[int, int]:
+    """Returns how many patches (down, across) an image of this size has."""
+    down, across = models.token_size(loaded.config)
+    return image_size[0] // down, image_size[1] // across
+
+
+def write_features(features: Features, output: str | Path) -> None:
+    """Writes ``paths`` and ``features`` as a .npz of arrays, or a .parquet of rows.
+
+    Args:
+      features: of images.
+      output: its suffix says the format; .parquet needs the extra ``parquet``.
+
+    Raises:
+      ConfigError: another suffix, no pyarrow, or the file cannot be written.
+    """
+    output = Path(output)
+    writers = {".npz": _npz, ".parquet": _parquet}
+    if output.suffix not in writers:
+        raise ConfigError(
+            f"output must end in .npz or .parquet, got {output.name}; rename it"
+        )
+    content = writers[output.suffix](features)
+    try:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        output.write_bytes(content)
+    except OSError as error:
+        raise ConfigError(
+            f"output {output} cannot be written to: {error.strerror}; name another file"
+        ) from error
+
+
+def _npz(features: Features) -> bytes:
+    buffer = io.BytesIO()
+    np.savez(buffer, paths=np.array(features.paths), features=features.values)
+    return buffer.getvalue()
+
+
+def _parquet(features: Features) -> bytes:
+    try:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+    except ImportError as error:
+        raise ConfigError(
+            "pyarrow must be installed to write .parquet; run "
+            '`pip install "vit_jax[parquet]"`, or write .npz'
+        ) from error
+    column: Any = pa.array(features.values.reshape(-1), pa.float32())
+    for size in reversed(features.values.shape[1:]):  # lists in lists, as deep as it is
+        column = pa.FixedSizeListArray.from_arrays(column, size)
+    table = pa.table({"path": list(features.paths), "features": column})
+    buffer = io.BytesIO()
+    pq.write_table(table, buffer)
+    return buffer.getvalue()

@@ -1,0 +1,133 @@
+"""Pictures of a checkpoint: where it looks, what it has learned, what it gets wrong.
+
+Functions of `attention` and `parameters` return arrays; those of `draw_*` return
+Matplotlib figures (extra ``plots``).
+"""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from vit_jax.config import ConfigError, check_choice
+from vit_jax.figures.album import KINDS, Album, Mistake
+from vit_jax.figures.attention import (
+    Attention,
+    attention,
+    attention_distance,
+    attention_maps,
+    mean_attention_distance,
+    rollout,
+    rollout_maps,
+)
+from vit_jax.figures.canvas import new_figure
+from vit_jax.figures.draw_attention import (
+    draw_attention_distance,
+    draw_attention_maps,
+    draw_rollout,
+)
+from vit_jax.figures.draw_parameters import draw_filters, draw_position_similarity
+from vit_jax.figures.draw_predictions import (
+    draw_confusion,
+    draw_mistakes,
+    draw_reliability,
+)
+from vit_jax.figures.draw_run import draw_curves
+from vit_jax.figures.parameters import (
+    filter_components,
+    patch_kernel,
+    position_similarity,
+    position_table,
+)
+from vit_jax.load import load
+
+__all__ = [
+    "KINDS",
+    "Album",
+    "Attention",
+    "Mistake",
+    "Written",
+    "attention",
+    "attention_distance",
+    "attention_maps",
+    "draw_attention_distance",
+    "draw_attention_maps",
+    "draw_confusion",
+    "draw_curves",
+    "draw_filters",
+    "draw_mistakes",
+    "draw_position_similarity",
+    "draw_reliability",
+    "draw_rollout",
+    "filter_components",
+    "mean_attention_distance",
+    "patch_kernel",
+    "position_similarity",
+    "position_table",
+    "rollout",
+    "rollout_maps",
+    "write_figures",
+]
+
+
+class Written(NamedTuple):
+    """What `write_figures` did.
+
+    Attributes:
+      paths: of the pictures.
+      left_out: kind -> why there is no picture of it.
+      errors: path -> why the image could not be read.
+    """
+
+    paths: list[Path]
+    left_out: dict[str, str]
+    errors: dict[str, str]
+
+
+def write_figures(
+    checkpoint: str | Path,
+    images: Iterable[str | Path] = (),
+    output: str | Path = "figures",
+    kinds: Sequence[str] = (),
+    source: str | None = None,
+    split: str | None = None,
+) -> Written:
+    """Writes figures of a checkpoint as PNG files.
+
+    Args:
+      checkpoint: a workdir, a checkpoint file of any format, or the name of weights.
+      images: files to look at; none: some of the evaluated split.
+      output: a folder; made if need be.
+      kinds: of `KINDS`; none: all that the checkpoint has.
+      source: other data than the run's.
+      split: None: the run's ``eval_split``.
+
+    Raises:
+      ConfigError: no such checkpoint or kind, Matplotlib is missing, or a kind that was
+        asked for is not to be had.
+
+    Example:
+      >>> write_figures("runs/digits", output="figures").paths
+    """
+    for kind in kinds:
+        check_choice("--kind", kind, KINDS)
+    new_figure(1, 1, "")  # before any work is done, that it can be
+    output = Path(output)
+    album = Album(load(checkpoint), [str(path) for path in images], source, split)
+    written, left_out = [], {}
+    for kind in kinds or KINDS:
+        try:
+            for stem, figure in album.draw(kind):
+                path = output / f"{stem}.png"
+                output.mkdir(parents=True, exist_ok=True)
+                figure.savefig(path)
+                written.append(path)
+        except ConfigError as error:
+            if kinds:
+                raise
+            left_out[kind] = str(error)
+        except OSError as error:
+            raise ConfigError(
+                f"output {output} cannot be written to: {error.strerror}; name another "
+                "folder"
+            ) from error
+    return Written(written, left_out, album.errors)

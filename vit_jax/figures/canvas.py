@@ -1,0 +1,73 @@
+"""Matplotlib, where it is installed, and how all figures look."""
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from vit_jax.config import ConfigError
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+DPI = 120
+BLUE, ORANGE, GRAY = "#2b6cb0", "#dd6b20", "#718096"
+
+
+def new_figure(width: float, height: float, title: str) -> "Figure":
+    """Returns an empty figure of this size in inches.
+
+    It belongs to no window, so that it needs no display and leaves nothing behind.
+
+    Raises:
+      ConfigError: Matplotlib is not installed.
+    """
+    try:
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise ConfigError(
+            'matplotlib must be installed for figures; run `pip install "vit_jax[plots]"`'
+        ) from error
+    figure = Figure(figsize=(width, height), dpi=DPI, layout="constrained")
+    figure.suptitle(title, fontsize=11)
+    return figure
+
+
+def mosaic(tiles: np.ndarray, gap: int = 1, fill: float = np.nan) -> np.ndarray:
+    """Returns tiles [r, c, y, x, ...] in rows and columns, ``gap`` apart, as one image."""
+    rows, columns, height, width, *channels = tiles.shape
+    down, across = height + gap, width + gap
+    out = np.full((rows * down - gap, columns * across - gap, *channels), fill)
+    for i, j in np.ndindex(rows, columns):
+        out[i * down : i * down + height, j * across : j * across + width] = tiles[i, j]
+    return out
+
+
+def label_tiles(axes: Any, tiles: np.ndarray, gap: int, first: int = 0) -> None:
+    """Puts the numbers of rows and columns of a mosaic at its axes, 16 at most."""
+    rows, columns, height, width = tiles.shape[:4]
+    for axis, count, side in ((axes.yaxis, rows, height), (axes.xaxis, columns, width)):
+        numbers = np.arange(0, count, -(-count // 16))
+        axis.set_ticks(
+            numbers * (side + gap) + (side - 1) / 2, [str(n + first) for n in numbers]
+        )
+    axes.tick_params(length=0, labelsize=8)
+    _no_frame(axes)
+
+
+def show_image(axes: Any, image: np.ndarray, title: str = "") -> None:
+    """Shows pixels without ticks."""
+    axes.imshow(image, interpolation="nearest")
+    axes.set_xticks([])
+    axes.set_yticks([])
+    axes.set_title(title, fontsize=9)
+    _no_frame(axes)
+
+
+def _no_frame(axes: Any) -> None:
+    for spine in axes.spines.values():
+        spine.set_visible(False)
+
+
+def short(text: str, length: int = 28) -> str:
+    """Returns the end of a name that is too long for a title."""
+    return text if len(text) <= length else f"…{text[1 - length :]}"

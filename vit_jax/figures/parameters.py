@@ -1,0 +1,93 @@
+"""What parameters look like, as arrays: position embeddings and patch filters."""
+
+from typing import Any
+
+import jax
+import numpy as np
+
+from vit_jax.config import ConfigError
+from vit_jax.features import grid_of
+from vit_jax.load import Loaded
+from vit_jax.models import posemb
+
+
+def position_table(loaded: Loaded) -> np.ndarray:
+    """Returns the embedding of each patch's position: float32 [y, x, d].
+
+    Raises:
+      ConfigError: the model adds none to its tokens.
+    """
+    grid = grid_of(loaded, loaded.preprocessing.image_size)
+    kind = loaded.config.posemb
+    if loaded.config.family == "mixer" or kind not in posemb.ADDED:
+        has = "a Mixer" if loaded.config.family == "mixer" else f"posemb {kind}"
+        raise ConfigError(
+            f"position embeddings must be added to the tokens, got {loaded.name} "
+            f"({has}), which has no table of them; use another --kind"
+        )
+    if kind == "sincos2d":
+        assert loaded.config.hidden_size is not None
+        table = posemb.sincos2d(grid, loaded.config.hidden_size)
+    else:
+        params = loaded.params["Transformer"]["posembed_input"]
+        if kind == "learned2d":
+            rows, columns = (params[f"pos_embedding_{x}"] for x in ("rows", "columns"))
+            table = posemb.join_rows_and_columns(rows, columns)[0]
+        else:
+            table = params["pos_embedding"][0]
+    table = np.asarray(jax.device_get(table))
+    return table[len(table) - grid[0] * grid[1] :].reshape(*grid, -1)
+
+
+def position_similarity(table: np.ndarray) -> np.ndarray:
+    """Returns the cosine similarity of all positions: [y, x, y, x], in [-1, 1].
+
+    Figure 7 (centre) of Dosovitskiy et al. 2021 (arXiv:2010.11929).
+
+    Args:
+      table: position embeddings [y, x, d].
+    """
+    grid = table.shape[:2]
+    flat = table.reshape(-1, table.shape[-1]).astype(np.float64)
+    flat = flat / np.maximum(np.linalg.norm(flat, axis=1, keepdims=True), 1e-12)
+    return (flat @ flat.T).reshape(*grid, *grid)
+
+
+def patch_kernel(loaded: Loaded) -> np.ndarray:
+    """Returns the filters that see pixels: float32 [p, p, 3, d].
+
+    Those of the patch embedding; of a hybrid, whose patches are no pixels, those of the
+    ResNet's root.
+    """
+    names = {"hybrid": "conv_root", "mixer": "stem"}
+    params: Any = loaded.params[names.get(str(loaded.config.family), "embedding")]
+    return np.asarray(jax.device_get(params["kernel"]))
+
+
+def filter_components(
+    kernel: np.ndarray, num_components: int = 28
+) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the principal components of RGB filters, the largest first.
+
+    Figure 7 (left) of Dosovitskiy et al. 2021 (arXiv:2010.11929), which shows 28.
+
+    Args:
+      kernel: filters [p, p, 3, d].
+      num_components: c; at most as many as there are.
+
+    Returns:
+      Components [c, p, p, 3], each of norm 1, its largest value positive; and the share
+      of the variance that each explains, [c].
+    """
+    side, across, channels, count = kernel.shape
+    filters = kernel.reshape(-1, count).T.astype(np.float64)
+    _, singular, basis = np.linalg.svd(
+        filters - filters.mean(axis=0), full_matrices=False
+    )
+    # A component is as good with the other sign; one of them is chosen.
+    largest = np.take_along_axis(basis, np.abs(basis).argmax(axis=1)[:, None], axis=1)
+    basis = basis * np.sign(largest)
+    shares = singular**2 / max((singular**2).sum(), 1e-30)
+    number = min(num_components, len(basis))
+    components = basis[:number].reshape(number, side, across, channels)
+    return components, shares[:number]

@@ -1,0 +1,105 @@
+"""Image files as a user names them, and a function of images applied to each."""
+
+import itertools
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from vit_jax.config import ConfigError, Preprocessing
+from vit_jax.data import crops
+from vit_jax.data.decode import decode
+from vit_jax.load import Loaded
+from vit_jax.sharding import batch_sharding
+
+# What a folder is searched for; a file named outright is read whatever its name.
+IMAGE_SUFFIXES = (
+    ".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff"
+)  # fmt: skip
+
+
+class Outcome(NamedTuple):
+    """What became of one file: arrays of that image, or the error that it ended in."""
+
+    path: str
+    value: Any
+    error: str | None = None
+
+
+def find_images(arguments: Iterable[str]) -> list[str]:
+    """Returns the files that files, folders (searched through) and globs name.
+
+    Raises:
+      ConfigError: a folder or glob without images, or nothing at all.
+    """
+    found: list[str] = []
+    for argument in arguments:
+        path = Path(argument).expanduser()
+        if path.is_dir():
+            files = sorted(
+                p for p in path.rglob("*") if p.suffix.lower() in IMAGE_SUFFIXES
+            )
+            if not files:
+                raise ConfigError(
+                    f"{argument} must hold images ({' '.join(IMAGE_SUFFIXES)}), found "
+                    "none; name the files or another folder"
+                )
+        elif any(c in argument for c in "*?[") and not path.exists():
+            root = Path(path.anchor)
+            pattern = str(path.relative_to(root) if path.anchor else path)
+            files = sorted(root.glob(pattern))
+            if not files:
+                raise ConfigError(f"{argument} matches no file; check the pattern")
+        else:
+            files = [path]  # whether it can be read is told beside the others' results
+        found.extend(str(file) for file in files)
+    return found
+
+
+def read_image(path: str | Path, preprocessing: Preprocessing) -> np.ndarray:
+    """Returns the file as the model's preprocessing cuts it: uint8 [h, w, 3].
+
+    Raises:
+      ConfigError: it cannot be read, or is no image.
+    """
+    try:
+        return crops.crop_eval(
+            decode(Path(path).read_bytes(), name=str(path)), preprocessing
+        )
+    except OSError as error:
+        raise ConfigError(f"cannot read {path}: {error.strerror}") from error
+
+
+def over_files(
+    function: Callable[[Any], Any],
+    loaded: Loaded,
+    paths: Iterable[str | Path],
+    batch_size: int = 32,
+) -> Iterator[Outcome]:
+    """Yields what a function makes of each file, in order; a bad one stops no other.
+
+    Args:
+      function: uint8 [b, h, w, 3] -> arrays [b, ...]; see `load.make_function`.
+      loaded: gives the size of the images, and the devices.
+      paths: of image files.
+      batch_size: images at once; rounded up to a multiple of the devices.
+    """
+    batch_size = -(-batch_size // loaded.mesh.size) * loaded.mesh.size
+    rows = batch_sharding(loaded.mesh)
+    remaining = iter(paths)
+    while batch := list(itertools.islice(remaining, batch_size)):
+        # Blank where there is no image: every batch has one shape, compiled once.
+        size = loaded.preprocessing.image_size
+        images = np.zeros((batch_size, *size, 3), np.uint8)
+        errors: list[str | None] = [None] * len(batch)
+        for i, path in enumerate(batch):
+            try:
+                images[i] = read_image(path, loaded.preprocessing)
+            except ConfigError as error:
+                errors[i] = str(error)
+        values = jax.device_get(function(jax.device_put(images, rows)))
+        for i, (path, error) in enumerate(zip(batch, errors, strict=True)):
+            value = None if error else jax.tree.map(lambda x, i=i: x[i], values)
+            yield Outcome(str(path), value, error)

@@ -1,0 +1,14 @@
+"""Planning a run for hardware that need not be here: does it fit, how fast is it."""
+
+from vit_jax.plan.estimate import Plan, make_plan
+from vit_jax.plan.report import draw_memory, format_plan, format_table
+from vit_jax.plan.search import search
+
+__all__ = [
+    "Plan",
+    "draw_memory",
+    "format_plan",
+    "format_table",
+    "make_plan",
+    "search",
+]

@@ -1,0 +1,241 @@
+"""The plan of a run: does it fit, how fast would it be, and how we know."""
+
+import dataclasses
+import os
+import shlex
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+from jax.sharding import Mesh
+
+from vit_jax.config import Config, ConfigError
+from vit_jax.devices import Chip, chip_of
+from vit_jax.flops import training_flops
+from vit_jax.plan.hlo import Summary
+from vit_jax.plan.memory import CountedMemory, ProgramMemory, count_memory
+from vit_jax.plan.prediction import Prediction, predict
+from vit_jax.plan.topology import describe_tpu, name_devices
+from vit_jax.plan.trial import compile_step, program_of
+from vit_jax.resolve import resolve
+from vit_jax.sharding import make_mesh
+from vit_jax.state import TrainState
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """What is known of a training step before it runs; bytes are of one device.
+
+    Attributes:
+      run: the settings that it depends on.
+      hardware: the topology or the chip, and how many.
+      parameters: how many numbers.
+      flops_per_image: of training: three forward passes, two FLOPs per multiply-add.
+      counted: memory from shapes.
+      compiled: memory by the compiler; None where nothing was compiled.
+      needed: bytes of the step: the compiler's where it counted, else ours.
+      capacity: bytes of the chip's memory; None for a device not in the table.
+      fits: whether ``needed`` is within it.
+      program: cycles and collectives of the compiled text.
+      prediction: of the speed; None for a device that is not in the table.
+      rests_on: what the figures rest on, in sentences.
+      compile_seconds: None where nothing was compiled.
+    """
+
+    run: dict[str, Any]
+    hardware: dict[str, Any]
+    parameters: int
+    flops_per_image: int
+    counted: CountedMemory
+    compiled: ProgramMemory | None
+    needed: int
+    capacity: float | None
+    fits: bool | None
+    program: Summary | None
+    prediction: Prediction | None
+    rests_on: tuple[str, ...]
+    compile_seconds: float | None
+
+    def to_json(self) -> dict[str, Any]:
+        """Returns what JSON holds, with the versions and the command."""
+        versions = {"jax": jax.__version__, "libtpu": _libtpu_version()}
+        command = shlex.join([os.path.basename(sys.argv[0]), *sys.argv[1:]])
+        return {**dataclasses.asdict(self), "versions": versions, "command": command}
+
+
+def make_plan(
+    config: Config,
+    *,
+    topology: str | None = None,
+    chip: str | None = None,
+    num_devices: int = 1,
+    num_classes: int = 1000,
+    compiled: bool = True,
+) -> Plan:
+    """Plans the training step of a config; runs nothing.
+
+    Args:
+      config: of a run; its data are not read.
+      topology: of a TPU slice that need not be here, such as ``v5e:4x4``; None: see
+        ``chip``.
+      chip: a name of `devices.CHIPS`, for the part that needs no compiler; None: the
+        devices that are here.
+      num_devices: of ``chip``.
+      num_classes: of the head.
+      compiled: whether to compile where that is possible.
+
+    Raises:
+      ConfigError: an unknown topology or chip, libtpu is missing, or as
+        `program.make_program`.
+
+    Example:
+      >>> make_plan(load_config("configs/vit_b16.py"), topology="v5e:2x4").fits
+    """
+    config = resolve(config)
+    mesh = make_mesh(config.mesh, find_devices(topology, chip, num_devices))
+    program = program_of(config, num_classes, mesh)
+    state = program.abstract_state
+    counted = count_memory(config, state, mesh, num_classes)
+    trial = None
+    if compiled and not chip:
+        trial = compile_step(config, program, mesh)
+    return assemble(
+        config,
+        mesh,
+        state,
+        counted,
+        num_classes=num_classes,
+        topology=topology,
+        compiled=trial.memory if trial else None,
+        refused=trial.needed if trial else None,
+        summary=trial.summary if trial else None,
+        seconds=trial.seconds if trial else None,
+    )
+
+
+def find_devices(
+    topology: str | None, chip: str | None, num_devices: int
+) -> Sequence[jax.Device]:
+    """Returns devices to plan for: described, named, or those that are here."""
+    if topology and chip:
+        raise ConfigError(
+            f"topology and chip must not both be given, got {topology} and {chip}; "
+            "a topology names its chip"
+        )
+    if topology:
+        return describe_tpu(topology)
+    return name_devices(chip, num_devices) if chip else jax.devices()
+
+
+def assemble(
+    config: Config,
+    mesh: Mesh,
+    state: TrainState,
+    counted: CountedMemory,
+    *,
+    num_classes: int,
+    topology: str | None = None,
+    compiled: ProgramMemory | None = None,
+    refused: int | None = None,
+    summary: Summary | None = None,
+    seconds: float | None = None,
+) -> Plan:
+    """Puts a plan together from what was counted and what was compiled.
+
+    Args:
+      refused: bytes that the compiler named when it refused to compile.
+    """
+    chip = chip_of(list(mesh.devices.flat))
+    flops = training_flops(config.model, num_classes, config.data.image_size)
+    needed = counted.total
+    if compiled:
+        needed = compiled.total
+    elif refused is not None:
+        needed = refused or counted.total
+    capacity = chip.memory if chip else None
+    fits = None if capacity is None else refused is None and needed <= capacity
+    prediction = None
+    if chip:
+        prediction = predict(config, mesh, chip, flops, counted, summary)
+    return Plan(
+        run=_describe(config, mesh, num_classes),
+        hardware={
+            "topology": topology,
+            "chip": chip.name if chip else mesh.devices.flat[0].device_kind,
+            "num_devices": mesh.devices.size,
+        },
+        parameters=sum(leaf.size for leaf in jax.tree.leaves(state.params)),
+        flops_per_image=flops,
+        counted=counted,
+        compiled=compiled,
+        needed=needed,
+        capacity=capacity,
+        fits=fits,
+        program=summary,
+        prediction=prediction,
+        rests_on=tuple(_rests_on(chip, compiled, refused, summary)),
+        compile_seconds=seconds,
+    )
+
+
+def _describe(config: Config, mesh: Mesh, num_classes: int) -> dict[str, Any]:
+    model = config.model
+    return {
+        "config": config.name,
+        "variant": model.variant,
+        "image_size": config.data.image_size,
+        "batch_size": config.data.batch_size,
+        "micro_batches": config.train.accum_steps,
+        "num_classes": num_classes,
+        "dtype": model.dtype,
+        "scan": model.scan,
+        "remat": model.remat,
+        "optimizer": config.optim.name,
+        "moment_dtype": config.optim.accumulator_dtype,
+        "mesh": dict(mesh.shape),
+    }
+
+
+def _rests_on(
+    chip: Chip | None,
+    compiled: ProgramMemory | None,
+    refused: int | None,
+    summary: Summary | None,
+) -> list[str]:
+    """Says in sentences where the figures come from."""
+    if compiled:
+        sentences = ["memory: the compiler's own count of the program it made"]
+    elif refused is not None:
+        sentences = ["memory: the compiler refused the program, and said what it needs"]
+    else:
+        sentences = [
+            "memory: counted from shapes; what a compiler adds or saves is not in it"
+        ]
+    if chip is None:
+        return [*sentences, "speed: none, for this device is not in the table"]
+    if summary is None:
+        return [
+            *sentences,
+            "speed: a bound from peak and bandwidths; real steps take 1.5 to 3 times it",
+        ]
+    if summary.cycles:
+        sentences.append(
+            f"speed: the TPU compiler's estimated cycles at {chip.clock or 0:.3g} Hz "
+            "(loops times their trips), plus or hidden behind the collectives' bytes "
+            "over all links at once; nothing was run"
+        )
+    if summary.custom_calls:
+        sentences.append(
+            f"{summary.custom_calls} custom kernels carry no estimate and count nothing"
+        )
+    return sentences
+
+
+def _libtpu_version() -> str | None:
+    from importlib import metadata
+
+    try:
+        return metadata.version("libtpu")
+    except metadata.PackageNotFoundError:
+        return None

@@ -1,0 +1,119 @@
+"""How long a training step takes at best, and by the compiler's own estimate."""
+
+import dataclasses
+import math
+
+from jax.sharding import Mesh
+
+from vit_jax.config import Config
+from vit_jax.devices import Chip
+from vit_jax.models import token_size
+from vit_jax.plan.hlo import Summary
+from vit_jax.plan.memory import CountedMemory
+from vit_jax.sharding import RULES
+
+
+@dataclasses.dataclass(frozen=True)
+class Prediction:
+    """Seconds of a training step, and what follows from them.
+
+    Attributes:
+      matrix: the model's own products at the chip's peak.
+      memory: the state and the activations, each read and written once, at the
+        bandwidth of the memory.
+      links: what the collectives send, at the bandwidth of all links together.
+      roofline: the largest of these three: no step can be faster.
+      compiler: the TPU compiler's estimated cycles at the chip's clock; None without.
+      intensity: FLOPs per byte of memory traffic, as ``memory`` counts it.
+      step: from ``compiler`` where there is one, else from ``roofline``; between all
+        exchange hidden behind arithmetic and none.
+      images_per_s: of all devices, at the slow and the fast end of ``step``.
+      mfu: likewise.
+    """
+
+    matrix: float
+    memory: float
+    links: float
+    roofline: float
+    compiler: float | None
+    intensity: float
+    step: tuple[float, float]
+    images_per_s: tuple[float, float]
+    mfu: tuple[float, float]
+
+
+def predict(
+    config: Config,
+    mesh: Mesh,
+    chip: Chip,
+    flops_per_image: int,
+    memory: CountedMemory,
+    summary: Summary | None,
+) -> Prediction:
+    """Predicts a training step on chips of the table.
+
+    Args:
+      config: resolved.
+      mesh: of the chips.
+      chip: from the table.
+      flops_per_image: of training, two per multiply-add.
+      memory: counted, of one device.
+      summary: of the compiled program; None: collectives are counted from shapes.
+    """
+    batch_size, num_devices = config.data.batch_size, mesh.devices.size
+    flops = batch_size * flops_per_image / num_devices
+    # Parameters and moments are read and written, gradients and activations are written
+    # and read. Activations come anew with each micro-batch.
+    state = memory.parameters + memory.moments + memory.gradients
+    traffic = 2 * (state + memory.activations * config.train.accum_steps)
+    if summary is None:
+        sent = count_sent(config, mesh, memory)
+    else:
+        sent = sum(collective.sent for collective in summary.collectives)
+    matrix = flops / chip.peak_flops
+    moved = traffic / chip.memory_bandwidth
+    links = sent / chip.link_bandwidth
+    roofline = max(matrix, moved, links)
+    compiler = None
+    if summary is not None and summary.cycles and chip.clock:
+        compiler = summary.cycles / chip.clock
+    arithmetic = compiler or max(matrix, moved)
+    step = max(arithmetic, links), arithmetic + links
+    rates = batch_size / step[1], batch_size / step[0]
+    mfu = [matrix / seconds for seconds in reversed(step)]
+    return Prediction(
+        matrix=matrix,
+        memory=moved,
+        links=links,
+        roofline=roofline,
+        compiler=compiler,
+        intensity=flops / traffic,
+        step=step,
+        images_per_s=rates,
+        mfu=(mfu[0], mfu[1]),
+    )
+
+
+def count_sent(config: Config, mesh: Mesh, memory: CountedMemory) -> int:
+    """Counts the bytes that a device sends in a step, where nothing is compiled.
+
+    Over ``data`` gradients are summed; over ``fsdp`` parameters are gathered before the
+    forward and the backward pass of each micro-batch and gradients are scattered (ZeRO
+    stage 3, Rajbhandari et al. 2020, arXiv:1910.02054); over ``tensor`` each layer sums
+    its residual branches twice forward and twice backward (Shoeybi et al. 2019,
+    arXiv:1909.08053). All by rings, parameters and gradients in float32.
+    """
+    data, fsdp, tensor = (mesh.shape[axis] for axis in ("data", "fsdp", "tensor"))
+    model, micro_batches = config.model, config.train.accum_steps
+    sent = 2 * memory.parameters * (data - 1) / data
+    sent += memory.parameters * (fsdp - 1) * (2 * micro_batches + 1)
+    if tensor > 1:
+        assert model.hidden_size
+        assert model.num_layers
+        rows = math.prod(mesh.shape[axis] for axis in RULES["batch"])
+        sizes = zip(config.data.image_size, token_size(model), strict=True)
+        tokens = math.prod(side // token for side, token in sizes) + 1
+        width = 2 if model.dtype == "bfloat16" else 4
+        stream = config.data.batch_size / rows * tokens * model.hidden_size * width
+        sent += 4 * model.num_layers * 2 * stream * (tensor - 1) / tensor
+    return round(sent)

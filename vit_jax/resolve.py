@@ -1,0 +1,48 @@
+"""A run's config with nothing left open: the dimensions of its model."""
+
+import dataclasses
+
+from vit_jax import models
+from vit_jax.config import Config, ModelConfig
+from vit_jax.pretrained import open_checkpoint
+
+# What a run chooses for itself; everything else of a model is its weights' own.
+_OF_THE_RUN = (
+    "dropout_rate",
+    "attention_dropout_rate",
+    "stochastic_depth_rate",
+    "stochastic_depth_rescale",
+    "head_bias_init",
+    "dtype",
+    "scan",
+    "remat",
+)
+
+
+def resolve(config: Config) -> Config:
+    """Fills in the model's dimensions and checks that they fit the images.
+
+    A model of which neither variant nor width is given is that of the checkpoint that
+    the run starts from.
+
+    Raises:
+      ConfigError: an unknown variant, an image size that the patch does not divide, or
+        a checkpoint that is asked for its model and cannot be had.
+    """
+    model = config.model
+    if config.init.checkpoint and model.variant is None and model.hidden_size is None:
+        model = _model_of(config.init.checkpoint, model)
+    model = models.resolve(model)
+    models.check_image_size(model, config.data.image_size)
+    return dataclasses.replace(config, model=model)
+
+
+def _model_of(checkpoint: str, chosen: ModelConfig) -> ModelConfig:
+    # A new head starts at zero: behind the old tanh it would only learn slower, and
+    # the original leaves it out too.
+    there = dataclasses.replace(
+        open_checkpoint(checkpoint).model, representation_size=None
+    )
+    return dataclasses.replace(
+        there, **{name: getattr(chosen, name) for name in _OF_THE_RUN}
+    )
