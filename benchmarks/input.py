@@ -143,7 +143,10 @@ def our_pipelines(
     data = DataConfig(source=folder, image_size=(224, 224), batch_size=BATCH)
     source = make_source(data, "train")
     pipelines: dict[str, Iterator[Batch]] = {}
-    for num_threads, num_workers in [*((n, 0) for n in threads), *((1, n) for n in workers)]:
+    for num_threads, num_workers in [
+        *((n, 0) for n in threads),
+        *((1, n) for n in workers),
+    ]:
         data = dataclasses.replace(
             data, num_threads=num_threads, num_workers=num_workers
         )

@@ -40,7 +40,7 @@ DATASETS: dict[str, dict[str, Any]] = {
 
 def finetune(
     name: str,
-    variant: str,
+    variant: str | None,
     dataset: str,
     *,
     checkpoint: str | None = None,
@@ -55,7 +55,7 @@ def finetune(
 
     Args:
       name: of the recipe.
-      variant: as the papers print it.
+      variant: as the papers print it; None: the checkpoint's own model.
       dataset: a key of `DATASETS`.
       checkpoint: what the parameters start from; None: fresh ones.
       image_size: in pixels, a multiple of the patch.

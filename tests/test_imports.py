@@ -17,10 +17,10 @@ HEAVY = {"tensorflow", "torch", "pandas"}
 ORDER = [
     "config", "durations", "config_file", "sharding", "distributed", "devices", "data",
     "models", "flops", "convert", "published", "checksums", "class_names", "weights",
-    "pretrained", "optim", "losses", "state", "step", "program", "checkpoint", "load",
-    "metrics", "events", "profiler", "evaluate", "interrupts", "train", "image_files",
-    "predict", "features", "evaluators", "figures", "report", "plan", "bench", "cli",
-    "__main__",
+    "pretrained", "resolve", "optim", "losses", "state", "step", "program", "start",
+    "checkpoint", "load", "metrics", "events", "profiler", "evaluate", "interrupts",
+    "plan", "out_of_memory", "train", "image_files", "predict", "features",
+    "evaluators", "figures", "report", "bench", "cli", "__main__",
 ]  # fmt: skip
 
 

@@ -93,6 +93,25 @@ def _make_parser() -> argparse.ArgumentParser:
     train.add_argument(
         "--show", action="store_true", help="print the resolved config and stop"
     )
+    hosts = train.add_argument_group(
+        "several hosts",
+        "run the command on each; a Cloud TPU slice, SLURM, Open MPI and Kubernetes "
+        "need none of these",
+    )
+    hosts.add_argument(
+        "--coordinator", metavar="HOST:PORT", help="where process 0 listens"
+    )
+    hosts.add_argument("--num_processes", type=int, metavar="N", help="of the run")
+    hosts.add_argument(
+        "--process_id", type=int, metavar="I", help="of this one, from 0"
+    )
+    hosts.add_argument(
+        "--peer_timeout",
+        type=int,
+        metavar="SECONDS",
+        default=100,
+        help="after which a silent process counts as lost (default: %(default)s)",
+    )
 
     evaluate = add(
         "eval",
@@ -254,19 +273,31 @@ def _train(arguments: argparse.Namespace, overrides: list[str]) -> int:
         _print_json(resolve(config))
         return 0
     workdir = arguments.workdir or Path("runs") / config.name
+    from vit_jax import distributed
     from vit_jax.metrics import describe
     from vit_jax.train import train
 
     # Orbax raises what goes wrong in a save, after logging it from each thread.
     for logger in ("absl", "asyncio"):
         logging.getLogger(logger).setLevel(logging.CRITICAL)
+    distributed.initialize(
+        arguments.coordinator,
+        arguments.num_processes,
+        arguments.process_id,
+        peer_timeout=arguments.peer_timeout,
+    )
     result = train(config, workdir)
+    say = print if distributed.is_primary() else _say_nothing
     if result.interrupted_by:
-        print(f"stopped and saved at step {result.step}; repeat the command to go on")
+        say(f"stopped and saved at step {result.step}; repeat the command to go on")
         return 128 + result.interrupted_by
-    print(f"done in {result.seconds:.0f} s: {describe(result.metrics)}")
-    print(f"next: vit-jax predict --checkpoint={workdir} IMAGE...")
+    say(f"done in {result.seconds:.0f} s: {describe(result.metrics)}")
+    say(f"next: vit-jax predict --checkpoint={workdir} IMAGE...")
     return 0
+
+
+def _say_nothing(*_) -> None:
+    """What the other hosts print."""
 
 
 def _evaluate(arguments: argparse.Namespace, _: list[str]) -> int:

@@ -113,6 +113,10 @@ class DataConfig:
     crop_aspect: tuple[float, float] = (3 / 4, 4 / 3)  # width over height
     flip: bool = True
     augment: str = "none"  # "three": 3-Augment of DeiT III (Touvron et al. 2022)
+    # RandAugment (Cubuk et al. 2020): operations per image, and their magnitude of 10.
+    randaugment: tuple[int, float] = (0, 0.0)
+    mixup: float = 0.0  # alpha of the Beta distribution (Zhang et al. 2018)
+    cutmix: float = 0.0  # the same (Yun et al. 2019); with both, one or the other
     color_jitter: float = 0.0  # brightness, contrast, saturation; DeiT III: 0.3
     erasing: float = 0.0  # probability; random erasing (Zhong et al. 2020)
     eval_crop: str = "resize"
@@ -124,9 +128,9 @@ class DataConfig:
     # Training: a JPEG whose crop has twice the pixels needed is shrunk in the frequency
     # domain, as libjpeg does it ("scaled decoding"). Faster, and free of aliasing.
     shrink_on_decode: bool = True
-    # An unreadable image ends the run. False: it is skipped, counted and named; its
-    # neighbour takes its place in training, evaluation masks it.
-    strict: bool = True
+    # An unreadable image is skipped, counted and named in WORKDIR/bad_files.txt: its
+    # neighbour takes its place in training, evaluation masks it. True: it ends the run.
+    strict: bool = False
     max_bad_files: int = 100  # past which the run ends all the same
     num_threads: int = 0  # that read and decode; 0: from the number of CPUs
     # Processes with num_threads each, for machines of so many CPUs that Python's lock
@@ -147,9 +151,6 @@ class DataConfig:
             ("bilinear", "area", "bilinear_antialias", "bicubic"),
         )
         check_choice(f"{where}.augment", self.augment, ("none", "three"))
-        check(
-            self.color_jitter >= 0, f"{where}.color_jitter", ">= 0", self.color_jitter
-        )
         check(0 <= self.erasing <= 1, f"{where}.erasing", "in [0, 1]", self.erasing)
         fraction = self.eval_crop_fraction
         check(0 < fraction <= 1, f"{where}.eval_crop_fraction", "in (0, 1]", fraction)
@@ -163,6 +164,12 @@ class DataConfig:
             check(
                 getattr(self, name) >= 0, f"{where}.{name}", ">= 0", getattr(self, name)
             )
+        for name in ("color_jitter", "mixup", "cutmix"):
+            check(
+                getattr(self, name) >= 0, f"{where}.{name}", ">= 0", getattr(self, name)
+            )
+        low = min(self.randaugment)
+        check(low >= 0, f"{where}.randaugment", "(count, magnitude)", self.randaugment)
         repeats = self.repeated_augmentation
         check(repeats > 0, f"{where}.repeated_augmentation", "> 0", repeats)
 

@@ -3,14 +3,22 @@
 from collections.abc import Callable
 
 import jax
+import jax.numpy as jnp
 import optax
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float, Int, UInt8
 
 
 def make_targets(
-    labels: Int[Array, " b"], num_classes: int, smoothing: float = 0.0
+    labels: Int[Array, " b"] | UInt8[Array, "b y"],
+    num_classes: int,
+    smoothing: float = 0.0,
 ) -> Float[Array, "b y"]:
-    """Returns one-hot targets, smoothed towards uniform (Szegedy et al. 2016, §7)."""
+    """Returns one-hot targets, smoothed towards uniform (Szegedy et al. 2016, §7).
+
+    Images with several labels come as rows of zeros and ones, and stay so.
+    """
+    if labels.ndim == 2:
+        return optax.smooth_labels(labels.astype(jnp.float32), smoothing)
     return optax.smooth_labels(jax.nn.one_hot(labels, num_classes), smoothing)
 
 

@@ -11,7 +11,9 @@ from tensorboardX import SummaryWriter
 from tqdm import tqdm
 
 # Fields of a line that depend on the machine; the others are the same in every run.
-TIMINGS = ("images_per_second", "mfu", "goodput", "seconds", "elapsed", "time")
+TIMINGS = (
+    "images_per_second", "mfu", "goodput", "input_wait", "seconds", "elapsed", "time"
+)  # fmt: skip
 # Of those, what a restarted run needs to know of its past; no curves.
 _CLOCK = ("seconds", "elapsed", "time")
 
@@ -58,11 +60,12 @@ class MetricsLog:
             bar_format="{l_bar}{bar}| {n_fmt}/{total_fmt} [{elapsed}<{remaining}]{postfix}",
         )
         self._window = (step, time.perf_counter())
-        self._paused = 0.0
+        self._paused = self._waited = 0.0
 
     def begin(self, step: int) -> None:
         """Starts the clock of images/s: what came before was compilation."""
         self._window, self._paused = (step, time.perf_counter()), 0.0
+        self._waited = 0.0
 
     def train(self, step: int, values: Mapping[str, float]) -> None:
         """Reports an update, with the speed since the last report."""
@@ -72,10 +75,15 @@ class MetricsLog:
         self._window, self._paused = (step, now), 0.0
         speed = (step - last_step) * self._batch_size / seconds
         timings = self._timings(speed, seconds)
+        # The share of the time in which no batch was ready; the devices may still have
+        # been at work on the steps before, so that they idled for less.
+        timings["input_wait"] = self._waited / seconds
+        self._waited = 0.0
         self._write(step, "train", {**values, **timings})
         text = f"loss {values['loss']:.4f}  lr {values['learning_rate']:.1e}"
         if speed:
             text += f"  {speed:.0f} images/s"
+            text += f"  input wait {timings['input_wait']:.1%}"
         if "mfu" in timings:
             text += f"  MFU {timings['mfu']:.1%}"
         if self._bar.disable:
@@ -110,6 +118,10 @@ class MetricsLog:
     def pause(self, seconds: float) -> None:
         """Takes time that was not spent training out of images/s."""
         self._paused += seconds
+
+    def waited(self, seconds: float) -> None:
+        """Takes note of time in which the next batch was not there."""
+        self._waited += seconds
 
     def say(self, line: str) -> None:
         """Prints a line without breaking the progress bar."""

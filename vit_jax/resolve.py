@@ -1,8 +1,9 @@
 """A run's config with nothing left open: the dimensions of its model."""
 
 import dataclasses
+from pathlib import Path
 
-from vit_jax import models
+from vit_jax import models, weights
 from vit_jax.config import Config, ModelConfig
 from vit_jax.pretrained import open_checkpoint
 
@@ -38,11 +39,11 @@ def resolve(config: Config) -> Config:
 
 
 def _model_of(checkpoint: str, chosen: ModelConfig) -> ModelConfig:
-    # A new head starts at zero: behind the old tanh it would only learn slower, and
-    # the original leaves it out too.
-    there = dataclasses.replace(
-        open_checkpoint(checkpoint).model, representation_size=None
-    )
-    return dataclasses.replace(
-        there, **{name: getattr(chosen, name) for name in _OF_THE_RUN}
-    )
+    there = None
+    if not Path(checkpoint).expanduser().exists():
+        there = weights.info(checkpoint).model  # known before anything is fetched
+    there = there or open_checkpoint(checkpoint).model
+    of_the_run = {name: getattr(chosen, name) for name in _OF_THE_RUN}
+    # A new head starts at zero: behind the old tanh it would only learn slower, and the
+    # original leaves that out too.
+    return dataclasses.replace(there, representation_size=None, **of_the_run)

@@ -10,6 +10,7 @@ from flax import linen as nn
 from jaxtyping import Array, Float, UInt8
 
 from vit_jax.config import Config
+from vit_jax.data.mix import mix
 from vit_jax.losses import LOSSES, make_targets
 from vit_jax.optim import is_frozen
 from vit_jax.state import TrainState, derive_key
@@ -57,9 +58,12 @@ def make_train_step(
             lambda p, f: jax.lax.stop_gradient(p) if f else p, params, frozen
         )
         inputs = prepare(images, keys["augment"], train=True)
+        targets = make_targets(labels, num_classes, smoothing)
+        inputs, targets = mix(
+            inputs, targets, keys["mix"], config.data.mixup, config.data.cutmix
+        )
         rngs = {"dropout": keys["dropout"]}
         logits = apply_model(model, params, inputs, train=True, rngs=rngs)
-        targets = make_targets(labels, num_classes, smoothing)
         return loss_per_example(logits, targets).mean()
 
     def micro_batch(state: TrainState, batch: Batch, part: Any) -> tuple[Array, Any]:
@@ -67,7 +71,7 @@ def make_train_step(
             stream: jax.random.fold_in(
                 derive_key(config.seed, stream, state.step), part
             )
-            for stream in ("augment", "dropout")
+            for stream in ("augment", "mix", "dropout")
         }
         return jax.value_and_grad(loss_fn)(
             state.params, batch["image"], batch["label"], keys
@@ -114,7 +118,8 @@ def make_eval_step(
 ) -> Callable[[Any, Batch], dict[str, Array]]:
     """Returns ``(params, batch) -> sums`` over the rows that ``mask`` keeps.
 
-    ``top5`` counts among the first ``min(5, num_classes)``.
+    ``top5`` counts among the first ``min(5, num_classes)``. Of an image with several
+    labels, any one will do.
     """
     loss_per_example = LOSSES[loss]
 
@@ -122,9 +127,10 @@ def make_eval_step(
         inputs = prepare(batch["image"], None, train=False)
         logits = apply_model(model, params, inputs, train=False)
         labels, mask = batch["label"], batch["mask"]
-        losses = loss_per_example(logits, make_targets(labels, num_classes))
+        targets = make_targets(labels, num_classes)
+        losses = loss_per_example(logits, targets)
         _, best = jax.lax.top_k(logits, min(5, num_classes))
-        hits = best == labels[:, None]
+        hits = jnp.take_along_axis(targets, best, axis=1) > 0
         return {
             "count": mask.sum(),
             "loss": jnp.where(mask, losses, 0).sum(),

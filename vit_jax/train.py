@@ -1,9 +1,12 @@
 """Training: build, restore or initialise, then step, log, evaluate and save."""
 
 import collections
+import contextlib
 import dataclasses
+import functools
 import json
 import os
+import signal
 import sys
 import time
 from pathlib import Path
@@ -20,10 +23,13 @@ from vit_jax.checkpoint import (
 )
 from vit_jax.config import Config, ConfigError
 from vit_jax.data import loader, sources
+from vit_jax.data.bad_files import BadFiles
+from vit_jax.data.prefetch import Prefetch
 from vit_jax.devices import peak_rate
 from vit_jax.distributed import AnyHost, is_primary, leaving_together
 from vit_jax.durations import Steps, resolve_steps
 from vit_jax.evaluate import evaluate_batches
+from vit_jax.events import log_event
 from vit_jax.flops import training_flops
 from vit_jax.interrupts import Interrupts
 from vit_jax.metrics import MetricsLog, SilentLog
@@ -48,6 +54,7 @@ class Result:
     metrics: dict[str, float]  # of the last evaluation
     seconds: float  # that this process trained, evaluation and saving included
     interrupted_by: int | None = None  # a signal's number
+    num_bad_files: int = 0  # images skipped, named in the workdir's bad_files.txt
 
 
 def train(config: Config, workdir: str | Path) -> Result:
@@ -71,15 +78,23 @@ def train(config: Config, workdir: str | Path) -> Result:
     program = make_program(config, steps, source.num_classes, mesh)
     index, count = batch_share(mesh)
     hosts = {"process_index": index, "process_count": count}
-    batches = loader.train_batches(source, config.data, seed=config.seed, **hosts)
-    eval_batches = loader.eval_batches(eval_source, config.data, **hosts)
+    check_loss(config, source)
+    bad_files = BadFiles(workdir / "bad_files.txt", config.data.max_bad_files)
+    options: Any = {**hosts, "bad_files": bad_files}
+    batches = Prefetch(
+        loader.train_batches(source, config.data, seed=config.seed, **options),
+        functools.partial(to_mesh, mesh=mesh),
+    )
+    eval_batches = loader.eval_batches(eval_source, config.data, **options)
     with (
+        contextlib.closing(batches),
         leaving_together(),
         explained(config, program.abstract_state, mesh, source.num_classes),
     ):
-        return _run(
+        result = _run(
             config, workdir, mesh, steps, program, source, batches, eval_batches
         )
+    return dataclasses.replace(result, num_bad_files=len(bad_files))
 
 
 def _run(
@@ -89,7 +104,7 @@ def _run(
     steps: Steps,
     program: Program,
     source: sources.Source,
-    batches: loader.TrainBatches,
+    batches: Prefetch,
     eval_batches: loader.EvalBatches,
 ) -> Result:
     card = read_card(workdir)
@@ -120,6 +135,8 @@ def _run(
     )
     if first:
         log.say(f"resumed from {workdir} at step {first}/{steps.total}")
+    if is_primary():
+        log_event(workdir, first, "resumed" if first else "started", _devices(mesh))
     for note in notes:
         log.say(f"{config.init.checkpoint}: {note}")
 
@@ -142,7 +159,9 @@ def _run(
                 if stopped_by:
                     break
                 profiler.before(step + 1, state)
-                state, update = program.train_step(state, to_mesh(next(batches), mesh))
+                waited = batches.waited
+                state, update = program.train_step(state, next(batches))
+                log.waited(batches.waited - waited)
                 step += 1
                 profiler.after(step, update)
                 if step == first + 1:
@@ -164,6 +183,8 @@ def _run(
                     saved = step
                 log.pause(time.perf_counter() - aside)
         finally:
+            if is_primary():
+                _log_end(workdir, step, stopped_by)
             # The one door: an interrupt or an error in the data loses no finished step.
             # Not where one process of several fails: the others cannot save with it.
             together = jax.process_count() == 1 or sys.exc_info()[0] is None
@@ -179,6 +200,32 @@ def _run(
                     checkpoints.close()
     seconds = time.perf_counter() - started
     return Result(step, metrics, seconds, stopped_by or None)
+
+
+def check_loss(config: Config, source: sources.Source) -> None:
+    """Raises ConfigError where images have several labels and the loss allows one."""
+    if source.multi_label and config.train.loss != "sigmoid":
+        raise ConfigError(
+            "config.train.loss must be sigmoid for images with several labels, got "
+            f'"{config.train.loss}"; add --config.train.loss=sigmoid'
+        )
+
+
+def _devices(mesh: Mesh) -> str:
+    device = mesh.devices.flat[0]
+    return f"{mesh.size} x {device.device_kind}, {jax.process_count()} process(es)"
+
+
+def _log_end(workdir: Path, step: int, stopped_by: int) -> None:
+    """Notes how the run ended; called while an error is under way, if there is one."""
+    error = sys.exc_info()[1]
+    if error is not None:
+        text = (str(error).splitlines() or [""])[0]
+        log_event(workdir, step, "failed", f"{type(error).__name__}: {text}")
+    elif stopped_by:
+        log_event(workdir, step, "interrupted", signal.Signals(stopped_by).name)
+    else:
+        log_event(workdir, step, "finished")
 
 
 def _write_config(config: Config, workdir: Path) -> None:

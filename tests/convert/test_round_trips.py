@@ -15,7 +15,7 @@ from tests.models.tiny import OPTIONS, random_images, tiny
 from vit_jax import convert
 from vit_jax.config import ConfigError, Preprocessing
 from vit_jax.convert.npz import read_npz
-from vit_jax.convert.safetensors import read_safetensors
+from vit_jax.convert.safetensors import read_safetensors, write_safetensors
 
 SUFFIX = {"timm": ".safetensors", "huggingface": ".safetensors"}
 FILES = sorted(
@@ -214,8 +214,6 @@ def test_folder_with_configs(tmp_path: Path) -> None:
         assert again.preprocessing == source.preprocessing
         # The same without our metadata: what other programs would have written.
         metadata = {"format": "pt"}
-        from vit_jax.convert.safetensors import write_safetensors
-
         tensors, _ = read_safetensors(folder / "model.safetensors")
         write_safetensors(tmp_path / "plain", tensors, metadata)
         (tmp_path / "plain").replace(folder / "model.safetensors")
@@ -298,6 +296,14 @@ def test_a_cut_model_says_what_is_missing(tmp_path: Path) -> None:
         assert part in str(caught.value)
 
 
+def test_without_positions(tmp_path: Path) -> None:
+    tensors, _ = read_safetensors(GOLDEN / "timm" / "plain.safetensors")
+    del tensors["pos_embed"]
+    write_safetensors(tmp_path / "x.safetensors", tensors, {})
+    with pytest.raises(convert.MismatchError, match=r"missing: .*pos_embedding"):
+        convert.read(tmp_path / "x.safetensors", num_heads=4)
+
+
 def test_heads_that_nobody_knows() -> None:
     with pytest.raises(ConfigError, match="give num_heads"):
         convert.read(GOLDEN / "timm" / "plain.safetensors")
@@ -308,8 +314,6 @@ def test_heads_that_nobody_knows() -> None:
 
 
 def test_parts_of_safetensors(tmp_path: Path) -> None:
-    from vit_jax.convert.safetensors import write_safetensors
-
     tensors, _ = read_safetensors(GOLDEN / "huggingface" / "vit.safetensors")
     names = sorted(tensors)
     for i in (1, 2):

@@ -66,9 +66,7 @@ def test_color_jitter_against_pillow(monkeypatch: pytest.MonkeyPatch) -> None:
             jnp.array(factors).reshape(3, 1, 1, 1, 1), shape
         ),
     )
-    ours = np.asarray(
-        color.color_jitter(jnp.asarray(IMAGES), jax.random.key(0), 0.3)
-    )
+    ours = np.asarray(color.color_jitter(jnp.asarray(IMAGES), jax.random.key(0), 0.3))
     image = Image.fromarray(IMAGES[0])
     image = ImageEnhance.Brightness(image).enhance(factors[0])
     image = ImageEnhance.Contrast(image).enhance(factors[1])
@@ -81,9 +79,7 @@ def test_color_jitter_against_pillow(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_color_jitter_differs_between_images_and_can_do_nothing() -> None:
     flat = np.full((50, 2, 2, 3), 100, np.uint8)
-    out = np.asarray(
-        color.color_jitter(jnp.asarray(flat), jax.random.key(0), 0.3)
-    )
+    out = np.asarray(color.color_jitter(jnp.asarray(flat), jax.random.key(0), 0.3))
     levels = out[:, 0, 0, 0]
     assert levels.min() >= 70
     assert levels.max() <= 130

@@ -16,7 +16,8 @@ import pytest
 from tests.data.image_files import encode_header
 from vit_jax.config import ConfigError, DataConfig
 from vit_jax.data.bad_files import BadFiles
-from vit_jax.data.loader import Batch, eval_batches, train_batches
+from vit_jax.data.loader import eval_batches, train_batches
+from vit_jax.data.memory import Batch
 from vit_jax.data.sources import Source, make_source
 
 
@@ -202,7 +203,7 @@ def test_text_file_called_jpg(
     )
     for split in ("train", "test"):
         (root / split / "a" / "text.jpg").write_text("not an image")
-    data = dataclasses.replace(digits, source=str(root))
+    data = dataclasses.replace(digits, source=str(root), strict=True)
     for batches in (
         train_batches(make_source(data, "train"), data, seed=0),
         eval_batches(make_source(data, "test"), data),

@@ -80,11 +80,13 @@ def _understand(found: Shapes, facts: Facts) -> tuple[Inferred, Grid | None]:
     return dataclasses.replace(inferred, model=model), grid
 
 
-def _any(inferred: Inferred, grid: Grid | None) -> Grid | None:
-    """Returns a grid that has the right number of patches, for shapes alone."""
-    if grid is None and inferred.num_patches is not None:
-        return 1, inferred.num_patches
-    return grid
+def _any(inferred: Inferred, grid: Grid | None) -> Grid:
+    """Returns a grid of the right number of patches, for shapes alone.
+
+    Where there is no position embedding to count, its shape does not matter: if there
+    must be one, it is missing.
+    """
+    return grid or (1, inferred.num_patches or 1)
 
 
 def _checkpoint(

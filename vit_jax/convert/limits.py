@@ -99,7 +99,8 @@ def fit(
         can_drop = [n for n in names if n in DROPPABLE]
         advice = "write another format"
         if len(can_drop) == len(names):
-            advice = f"leave it out with --drop={','.join(can_drop)}, or {advice}"
+            flags = " ".join(f"--drop={name}" for name in can_drop)
+            advice = f"leave it out with {flags}, or {advice}"
         listed = "; ".join(
             f"{name} ({problem})"
             for name, problem in zip(names, problems.values(), strict=True)

@@ -22,15 +22,23 @@ class BadFiles:
         self._limit = limit
         self._lock = threading.Lock()
         self.reasons: dict[str, str] = {}
-        if path and path.exists():
-            lines = path.read_text(encoding="utf-8").splitlines()
-            self.reasons = {
-                name: reason
-                for name, _, reason in (line.partition("\t") for line in lines)
-            }
+        self._read()
 
     def __len__(self) -> int:
+        self._read()  # worker processes write to the same file
         return len(self.reasons)
+
+    def __getstate__(self) -> dict[str, object]:
+        return {**self.__dict__, "_lock": None}
+
+    def __setstate__(self, state: dict[str, object]) -> None:
+        self.__dict__.update(state, _lock=threading.Lock())
+
+    def _read(self) -> None:
+        if self._path and self._path.exists():
+            lines = self._path.read_text(encoding="utf-8").splitlines()
+            for name, _, reason in (line.partition("\t") for line in lines):
+                self.reasons.setdefault(name, reason)
 
     def add(self, name: str, reason: str) -> None:
         """Notes an image; the same one counts once.
@@ -40,14 +48,18 @@ class BadFiles:
         """
         with self._lock:
             if name not in self.reasons:
+                self._read()
+            if name not in self.reasons:
                 self.reasons[name] = reason
                 logging.warning("skipped: %s", reason)
                 if self._path:
+                    self._path.parent.mkdir(parents=True, exist_ok=True)
                     with self._path.open("a", encoding="utf-8") as file:
                         file.write(f"{name}\t{reason}\n")
-            if len(self) > self._limit:
+            if len(self.reasons) > self._limit:
                 where = self._path or name
                 raise ConfigError(
-                    f"unreadable images must be at most {self._limit}, got {len(self)} "
+                    f"unreadable images must be at most {self._limit}, got "
+                    f"{len(self.reasons)} "
                     f"(see {where}); repair them or raise --config.data.max_bad_files"
                 )

@@ -46,9 +46,9 @@ def draw_rollout(
       names: of the images.
       title: names the model.
     """
-    columns = min(4, len(images))
+    columns = min(3, len(images))
     rows = -(-len(images) // columns)
-    figure = new_figure(max(4.8 * columns, 6), 2.5 * rows + 1.0, title)
+    figure = new_figure(max(3.4 * columns, 5) + 0.8, 1.85 * rows + 0.8, title)
     grid = figure.subplots(rows, 2 * columns, squeeze=False)
     for axes in grid.flat:
         axes.set_axis_off()
@@ -109,7 +109,7 @@ def draw_attention_distance(
     axes.plot(range(num_layers), distance.mean(axis=1), color="black", lw=1, alpha=0.5,
               label="mean of the heads")  # fmt: skip
     axes.set_xticks(np.arange(0, num_layers, -(-num_layers // 16)))
-    axes.set_ylim(bottom=0)
+    axes.set_ylim(0, 1.08 * max(float(distance.max()), 1e-9))
     axes.set_xlabel("layer (network depth)")
     axes.set_ylabel("mean attention distance (pixels)")
     height, width = image_size

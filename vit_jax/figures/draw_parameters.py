@@ -56,7 +56,7 @@ def draw_filters(
     missing = rows * columns - len(scaled)
     scaled = np.pad(scaled, ((0, missing), (0, 0), (0, 0), (0, 0)), constant_values=1.0)
     tiles = scaled.reshape(rows, columns, *scaled.shape[1:])
-    figure = new_figure(7.0, 1.0 * rows + 1.4, title)
+    figure = new_figure(7.0, 0.97 * rows + 1.15, title)
     axes = figure.subplots()
     gap = max(1, components.shape[1] // 8)
     axes.imshow(mosaic(tiles, gap, fill=1.0), interpolation="nearest")

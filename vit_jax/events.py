@@ -1,0 +1,36 @@
+"""What happened to a run, in `events.jsonl`: starts, restarts, ends. Nothing is dropped."""
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+FILE = "events.jsonl"
+BAD_FILES = "bad_files.txt"  # of the workdir; see `data.bad_files`
+
+
+def log_event(workdir: Path, step: int, event: str, detail: str = "") -> None:
+    """Adds a line with the time in seconds since 1970, at once.
+
+    Args:
+      workdir: of the run.
+      step: completed updates.
+      event: started, resumed, interrupted, failed or finished.
+      detail: a sentence, if there is more to say.
+    """
+    line = {"time": time.time(), "step": step, "event": event, "detail": detail}
+    with (workdir / FILE).open("a", encoding="utf-8") as file:
+        file.write(json.dumps(line) + "\n")
+
+
+def read_events(workdir: Path) -> list[dict[str, Any]]:
+    """Returns all lines, the oldest first; none where there is no file."""
+    path = workdir / FILE
+    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+    found = []
+    for line in lines:
+        try:
+            found.append(json.loads(line))
+        except json.JSONDecodeError:  # cut short by a full disk
+            continue
+    return found
