@@ -113,7 +113,9 @@ def weak_scaling() -> dict:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(
+        description="Compiles training steps for TPU slices that are not here."
+    )
     parser.add_argument("names", nargs="*", help="parts of names; none: all")
     parser.add_argument("--weak_scaling", action="store_true")
     parser.add_argument("--output", type=Path, default=RESULTS)

@@ -194,11 +194,17 @@ def test_a_text_file_named_jpg_is_named(run, capsys, tmp_path):
     splits = {"train": ("cat", "dog"), "test": ("cat", "dog")}
     folder = make_folder(tmp_path / "images", splits)
     (folder / "train" / "cat" / "bad.jpg").write_text("this is text")
-    error = refuse(
-        capsys, "train", f"--config={config}", f"--workdir={tmp_path / 'w'}",
-        f"--config.data.source=folder:{folder}", "--config.data.batch_size=8",
-    )  # fmt: skip
-    assert "bad.jpg" in error
+    argv = [
+        "train", f"--config={config}", f"--config.data.source=folder:{folder}",
+        "--config.data.batch_size=8", "--config.train.total_steps=3",
+    ]  # fmt: skip
+    strict = [f"--workdir={tmp_path / 'strict'}", "--config.data.strict=True"]
+    assert "bad.jpg" in refuse(capsys, *argv, *strict)
+    workdir = tmp_path / "w"
+    assert main([*argv, f"--workdir={workdir}"]) == 0
+    report = workdir / "bad_files.txt"
+    assert f"skipped 1 unreadable image, named in {report}" in capsys.readouterr().out
+    assert "bad.jpg" in report.read_text()
 
 
 def test_trains_on_a_folder_of_ones_own(run, capsys, tmp_path):

@@ -40,7 +40,9 @@ def test_there_are_commands():
 @pytest.mark.parametrize(("name", "words"), commands(), ids=lambda x: str(x)[:60])
 def test_command_parses(name, words):
     if words[0] == "make":
-        targets = re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
+        targets = re.findall(
+            r"^([\w-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE
+        )
         assert words[1] in targets
         return
     arguments, overrides = _make_parser().parse_known_args(words[1:])

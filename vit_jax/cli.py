@@ -208,6 +208,17 @@ def _make_parser() -> argparse.ArgumentParser:
         "images", nargs="*", metavar="IMAGE", help="file, folder, glob (default: data)"
     )
 
+    report = add(
+        "report",
+        "Write one HTML page about a run: curves, accuracy, mistakes, attention.",
+        "  vit-jax report runs/digits\n"
+        "  vit-jax report runs/digits --output=digits.html\n",
+    )
+    report.add_argument("workdir", type=Path, help="of the run")
+    report.add_argument(
+        "--output", type=Path, help="the page (default: WORKDIR/report.html)"
+    )
+
     models = add(
         "models",
         "List published weights, or explain one.",
@@ -292,6 +303,10 @@ def _train(arguments: argparse.Namespace, overrides: list[str]) -> int:
         say(f"stopped and saved at step {result.step}; repeat the command to go on")
         return 128 + result.interrupted_by
     say(f"done in {result.seconds:.0f} s: {describe(result.metrics)}")
+    if result.num_bad_files:
+        count = f"{result.num_bad_files} unreadable image"
+        plural = "s" if result.num_bad_files > 1 else ""
+        say(f"skipped {count}{plural}, named in {workdir / 'bad_files.txt'}")
     say(f"next: vit-jax predict --checkpoint={workdir} IMAGE...")
     return 0
 
@@ -401,6 +416,13 @@ def _figures(arguments: argparse.Namespace, _: list[str]) -> int:
     return 2 if written.errors else 0
 
 
+def _report(arguments: argparse.Namespace, _: list[str]) -> int:
+    from vit_jax.report import write_report
+
+    print(f"wrote {write_report(arguments.workdir, arguments.output)}")
+    return 0
+
+
 def _models(arguments: argparse.Namespace, _: list[str]) -> int:
     from vit_jax import weights
 
@@ -457,6 +479,7 @@ _COMMANDS = {
     "predict": _predict,
     "features": _features,
     "figures": _figures,
+    "report": _report,
     "models": _models,
     "convert": _convert,
     "data": _data,

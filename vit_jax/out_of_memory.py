@@ -51,7 +51,9 @@ def describe(config: Config, counted: CountedMemory, mesh: Mesh) -> str:
     limit = (device.memory_stats() or {}).get("bytes_limit")
     of = f" of {_size(limit)}" if limit else ""
     per_image = counted.activations + counted.batch > sum(terms.values()) / 2
-    advice = _fewer_activations(config, mesh) if per_image else _less_state(config, mesh)
+    advice = (
+        _fewer_activations(config, mesh) if per_image else _less_state(config, mesh)
+    )
     return (
         f"out of memory: each {device.device_kind} device{of} must hold about "
         f"{_size(counted.total)}: {listed}; add {', or '.join(advice)}"
@@ -85,4 +87,4 @@ def _less_state(config: Config, mesh: Mesh) -> list[str]:
 
 
 def _size(count: float) -> str:
-    return f"{count / 1e9:.2f} GB" if count >= 1e7 else f"{count / 1e6:.2f} MB"
+    return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.1f} MB"

@@ -88,7 +88,9 @@ def batch_share(mesh: Mesh) -> tuple[int, int]:
     parts = batch_parts(mesh)
     rows = mesh.devices.reshape(parts, -1)  # row i of devices holds part i of a batch
     here = jax.process_index()
-    held = [i for i, row in enumerate(rows) if any(d.process_index == here for d in row)]
+    held = [
+        i for i, row in enumerate(rows) if any(d.process_index == here for d in row)
+    ]
     if held != list(range(held[0], held[0] + len(held))) or held[0] % len(held):
         raise ConfigError(
             "config.mesh.tensor must divide the number of devices per host, or be a "

@@ -55,7 +55,7 @@ def init_state(
 
 
 # Numbers are part of every run's result: append, never renumber.
-_STREAMS = {"init": 0, "dropout": 1, "augment": 2, "data": 3}
+_STREAMS = {"init": 0, "dropout": 1, "augment": 2, "data": 3, "mix": 4}
 
 
 def derive_key(seed: int, stream: str, step: Any = None) -> jax.Array:

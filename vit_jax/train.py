@@ -184,7 +184,8 @@ def _run(
                 log.pause(time.perf_counter() - aside)
         finally:
             if is_primary():
-                _log_end(workdir, step, stopped_by)
+                with contextlib.suppress(OSError):  # a full disk must not stop the save
+                    _log_end(workdir, step, stopped_by)
             # The one door: an interrupt or an error in the data loses no finished step.
             # Not where one process of several fails: the others cannot save with it.
             together = jax.process_count() == 1 or sys.exc_info()[0] is None

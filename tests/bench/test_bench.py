@@ -106,7 +106,7 @@ def test_mfu_is_against_the_tables_peak(monkeypatch):
 
 def test_report(result):
     text = format_bench(result)
-    assert text.startswith("tiny, 8 x 8 pixels, float32, on 2 cpu")
+    assert text.startswith("tiny, 8 x 8 pixels, float32\non 2 cpu")
     assert "train, batch 32" in text
     assert "inference, batch 16" in text
     assert "half of 3 repeats within" in text

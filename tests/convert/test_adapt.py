@@ -255,6 +255,14 @@ def test_patch_size_and_class_row() -> None:
     np.testing.assert_allclose(logits_of(back, images), expected, rtol=0, atol=2e-5)
 
 
+def test_other_arithmetic_is_said() -> None:
+    source = checkpoint_of(tiny(activation="gelu"))
+    fitted = adapt(source, tiny(layer_norm_epsilon=1e-5))
+    assert "expect activation gelu, the model has gelu_tanh" in fitted.notes[0]
+    assert "set config.model.layer_norm_epsilon" in fitted.notes[1]
+    assert not adapt(source).notes
+
+
 def test_image_size_that_does_not_fit() -> None:
     with pytest.raises(ConfigError, match="multiple of 8"):
         adapt(checkpoint_of(tiny()), image_size=(24, 25))

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from vit_jax.plan.hlo import Collective, summarise, type_bytes
+from vit_jax.plan.summary import Collective, summarise, type_bytes
 
 TEXT = """
 HloModule step, is_scheduled=true
@@ -45,6 +45,72 @@ ENTRY %main (x: f32[4,8]) -> f32[4,8] {
   ROOT %e = f32[4,8]{1,0} fusion(%x), calls=%y, backend_config={"estimated_cycles":"7"}
 }
 """
+
+
+# What the TPU compiler prints: no trip count, and one exchange in two fusions.
+TPU_TEXT = """
+%inner_body (t: (s32[], u32[])) -> (s32[], u32[]) {
+  %t = (s32[], u32[]) parameter(0)
+  ROOT %f = (s32[], u32[]) fusion(%t), calls=%x, backend_config={"estimated_cycles":"3"}
+}
+
+%inner_cond (t: (s32[], u32[])) -> pred[] {
+  %four = u32[]{:T(128)} constant(4)
+  %t = (s32[], u32[]) parameter(0)
+  %i = u32[]{:T(128)} get-tuple-element(%t), index=1
+  ROOT %lt = pred[] compare(%i, %four), direction=LT
+}
+
+%part.1 (p: bf16[8]) -> bf16[64] {
+  ROOT %g.1 = bf16[64] all-gather(%p), channel_id=5, replica_groups=mesh['a'=1,'b'=8] {'b'}
+}
+
+%part.2 (p: bf16[8]) -> bf16[64] {
+  ROOT %g.2 = bf16[64] all-gather(%p), channel_id=5, replica_groups=mesh['a'=1,'b'=8] {'b'}
+}
+
+%body (t: (s32[], f32[4])) -> (s32[], f32[4]) {
+  %t = (s32[], f32[4]) parameter(0)
+  %one = u32[] constant(1)
+  %zero = s32[] constant(0)
+  %s = (s32[], /*index=1*/u32[]) tuple(%zero, /*index=1*/%one)
+  %w = (s32[], u32[]) while(%s), condition=%inner_cond, body=%inner_body
+  %a = bf16[64] fusion(%t), kind=kCustom, calls=%part.1
+  ROOT %b = bf16[64] fusion(%a), kind=kCustom, calls=%part.2
+}
+
+%cond (t: (s32[], f32[4])) -> pred[] {
+  %n = s32[]{:T(128)} constant(12)
+  %t = (s32[], f32[4]) parameter(0)
+  %i = s32[]{:T(128)} get-tuple-element(%t), index=0
+  ROOT %lt = pred[] compare(%i, %n), direction=LT
+}
+
+%odd (t: (s32[], f32[4])) -> pred[] {
+  ROOT %p = pred[] parameter(0)
+}
+
+ENTRY %main (x: f32[4]) -> f32[4] {
+  %x = f32[4] parameter(0)
+  %w = (s32[], f32[4]) while(%x), condition=%cond, body=%body
+  %v = (s32[], f32[4]) while(%x), condition=%odd, body=%inner_body
+  ROOT %p = f32[4] collective-permute(%x), channel_id=6, source_target_pairs={{0,1},{1,0}}
+}
+"""
+
+
+def test_trips_are_read_from_what_a_loop_compares():
+    summary = summarise(TPU_TEXT)
+    # 12 outer trips of an inner loop from 1 to 4; once the loop that does not say.
+    assert summary.cycles == 12 * 3 * 3 + 3
+    assert summary.unknown_loops == 1
+
+
+def test_an_exchange_in_two_places_counts_once():
+    assert summarise(TPU_TEXT).collectives == (
+        Collective("all-gather", 12, 12 * 128, 12 * 112),
+        Collective("collective-permute", 1, 16, 16),
+    )
 
 
 def test_a_loops_body_counts_as_often_as_it_runs():

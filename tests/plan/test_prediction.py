@@ -7,9 +7,9 @@ import pytest
 from tests.runs import TINY, change
 from vit_jax.config import MeshConfig
 from vit_jax.devices import find_chip
-from vit_jax.plan.hlo import Collective, Summary
 from vit_jax.plan.memory import CountedMemory
 from vit_jax.plan.prediction import count_sent, predict
+from vit_jax.plan.summary import Collective, Summary
 from vit_jax.plan.topology import name_devices
 from vit_jax.resolve import resolve
 from vit_jax.sharding import make_mesh

@@ -13,11 +13,11 @@ def format_bench(result: Mapping[str, Any]) -> str:
     config, device = result["config"], result["device"]
     height, width = config["image_size"]
     product = result["matrix_product"]
+    name, side = config["variant"] or config["name"], product["side"]
     lines = [
-        f"{config['variant'] or config['name']}, {width} x {height} pixels, "
-        f"{config['dtype']}, on {device['count']} {device['kind']}",
-        f"matrix product of {product['side']} x {product['side']}: "
-        f"{product['flops_per_s'] / 1e12:.3g} TFLOP/s",
+        f"{name}, {width} x {height} pixels, {config['dtype']}",
+        f"on {device['count']} {device['kind']}, where a matrix product of {side} x "
+        + f"{side} runs at {product['flops_per_s'] / 1e12:.3g} TFLOP/s",
     ]
     for phase in PHASES:
         if phase in result:
@@ -37,9 +37,9 @@ def _format_phase(name: str, phase: Mapping[str, Any]) -> list[str]:
         "",
         f"{name}, batch {phase['batch_size']}",
         f"  {phase['images_per_s']:,.1f} images/s, half of {phase['repeats']} repeats "
-        f"within {low:,.1f} to {high:,.1f}",
+        + f"within {low:,.1f} to {high:,.1f}",
         f"  {share}",
         f"  {memory}",
         f"  traced in {phase['trace_s']:.1f} s, compiled in {phase['compile_s']:.1f} s, "
-        f"from the cache in {phase['compile_from_cache_s']:.1f} s",
+        + f"from the cache in {phase['compile_from_cache_s']:.1f} s",
     ]

@@ -51,7 +51,7 @@ def decode_box(
     size = _read_size(data)
     if size is None:
         return None
-    top, left, height, width = box = choose(size)
+    top, _, height, width = box = choose(size)
     shrink = _shrink_factor(box, min_size)
     # A file that does not end as it should is decoded to where it does end.
     if (height, width) != size and data.rstrip(b"\x00")[-2:] == b"\xff\xd9":

@@ -71,7 +71,7 @@ class Prefetch(Iterator[Any]):
         while not self._stop.is_set():
             try:
                 item = self._put(next(self._batches)), None
-            except BaseException as error:  # for the one who asks for the batch
+            except BaseException as error:  # noqa: BLE001 (for whoever asks for the batch)
                 item = None, error
             self._ready.put(item)
             if item[1] is not None:

@@ -138,7 +138,7 @@ def _histogram(images: Images) -> Int[Array, "b 256 3"]:
     pixels = images.reshape(count, -1, 3).astype(jnp.int32)
     offsets = (
         jnp.arange(count, dtype=jnp.int32)[:, None, None] * 768
-        + jnp.arange(3, dtype=jnp.int32) * 256
+        + jnp.arange(3, dtype=jnp.int32)[None, None] * 256
     )
     counts = jnp.zeros(count * 768, jnp.int32).at[(pixels + offsets).ravel()].add(1)
     return counts.reshape(count, 3, 256).swapaxes(1, 2)

@@ -31,7 +31,7 @@ from vit_jax.figures.draw_predictions import (
     draw_mistakes,
     draw_reliability,
 )
-from vit_jax.figures.draw_run import draw_curves
+from vit_jax.figures.draw_run import PANELS, draw_curve, draw_curves
 from vit_jax.figures.parameters import (
     filter_components,
     patch_kernel,
@@ -42,6 +42,7 @@ from vit_jax.load import load
 
 __all__ = [
     "KINDS",
+    "PANELS",
     "Album",
     "Attention",
     "Mistake",
@@ -52,6 +53,7 @@ __all__ = [
     "draw_attention_distance",
     "draw_attention_maps",
     "draw_confusion",
+    "draw_curve",
     "draw_curves",
     "draw_filters",
     "draw_mistakes",

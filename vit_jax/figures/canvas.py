@@ -28,7 +28,8 @@ def new_figure(width: float, height: float, title: str) -> "Figure":
             'matplotlib must be installed for figures; run `pip install "vit_jax[plots]"`'
         ) from error
     figure = Figure(figsize=(width, height), dpi=DPI, layout="constrained")
-    figure.suptitle(title, fontsize=11)
+    if title:
+        figure.suptitle(title, fontsize=11)
     return figure
 
 

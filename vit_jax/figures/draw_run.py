@@ -1,6 +1,6 @@
 """Pictures of a run: its curves."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -34,36 +34,69 @@ def draw_curves(lines: Lines, title: str) -> "Figure":
       title: names the run.
     """
     figure = new_figure(9.6, 6.2, title)
-    (loss, accuracy), (rate, speed) = figure.subplots(2, 2)
-    _plot(loss, lines, "train", "loss", BLUE, "training")
-    _plot(loss, lines, "eval", "loss", ORANGE, "evaluation", marker="o")
-    loss.set_ylabel("loss (nats)")
-    for name, colour, label in (("top1", ORANGE, "top-1"), ("top5", GRAY, "top-5")):
-        _plot(accuracy, lines, "eval", name, colour, label, marker="o", scale=100)
-    accuracy.set_ylabel("accuracy (%)")
-    _plot(rate, lines, "train", "learning_rate", BLUE, "learning rate")
-    rate.set_ylabel("learning rate")
-    rate.ticklabel_format(axis="y", style="sci", scilimits=(-2, 3))
-    _plot(speed, lines, "train", "images_per_second", BLUE, "images/s")
-    speed.set_ylabel("throughput (images/s)")
-    speed.set_ylim(bottom=0)
-    if len(curve(lines, "train", "mfu")[0]):
-        right = speed.twinx()
-        _plot(right, lines, "train", "mfu", ORANGE, "MFU", scale=100)
-        right.set_ylabel("MFU (%)")
-        right.set_ylim(0, None)
-    for axes, name in (
-        (loss, "Loss"),
-        (accuracy, "Accuracy on the evaluation split"),
-        (rate, "Learning rate"),
-        (speed, "Throughput"),
-    ):
-        axes.set_title(name, fontsize=9)
-        axes.set_xlabel("step (updates)")
-        axes.grid(alpha=0.25)
-        if axes.get_legend_handles_labels()[0] and axes in (loss, accuracy):
-            axes.legend(fontsize=8, frameon=False)
+    for axes, name in zip(figure.subplots(2, 2).flat, PANELS, strict=True):
+        PANELS[name](axes, lines)
+        _label(axes, name)
     return figure
+
+
+def draw_curve(lines: Lines, name: str) -> "Figure":
+    """Draws one of `PANELS`.
+
+    Args:
+      lines: as `metrics.read_metrics` returns them.
+      name: of the panel, and its title.
+    """
+    figure = new_figure(4.8, 3.2, "")
+    axes = figure.subplots()
+    PANELS[name](axes, lines)
+    _label(axes, name)
+    return figure
+
+
+def _loss(axes: Any, lines: Lines) -> None:
+    _plot(axes, lines, "train", "loss", BLUE, "training")
+    _plot(axes, lines, "eval", "loss", ORANGE, "evaluation", marker="o")
+    axes.set_ylabel("loss (nats)")
+
+
+def _accuracy(axes: Any, lines: Lines) -> None:
+    for name, colour, label in (("top1", ORANGE, "top-1"), ("top5", GRAY, "top-5")):
+        _plot(axes, lines, "eval", name, colour, label, marker="o", scale=100)
+    axes.set_ylabel("accuracy (%)")
+
+
+def _learning_rate(axes: Any, lines: Lines) -> None:
+    _plot(axes, lines, "train", "learning_rate", BLUE)
+    axes.set_ylabel("learning rate")
+    axes.ticklabel_format(axis="y", style="sci", scilimits=(-2, 3))
+
+
+def _throughput(axes: Any, lines: Lines) -> None:
+    _plot(axes, lines, "train", "images_per_second", BLUE)
+    axes.set_ylabel("throughput (images/s)")
+    axes.set_ylim(bottom=0)
+    if len(curve(lines, "train", "mfu")[0]):
+        right = axes.twinx()
+        _plot(right, lines, "train", "mfu", ORANGE, scale=100)
+        right.set_ylabel("MFU (%), orange")
+        right.set_ylim(bottom=0)
+
+
+PANELS: dict[str, Callable[[Any, Lines], None]] = {
+    "Loss": _loss,
+    "Accuracy on the evaluation split": _accuracy,
+    "Learning rate": _learning_rate,
+    "Throughput": _throughput,
+}
+
+
+def _label(axes: Any, title: str) -> None:
+    axes.set_title(title, fontsize=9)
+    axes.set_xlabel("step (updates)")
+    axes.grid(alpha=0.25)
+    if axes.get_legend_handles_labels()[0]:
+        axes.legend(fontsize=8, frameon=False)
 
 
 def _plot(
@@ -72,7 +105,7 @@ def _plot(
     kind: str,
     name: str,
     colour: str,
-    label: str,
+    label: str = "",
     marker: str | None = None,
     scale: float = 1.0,
 ) -> None:

@@ -11,11 +11,12 @@ import jax
 from jax.sharding import Mesh
 
 from vit_jax.config import Config, ConfigError
-from vit_jax.devices import Chip, chip_of
+from vit_jax.devices import chip_of
 from vit_jax.flops import training_flops
-from vit_jax.plan.hlo import Summary
+from vit_jax.plan.basis import basis
 from vit_jax.plan.memory import CountedMemory, ProgramMemory, count_memory
 from vit_jax.plan.prediction import Prediction, predict
+from vit_jax.plan.summary import Summary
 from vit_jax.plan.topology import describe_tpu, name_devices
 from vit_jax.plan.trial import compile_step, program_of
 from vit_jax.resolve import resolve
@@ -174,7 +175,7 @@ def assemble(
         fits=fits,
         program=summary,
         prediction=prediction,
-        rests_on=tuple(_rests_on(chip, compiled, refused, summary)),
+        rests_on=tuple(basis(chip, compiled, refused, summary)),
         compile_seconds=seconds,
     )
 
@@ -195,41 +196,6 @@ def _describe(config: Config, mesh: Mesh, num_classes: int) -> dict[str, Any]:
         "moment_dtype": config.optim.accumulator_dtype,
         "mesh": dict(mesh.shape),
     }
-
-
-def _rests_on(
-    chip: Chip | None,
-    compiled: ProgramMemory | None,
-    refused: int | None,
-    summary: Summary | None,
-) -> list[str]:
-    """Says in sentences where the figures come from."""
-    if compiled:
-        sentences = ["memory: the compiler's own count of the program it made"]
-    elif refused is not None:
-        sentences = ["memory: the compiler refused the program, and said what it needs"]
-    else:
-        sentences = [
-            "memory: counted from shapes; what a compiler adds or saves is not in it"
-        ]
-    if chip is None:
-        return [*sentences, "speed: none, for this device is not in the table"]
-    if summary is None:
-        return [
-            *sentences,
-            "speed: a bound from peak and bandwidths; real steps take 1.5 to 3 times it",
-        ]
-    if summary.cycles:
-        sentences.append(
-            f"speed: the TPU compiler's estimated cycles at {chip.clock or 0:.3g} Hz "
-            "(loops times their trips), plus or hidden behind the collectives' bytes "
-            "over all links at once; nothing was run"
-        )
-    if summary.custom_calls:
-        sentences.append(
-            f"{summary.custom_calls} custom kernels carry no estimate and count nothing"
-        )
-    return sentences
 
 
 def _libtpu_version() -> str | None:

@@ -8,8 +8,8 @@ from jax.sharding import Mesh
 from vit_jax.config import Config
 from vit_jax.devices import Chip
 from vit_jax.models import token_size
-from vit_jax.plan.hlo import Summary
 from vit_jax.plan.memory import CountedMemory
+from vit_jax.plan.summary import Summary
 from vit_jax.sharding import RULES
 
 

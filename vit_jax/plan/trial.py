@@ -11,8 +11,8 @@ from jax.sharding import Mesh
 
 from vit_jax.config import Config
 from vit_jax.durations import resolve_steps
-from vit_jax.plan.hlo import Summary, summarise
 from vit_jax.plan.memory import ProgramMemory, program_memory
+from vit_jax.plan.summary import Summary, summarise
 from vit_jax.program import Program, make_program
 from vit_jax.sharding import batch_sharding
 

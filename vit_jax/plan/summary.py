@@ -1,0 +1,149 @@
+"""A compiled program in numbers: the compiler's cycles, and what devices exchange."""
+
+import dataclasses
+import math
+import re
+
+from vit_jax.plan.hlo import Instruction, Program
+
+# Bytes of an element; what is not here (token[], opaque[]) has none.
+_WIDTHS = {
+    "pred": 1, "s4": 0.5, "u4": 0.5, "s8": 1, "u8": 1, "s16": 2, "u16": 2, "s32": 4,
+    "u32": 4, "s64": 8, "u64": 8, "bf16": 2, "f16": 2, "f32": 4, "f64": 8, "c64": 8,
+    "f8e4m3fn": 1, "f8e5m2": 1,
+}  # fmt: skip
+_ARRAY = re.compile(r"\b([a-z]\w*)\[([\d,<=]*)\](\{[^{}]*\})?")
+_CHANNEL = re.compile(r"channel_id=(\d+)")
+_CYCLES = re.compile(r'estimated_cycles\\?":\s*\\?"(\d+)')
+# [groups,size]<=[...], {{0,1,...},...} or mesh['a'=4,'b'=2] {'a'}
+_GROUPS = re.compile(r"replica_groups=(?:\[\d+,(\d+)\]|\{\{([\d,]*)\})")
+_MESH_GROUPS = re.compile(r"replica_groups=@?\w*\[([^\]]*)\] ?\{([^}]*)\}")
+
+COLLECTIVES = (
+    "all-reduce",
+    "all-gather",
+    "reduce-scatter",
+    "all-to-all",
+    "collective-permute",
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Collective:
+    """A kind of exchange among groups of devices.
+
+    Attributes:
+      kind: one of `COLLECTIVES`.
+      count: how often a step does it.
+      bytes: of the results, on one device.
+      sent: bytes that leave one device, by the ring algorithm of its kind.
+    """
+
+    kind: str
+    count: int
+    bytes: int
+    sent: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Summary:
+    """A program in numbers, of one device.
+
+    Attributes:
+      cycles: that the TPU compiler estimates for everything but collectives; None
+        where it prints none (CPU, GPU).
+      collectives: in the order of `COLLECTIVES`, those that occur.
+      custom_calls: kernels that the compiler has no estimate of.
+      unknown_loops: whose trips the text does not tell; they are counted once.
+    """
+
+    cycles: int | None
+    collectives: tuple[Collective, ...]
+    custom_calls: int = 0
+    unknown_loops: int = 0
+
+
+def summarise(text: str) -> Summary:
+    """Returns what ``jax.stages.Compiled.as_text`` says in numbers."""
+    program = Program(text)
+    cycles: list[int] = []
+    # An exchange that runs beside arithmetic stands in several places, of one channel.
+    found: dict[tuple[str, str], tuple[int, int, int]] = {}
+    custom_calls = 0
+    for times, instruction in program.instructions():
+        estimate = _CYCLES.search(instruction.rest)
+        if estimate:
+            cycles.append(times * int(estimate[1]))
+        kind = instruction.opcode.removesuffix("-start")
+        if kind in COLLECTIVES:
+            size, sent = _exchange(kind, instruction)
+            channel = _CHANNEL.search(instruction.rest)
+            key = kind, channel[1] if channel else instruction.name
+            row = times, times * size, times * sent
+            found[key] = max(row, found.get(key, row))
+        is_kernel = instruction.opcode == "custom-call" and not estimate
+        custom_calls += times * (is_kernel and "tpu_custom_call" in instruction.rest)
+    collectives = []
+    for kind in COLLECTIVES:
+        rows = [row for (of_kind, _), row in found.items() if of_kind == kind]
+        if rows:
+            sums = (sum(column) for column in zip(*rows, strict=True))
+            collectives.append(Collective(kind, *sums))
+    return Summary(
+        sum(cycles) if cycles else None,
+        tuple(collectives),
+        custom_calls,
+        program.unknown_loops,
+    )
+
+
+def type_bytes(text: str) -> int:
+    """Returns the bytes of an array type, or of all arrays of a tuple's."""
+    total = 0.0
+    for dtype, shape, _ in _ARRAY.findall(text):
+        sides = [int(side.strip("<=")) for side in shape.split(",") if side]
+        total += _WIDTHS.get(dtype, 0) * math.prod(sides)
+    return int(total)
+
+
+def _exchange(kind: str, instruction: Instruction) -> tuple[int, int]:
+    """Returns bytes of the result, and bytes that one device sends."""
+    result = instruction.type
+    if instruction.opcode in ("all-gather-start", "collective-permute-start"):
+        result = _parts(result)[1]  # (what goes in, what comes out, ...)
+    size, group = type_bytes(result), _group_size(instruction.rest)
+    others = (group - 1) / group
+    sent = {
+        "all-reduce": 2 * size * others,  # reduce-scatter, then all-gather
+        "all-gather": size * others,
+        "reduce-scatter": size * (group - 1),  # the result is 1/group of what goes in
+        "all-to-all": size * others,
+        "collective-permute": size,
+    }[kind]
+    return size, round(sent)
+
+
+def _parts(type_: str) -> list[str]:
+    """Returns the members of a tuple type, nested tuples whole."""
+    depth, parts = 0, [""]
+    for character in type_.strip()[1:-1]:
+        depth += character in "([{"
+        depth -= character in ")]}"
+        if character == "," and not depth:
+            parts.append("")
+        else:
+            parts[-1] += character
+    return parts
+
+
+def _group_size(rest: str) -> int:
+    match = _GROUPS.search(rest)
+    if match:
+        return int(match[1]) if match[1] else len(match[2].split(","))
+    match = _MESH_GROUPS.search(rest)
+    if not match:
+        return 2  # pairs
+    sizes = dict(re.findall(r"'(\w+)'=(\d+)", match[1]))
+    # An axis, or the part of it that is written 'a':(before)size.
+    axes = re.findall(r"'(\w+)'(?::\(\d+\)(\d+))?", match[2])
+    return math.prod(int(part or sizes[name]) for name, part in axes)

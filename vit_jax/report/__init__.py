@@ -1,0 +1,60 @@
+"""One page about a run: what it was, how it went, what came out. Needs ``plots``."""
+
+from pathlib import Path
+
+import jax
+
+from vit_jax.config import ConfigError
+from vit_jax.figures import Album
+from vit_jax.figures.canvas import new_figure
+from vit_jax.load import load
+from vit_jax.metrics import read_metrics
+from vit_jax.report.page import render
+from vit_jax.report.sections import all_sections, summary
+
+__all__ = ["write_report"]
+
+
+def write_report(workdir: str | Path, output: str | Path | None = None) -> Path:
+    """Writes an HTML page about a run; returns its path. It needs no other file.
+
+    Args:
+      workdir: of the run; its newest checkpoint is evaluated once more.
+      output: None: ``report.html`` in the workdir.
+
+    Raises:
+      ConfigError: no checkpoint, Matplotlib is missing, the data is not there, or the
+        file cannot be written.
+
+    Example:
+      >>> write_report("runs/digits")
+    """
+    workdir = Path(workdir).expanduser()
+    output = Path(output) if output else workdir / "report.html"
+    new_figure(1, 1, "")  # before any work is done, that it can be
+    loaded = load(workdir)
+    if loaded.run is None:
+        raise ConfigError(
+            f"WORKDIR must be of a run, got {workdir}; for other checkpoints use "
+            "`vit-jax figures` and `vit-jax eval`"
+        )
+    path = workdir / "metrics.jsonl"
+    lines = read_metrics(path) if path.exists() else []
+    album = Album(loaded)
+    num_params = sum(leaf.size for leaf in jax.tree.leaves(loaded.params))
+    model = loaded.config.variant or str(loaded.config.family)
+    page = render(
+        title=loaded.run.name,
+        subtitle=f"{model} on {loaded.run.data.source}, step {loaded.step:,}, in "
+        f"{workdir.resolve()}",
+        top=summary(album, lines, num_params),
+        sections=all_sections(album, lines, workdir),
+    )
+    try:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        output.write_text(page, encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(
+            f"output {output} cannot be written to: {error.strerror}; name another file"
+        ) from error
+    return output

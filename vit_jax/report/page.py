@@ -1,0 +1,120 @@
+"""HTML in plain strings: one page that needs no other file."""
+
+import base64
+import html
+import io
+from collections.abc import Iterable, Sequence
+from importlib import resources
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+class Section(NamedTuple):
+    """A heading and the HTML under it."""
+
+    title: str
+    body: str
+
+
+def render(title: str, subtitle: str, top: str, sections: Iterable[Section]) -> str:
+    """Returns the whole page.
+
+    Args:
+      title: of the page.
+      subtitle: one sentence under it.
+      top: HTML before the first section.
+      sections: in order.
+    """
+    sections = list(sections)
+    css = resources.files(__package__ or "").joinpath("style.css").read_text("utf-8")
+    links = "".join(
+        f'<a href="#{_anchor(s.title)}">{text(s.title)}</a>' for s in sections
+    )
+    parts = "".join(
+        f'<section id="{_anchor(s.title)}"><h2>{text(s.title)}</h2>{s.body}</section>'
+        for s in sections
+    )
+    return (
+        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<title>{text(title)}</title><style>{css}</style></head><body>"
+        f"<header><h1>{text(title)}</h1><p>{text(subtitle)}</p><nav>{links}</nav>"
+        f"</header>{top}{parts}</body></html>\n"
+    )
+
+
+def text(value: Any) -> str:
+    """Returns a value as HTML that shows it."""
+    return html.escape(str(value))
+
+
+def cards(values: Iterable[tuple[str, str, str]]) -> str:
+    """Returns boxes of (value, name, remark)."""
+    boxes = "".join(
+        f'<div class="card"><b>{text(value)}</b><span>{text(name)}'
+        f"{'<br>' + text(remark) if remark else ''}</span></div>"
+        for value, name, remark in values
+    )
+    return f'<div class="cards">{boxes}</div>'
+
+
+def table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Returns a table that scrolls; cells are HTML, a head with a leading ``>`` is of
+    numbers, with ``~`` of times."""
+    kinds = {">": ' class="number"', "~": ' class="time"'}
+    classes = [kinds.get(head[:1], ' class="long"') for head in heads]
+    head = "".join(
+        f"<th{c}>{text(h.lstrip('>~'))}</th>"
+        for h, c in zip(heads, classes, strict=True)
+    )
+    body = "".join(
+        "<tr>"
+        + "".join(f"<td{c}>{x}</td>" for x, c in zip(row, classes, strict=True))
+        + "</tr>"
+        for row in rows
+    )
+    return (
+        f'<div class="scroll"><table><thead><tr>{head}</tr></thead>'
+        f"<tbody>{body}</tbody></table></div>"
+    )
+
+
+def picture(figure: "Figure", alt: str, form: str = "png", wide: bool = False) -> str:
+    """Returns a figure, drawn into the page.
+
+    Args:
+      figure: of Matplotlib.
+      alt: what a reader hears who does not see it.
+      form: ``png``, or ``svg`` where there are few lines.
+      wide: scrolls on a narrow screen, so that it stays legible.
+    """
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format=form)
+    kind = "svg+xml" if form == "svg" else form
+    image = _image(buffer.getvalue(), kind, alt)
+    return f'<figure class="{"wide" if wide else "fit"}">{image}</figure>'
+
+
+def thumbnail(pixels: np.ndarray, caption: str) -> str:
+    """Returns a small image, uint8 [h, w, 3], with a caption."""
+    from PIL import Image
+
+    image = Image.fromarray(pixels)
+    image.thumbnail((192, 192))
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG")
+    shown = _image(buffer.getvalue(), "png", caption)
+    return f"<figure>{shown}<figcaption>{text(caption)}</figcaption></figure>"
+
+
+def _image(content: bytes, kind: str, alt: str) -> str:
+    encoded = base64.b64encode(content).decode()
+    return f'<img alt="{text(alt)}" src="data:image/{kind};base64,{encoded}">'
+
+
+def _anchor(title: str) -> str:
+    return title.lower().replace(" ", "-")

@@ -1,0 +1,201 @@
+"""The sections of a report, each from an album of the run's checkpoint."""
+
+import dataclasses
+import datetime
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from vit_jax.config import ConfigError
+from vit_jax.evaluators.classes import wilson
+from vit_jax.events import read_events
+from vit_jax.figures import (
+    PANELS,
+    Album,
+    draw_confusion,
+    draw_curve,
+    draw_reliability,
+)
+from vit_jax.report.page import Section, cards, picture, table, text, thumbnail
+
+Lines = Sequence[Mapping[str, Any]]
+
+_MOST_CLASSES = 200  # in the confusion matrix; of more it would show nothing
+
+
+def summary(album: Album, lines: Lines, num_params: int) -> str:
+    """Returns boxes with the numbers that are asked for first."""
+    matrix = album.confusion()
+    hits, count = int(np.trace(matrix)), int(matrix.sum())
+    low, high = wilson(hits, count)
+    boxes = [
+        (f"{hits / count:.2%}", "top-1", f"{100 * low:.1f} to {high:.1%} (95%)"),
+        (f"{count:,}", "images evaluated", f"split {album.subject.split}"),
+        (f"{album.reliability()['ece']:.1%}", "calibration error", "ECE, 15 bins"),
+        (_millions(num_params), "parameters", ""),
+    ]
+    evaluated = [line for line in lines if line["kind"] == "eval"]
+    if evaluated:
+        boxes.insert(1, (f"{evaluated[-1]['top5']:.2%}", "top-5", ""))
+    speeds = _values(lines, "images_per_second")
+    if speeds:
+        boxes.append((f"{np.median(speeds):,.0f}", "images/s", "median, training"))
+    rates = _values(lines, "mfu")
+    if rates:
+        boxes.append((f"{np.median(rates):.1%}", "MFU", "median, training"))
+    for name, remark in (("goodput", "updates / wall time"), ("input_wait", "")):
+        if values := _values(lines, name):
+            boxes.append((f"{values[-1]:.0%}", name.replace("_", " "), remark))
+    if elapsed := _values(lines, "elapsed"):
+        took = datetime.timedelta(seconds=round(elapsed[-1]))
+        boxes.append((str(took), "wall time", "h:mm:ss"))
+    return cards(boxes)
+
+
+def curves(lines: Lines) -> Section:
+    shown = [picture(draw_curve(lines, name), name, "svg") for name in PANELS]
+    note = ""
+    if not _values(lines, "mfu"):
+        note = "<p>No MFU: the peak of this device is not known.</p>"
+    return Section("Curves", f'<div class="pair">{"".join(shown)}</div>{note}')
+
+
+def per_class(album: Album) -> Section:
+    """Returns a row for each class, the worst first."""
+    matrix, names = album.confusion(), album.class_names()
+    rows = []
+    for label in np.flatnonzero(matrix.sum(axis=1)):
+        hits, count = int(matrix[label, label]), int(matrix[label].sum())
+        others = matrix[label].copy()
+        others[label] = 0
+        worst = int(others.argmax())
+        taken = f"{text(names[worst])} ({others[worst]})" if others[worst] else ""
+        rows.append((hits / count, names[label], hits, count, taken))
+    rows.sort(key=lambda row: (row[0], row[1]))
+    cells = [
+        (
+            text(name),
+            f'<meter min="0" max="1" value="{share:.4f}"></meter> <span class="share">{share:.1%}</span>',
+            "{:.0%} to {:.0%}".format(*wilson(hits, count)),
+            str(count),
+            taken,
+        )
+        for share, name, hits, count, taken in rows
+    ]
+    heads = ("class", ">accuracy", ">95% interval", ">images", "mostly taken for")
+    return Section("Classes", "<p>The worst first.</p>" + table(heads, cells))
+
+
+def calibration(album: Album) -> Section:
+    values = album.reliability()
+    note = (
+        "<p>How often the model is right when it says that it is so sure. Bars below "
+        "the diagonal: too confident; above: not confident enough.</p>"
+    )
+    figure = draw_reliability(values, "")
+    return Section("Calibration", note + picture(figure, "reliability diagram", "svg"))
+
+
+def confusion(album: Album) -> Section | None:
+    names = album.class_names()
+    if len(names) > _MOST_CLASSES:
+        return None
+    figure = draw_confusion(album.confusion(), names, "")
+    return Section(
+        "Confusion", picture(figure, "confusion matrix", wide=len(names) > 12)
+    )
+
+
+def mistakes(album: Album) -> Section:
+    shown = [
+        thumbnail(m.image, f"{m.truth}, called {m.answer} ({m.confidence:.0%})")
+        for m in album.mistakes()
+    ]
+    body = f'<div class="thumbs">{"".join(shown)}</div>' if shown else "<p>None.</p>"
+    return Section("Mistakes", "<p>The most confident first.</p>" + body)
+
+
+def attention(album: Album) -> Section:
+    """Returns rollout, one image's attention maps and the attention distance."""
+    parts = []
+    for kind in ("rollout", "attention", "distance"):
+        try:
+            _, figure = next(album.draw(kind))
+        except ConfigError as error:
+            return Section("Attention", f"<p>{text(error)}</p>")
+        parts.append(picture(figure, kind, wide=kind != "distance"))
+    notes = (
+        "From which patches the output comes (attention rollout).",
+        "Where each head looks, in the first of the images.",
+        "How far each head looks.",
+    )
+    pairs = zip(notes, parts, strict=True)
+    return Section("Attention", "".join(f"<p>{n}</p>{p}" for n, p in pairs))
+
+
+def events(workdir: Path, bad_files: Path) -> Section:
+    rows = [
+        (
+            f"{datetime.datetime.fromtimestamp(event['time']):%Y-%m-%d %H:%M:%S}",
+            text(event["event"]),
+            f"{event['step']:,}",
+            text(event.get("detail", "")),
+        )
+        for event in read_events(workdir)
+    ]
+    body = (
+        table(("~time", "event", ">step", "detail"), rows)
+        if rows
+        else "<p>This run logged none.</p>"
+    )
+    lines = bad_files.read_text("utf-8").splitlines() if bad_files.exists() else []
+    body += f"<p>Images that could not be read: {len(lines)}.</p>"
+    if lines:
+        pairs = (line.partition("\t") for line in lines)
+        cells = [(text(name), text(reason)) for name, _, reason in pairs]
+        body += table(("image", "reason"), cells)
+    return Section("Events", body)
+
+
+def config(values: Any) -> Section:
+    """Returns the whole config, a group for each section of it."""
+    parts, alone = [], []
+    for name, value in dataclasses.asdict(values).items():
+        if isinstance(value, dict):
+            rows = [(text(key), text(_plain(x))) for key, x in value.items()]
+            opened = " open" if name in ("model", "data") else ""
+            shown = table(("key", "value"), rows)
+            parts.append(
+                f"<details{opened}><summary>{text(name)}</summary>{shown}</details>"
+            )
+        else:
+            alone.append((text(name), text(_plain(value))))
+    return Section("Config", table(("key", "value"), alone) + "".join(parts))
+
+
+def _values(lines: Lines, name: str) -> list[float]:
+    return [line[name] for line in lines if line["kind"] == "train" and name in line]
+
+
+def _plain(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def _millions(number: int) -> str:
+    return f"{number / 1e6:.1f} M" if number >= 1e5 else f"{number:,}"
+
+
+def all_sections(album: Album, lines: Lines, workdir: Path) -> Iterator[Section]:
+    """Yields the sections in the order of the page."""
+    yield curves(lines)
+    yield per_class(album)
+    yield calibration(album)
+    if (section := confusion(album)) is not None:
+        yield section
+    yield mistakes(album)
+    yield attention(album)
+    yield events(workdir, workdir / "bad_files.txt")
+    yield config(album.loaded.run)
