@@ -40,14 +40,19 @@ TINY = Config(
     ),
 )
 
-# The same in a config file, for what starts from the command line.
-TINY_FILE = f"""
+
+def file_of(config: Config) -> str:
+    """Returns a config as a file, for what starts from the command line."""
+    left_out = ("mesh", "init")
+    values = {k: v for k, v in dataclasses.asdict(config).items() if k not in left_out}
+    return f"""
 import ml_collections
 def get_config():
-    return ml_collections.ConfigDict({
-    {k: v for k, v in dataclasses.asdict(TINY).items() if k not in ("mesh", "init")}
-})
+    return ml_collections.ConfigDict({values})
 """
+
+
+TINY_FILE = file_of(TINY)
 
 
 def change(config: Config, **sections: Any) -> Config:

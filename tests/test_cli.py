@@ -50,7 +50,8 @@ def test_training_says_what_happened_and_what_comes_next(capsys, tmp_path):
     assert main(["train", f"--config={config}", f"--workdir={tmp_path / 'w'}"]) == 0
     out = capsys.readouterr().out.splitlines()
     assert out[0].startswith("step 2/12  loss ")
-    assert "images/s  eta 0:" in out[0]
+    assert "images/s  input wait " in out[0]
+    assert "%  eta 0:" in out[0]
     assert any("eval: top-1 " in line and "(359 images)" in line for line in out)
     assert out[-2].startswith("done in ")
     assert out[-1] == f"next: vit-jax predict --checkpoint={tmp_path / 'w'} IMAGE..."

@@ -128,3 +128,22 @@ def test_goodput_counts_what_was_kept_since_the_first_start(tmp_path, monkeypatc
     assert lines[0]["goodput"] == pytest.approx(10 / 15)
     assert lines[-1]["goodput"] == pytest.approx(30 / 65)
     assert lines[-1]["elapsed"] == pytest.approx(65)
+
+
+def test_input_wait_is_the_share_of_the_time_without_a_batch(
+    tmp_path, monkeypatch, capsys
+):
+    now = [100.0]
+    monkeypatch.setattr("vit_jax.metrics.time.perf_counter", lambda: now[0])
+    log = MetricsLog(tmp_path, step=0, total=100, batch_size=8)
+    log.waited(9.0)
+    log.begin(1)  # the first batch is waited for while all compiles
+    for step, waited in ((5, 0.5), (9, 0.0)):
+        log.waited(waited)
+        log.waited(waited)
+        now[0] += 4.0
+        log.train(step, VALUES)
+    log.close()
+    lines = read_metrics(tmp_path / "metrics.jsonl")
+    assert [line["input_wait"] for line in lines] == [pytest.approx(0.25), 0.0]
+    assert "8 images/s  input wait 25.0%  eta" in capsys.readouterr().out

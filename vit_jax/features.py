@@ -14,7 +14,6 @@ from vit_jax import models
 from vit_jax.config import ConfigError, check_choice
 from vit_jax.image_files import over_files
 from vit_jax.load import Loaded, load, make_function
-from vit_jax.models.heads import WITH_CLASS_TOKEN
 
 # features: what the head sees (pre-logits). The others are of one layer: the class
 # token, the mean of the patches, the patches where they are in the image.
@@ -87,7 +86,7 @@ def check_layer(loaded: Loaded, layer: int | None, kind: str) -> int | None:
       ConfigError: as `extract`.
     """
     check_choice("kind", kind, KINDS)
-    if kind == "token" and loaded.config.classifier not in WITH_CLASS_TOKEN:
+    if kind == "token" and not loaded.has_class_token:
         raise ConfigError(
             f"kind must be one of features, mean, grid for {loaded.name}, which has no "
             'class token, got "token"; use mean'

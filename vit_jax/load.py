@@ -19,6 +19,7 @@ from vit_jax.config import (
     Preprocessing,
 )
 from vit_jax.data import augment
+from vit_jax.models.heads import WITH_CLASS_TOKEN
 from vit_jax.pretrained import load_pretrained
 from vit_jax.sharding import make_mesh, on_mesh, replicated
 
@@ -67,6 +68,12 @@ class Loaded:
     def num_prefix(self) -> int:
         """How many tokens stand before the patches."""
         return getattr(self.model, "num_prefix", 0)
+
+    @property
+    def has_class_token(self) -> bool:
+        """Whether token 0 is a class token."""
+        is_mixer = self.config.family == "mixer"
+        return not is_mixer and self.config.classifier in WITH_CLASS_TOKEN
 
     def need_head(self) -> int:
         """Returns the number of classes.

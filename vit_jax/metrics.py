@@ -83,9 +83,9 @@ class MetricsLog:
         text = f"loss {values['loss']:.4f}  lr {values['learning_rate']:.1e}"
         if speed:
             text += f"  {speed:.0f} images/s"
+            if "mfu" in timings:
+                text += f"  MFU {timings['mfu']:.1%}"
             text += f"  input wait {timings['input_wait']:.1%}"
-        if "mfu" in timings:
-            text += f"  MFU {timings['mfu']:.1%}"
         if self._bar.disable:
             left = (self._total - step) * self._batch_size
             eta = f"  eta {_clock(left / speed)}" if speed else ""

@@ -213,8 +213,9 @@ def check_loss(config: Config, source: sources.Source) -> None:
 
 
 def _devices(mesh: Mesh) -> str:
-    device = mesh.devices.flat[0]
-    return f"{mesh.size} x {device.device_kind}, {jax.process_count()} process(es)"
+    text = f"{mesh.size} x {mesh.devices.flat[0].device_kind}"
+    count = jax.process_count()
+    return text if count == 1 else f"{text}, {count} processes"
 
 
 def _log_end(workdir: Path, step: int, stopped_by: int) -> None:

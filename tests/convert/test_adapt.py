@@ -258,8 +258,8 @@ def test_patch_size_and_class_row() -> None:
 def test_other_arithmetic_is_said() -> None:
     source = checkpoint_of(tiny(activation="gelu"))
     fitted = adapt(source, tiny(layer_norm_epsilon=1e-5))
-    assert "expect activation gelu, the model has gelu_tanh" in fitted.notes[0]
-    assert "set config.model.layer_norm_epsilon" in fitted.notes[1]
+    assert fitted.notes[0] == "its activation is gelu, the model's gelu_tanh"
+    assert "layer_norm_epsilon" in fitted.notes[1]
     assert not adapt(source).notes
 
 

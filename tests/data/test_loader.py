@@ -312,3 +312,92 @@ def test_program_ends_quietly(ending: str, code: int, stderr: str) -> None:
     assert result.stderr.strip().endswith(stderr)
     assert result.stderr.count("Traceback") == bool(stderr)
     assert stderr or not result.stderr
+
+
+@pytest.mark.parametrize("num_workers", [1, 2])
+def test_order_does_not_depend_on_processes(
+    source: Source, digits: DataConfig, num_workers: int
+) -> None:
+    """The first 50 batches, and 5 more behind a restart."""
+    data = dataclasses.replace(digits, num_workers=num_workers, num_threads=1)
+    batches, expected = (train_batches(source, each, seed=0) for each in (data, digits))
+    assert digest(batches, 50) == digest(expected, 50)
+    state = batches.get_state()
+    assert state == {"step": 50}
+    batches.set_state(state)
+    assert digest(batches, 5) == digest(expected, 5)
+    batches.close()
+    expected.close()
+
+
+def test_processes_on_two_hosts(source: Source, digits: DataConfig) -> None:
+    data = dataclasses.replace(digits, num_workers=2, num_threads=1)
+    whole = train_batches(source, digits, seed=0)
+    parts = [
+        train_batches(source, data, seed=0, process_index=i, process_count=2)
+        for i in range(2)
+    ]
+    for _ in range(3):
+        batch, rows = next(whole), [next(part) for part in parts]
+        for key in batch:
+            joined = np.concatenate([row[key] for row in rows])
+            np.testing.assert_array_equal(joined, batch[key])
+    for batches in (whole, *parts):
+        batches.close()
+
+
+def test_evaluation_with_processes(
+    digits: DataConfig, make_files: Callable[..., Path], tmp_path: Path
+) -> None:
+    """The count, and the names of the unreadable files, come through."""
+    root = make_files(
+        *(f"{split}/a/{i}.png" for split in ("train", "test") for i in "123")
+    )
+    (root / "test" / "a" / "empty.png").touch()
+    data = dataclasses.replace(
+        digits, source=str(root), num_workers=2, num_threads=1, eval_batch_size=2
+    )
+    bad_files = BadFiles(tmp_path / "bad_files.txt")
+    batches = list(eval_batches(make_source(data, "test"), data, bad_files=bad_files))
+    assert sum(batch["mask"].sum() for batch in batches) == 3
+    assert len(bad_files) == 1
+
+
+def test_batches_that_are_held_keep_their_pixels(digits: DataConfig) -> None:
+    """Memory is used again only when nobody holds the batch or a view of it."""
+    data = dataclasses.replace(digits, train_crop="resize", num_threads=2)
+    batches = train_batches(Numbers(50), data, seed=0)
+    held = []
+    for step in range(30):
+        batch = next(batches)
+        if step % 3 == 0:
+            held.append((batch["image"][:5], batch["label"][:5].copy()))
+    batches.close()
+    for images, labels in held:
+        assert (images == labels[:, None, None, None]).all()
+
+
+def test_repeated_augmentation(digits: DataConfig) -> None:
+    data = dataclasses.replace(digits, batch_size=6, repeated_augmentation=3)
+    batches = train_batches(Numbers(10), data, seed=0)
+    labels = np.concatenate([next(batches)["label"] for _ in range(5)]).reshape(10, 3)
+    batches.close()
+    assert (labels == labels[:, :1]).all()
+    assert sorted(labels[:, 0]) == list(range(10))
+
+
+def test_sizes_by_step(digits: DataConfig) -> None:
+    data = dataclasses.replace(digits, train_crop="resize")
+    batches = train_batches(
+        Numbers(50), data, seed=0, size_at=lambda step: (4 + 4 * (step // 2), 8)
+    )
+    assert [next(batches)["image"].shape[1] for _ in range(5)] == [4, 4, 8, 8, 12]
+    batches.set_state({"step": 1})
+    assert [next(batches)["image"].shape[1] for _ in range(2)] == [4, 8]
+    batches.close()
+
+
+def test_evaluation_of_ten_thousand(digits: DataConfig) -> None:
+    data = dataclasses.replace(digits, image_size=(2, 2), eval_batch_size=384)
+    count = sum(b["mask"].sum() for b in eval_batches(Numbers(10_000), data))
+    assert count == 10_000

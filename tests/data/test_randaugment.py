@@ -28,7 +28,7 @@ def apply(
 ) -> np.ndarray:
     which = jnp.array([OPERATIONS.index(name)])
     places = jnp.array([[0.5], [0.5]])
-    images = _apply(image[None], which, jnp.array([sign]), places, magnitude)
+    images = _apply(image[None], which, jnp.array([float(sign)]), places, magnitude)
     return np.asarray(images)[0]
 
 

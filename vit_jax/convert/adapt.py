@@ -107,16 +107,6 @@ def adapt(
     )
 
 
-def _other_arithmetic(source: ModelConfig, target: ModelConfig) -> list[str]:
-    """Returns what no shape shows: that the model is to compute something else."""
-    return [
-        f"the weights expect {name} {getattr(source, name)}, the model has "
-        f"{getattr(target, name)}: set config.model.{name} for the weights' own numbers"
-        for name in ("activation", "layer_norm_epsilon", "num_heads")
-        if getattr(source, name) != getattr(target, name)
-    ]
-
-
 def _without_pre_logits(model: ModelConfig, is_new: bool) -> ModelConfig:
     return dataclasses.replace(model, representation_size=None) if is_new else model
 

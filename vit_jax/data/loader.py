@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 import grain
 import numpy as np
+from absl import flags
 
 from vit_jax.config import ConfigError, DataConfig
 from vit_jax.data.bad_files import BadFiles
@@ -216,6 +217,8 @@ def _read(
         )
     )
     if workers:
+        if not flags.FLAGS.is_parsed():  # Grain's processes ask for flags of its own
+            flags.FLAGS.mark_as_parsed()
         chunks = chunks.mp_prefetch(
             grain.MultiprocessingOptions(
                 num_workers=workers, per_worker_buffer_size=-(-parts // workers)

@@ -101,12 +101,20 @@ class Album:
 
     def _of_split(self, number: int) -> tuple[np.ndarray, list[str]]:
         source = sources.make_source(self.subject.data, self.subject.split)
-        chosen = np.unique(np.linspace(0, len(source) - 1, number).astype(int))
-        images = np.stack([self.image(source, int(i)) for i in chosen])
-        labels = [source[int(i)]["label"] for i in chosen]
-        if source.multi_label:
-            return images, [f"#{i}" for i in chosen]
-        return images, [class_name(source, int(label)) for label in labels]
+        images, names = [], []
+        for i in np.unique(np.linspace(0, len(source) - 1, number).astype(int)):
+            try:
+                images.append(self.image(source, int(i)))
+            except (ConfigError, OSError):  # evaluation leaves it out too
+                continue
+            label = source[int(i)]["label"]
+            names.append(f"#{i}" if source.multi_label else class_name(source, label))
+        if not images:
+            raise ConfigError(
+                f"split {self.subject.split} must have images that can be read, got "
+                "none; name files instead"
+            )
+        return np.stack(images), names
 
     def image(self, source: sources.Source, index: int) -> np.ndarray:
         """Returns an image as the model sees it: uint8 [h, w, 3]."""

@@ -147,7 +147,7 @@ def events(workdir: Path, bad_files: Path) -> Section:
         for event in read_events(workdir)
     ]
     body = (
-        table(("~time", "event", ">step", "detail"), rows)
+        table(("~time", "~event", ">step", "detail"), rows)
         if rows
         else "<p>This run logged none.</p>"
     )
