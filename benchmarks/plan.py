@@ -11,6 +11,7 @@ Each result holds the `vit-jax plan` command that gives it alone.
 import argparse
 import json
 import os
+import resource
 import subprocess
 import sys
 import time
@@ -74,7 +75,7 @@ def run(config: str, topology: str, overrides: list[str]) -> dict:
         "plan = make_plan(config, topology=sys.argv[-1])\n"
         "print(json.dumps(plan.to_json()))"
     )
-    start = time.perf_counter()
+    start, before = time.perf_counter(), cpu_seconds()
     done = subprocess.run(
         [sys.executable, "-c", code, *arguments, topology],
         stdout=subprocess.PIPE,
@@ -84,13 +85,21 @@ def run(config: str, topology: str, overrides: list[str]) -> dict:
     )
     plan = json.loads(done.stdout.splitlines()[-1])
     plan["command"] = " ".join(command)
+    # Wall time is of a machine that may do other things as well.
     plan["process_seconds"] = round(time.perf_counter() - start, 1)
+    plan["process_cpu_seconds"] = round(cpu_seconds() - before, 1)
     return plan
 
 
-def weak_scaling() -> dict:
-    """Returns cycles and bytes per chip for each slice, B/16 with 128 images a chip."""
-    rows = []
+def cpu_seconds() -> float:
+    """Returns the CPU time of all processes that this one has waited for."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+def weak_scaling(path: Path) -> None:
+    """Writes cycles and bytes per chip for each slice, B/16 with 128 images a chip."""
+    rows: list[dict] = []
     for chips, sides in SLICES.items():
         overrides = [*COMMON, *mesh(chips // 8, 8, 1), *batch(128 * chips)]
         plan = run("vit_b16", f"v5p:{sides}", overrides)
@@ -102,14 +111,16 @@ def weak_scaling() -> dict:
                 "needed": plan["needed"],
                 "mfu": plan["prediction"]["mfu"],
                 "compile_seconds": plan["compile_seconds"],
+                "process_cpu_seconds": plan["process_cpu_seconds"],
                 "command": plan["command"],
             }
         )
-        print(json.dumps(rows[-1]), flush=True)
-    first = rows[0]["cycles_outside_collectives"]
-    for row in rows:
+        row, first = rows[-1], rows[0]["cycles_outside_collectives"]
         row["cycles_of_first"] = row["cycles_outside_collectives"] / first
-    return {"command": "python benchmarks/plan.py --weak_scaling", "slices": rows}
+        print(json.dumps(row), flush=True)
+        command = "python benchmarks/plan.py --weak_scaling"
+        values = {"command": command, "versions": plan["versions"], "slices": rows}
+        path.write_text(json.dumps(values, indent=1) + "\n")
 
 
 def main() -> None:
@@ -122,16 +133,16 @@ def main() -> None:
     arguments = parser.parse_args()
     arguments.output.mkdir(parents=True, exist_ok=True)
     if arguments.weak_scaling:
-        path = arguments.output / "plan_weak_scaling.json"
-        path.write_text(json.dumps(weak_scaling(), indent=1) + "\n")
+        weak_scaling(arguments.output / "plan_weak_scaling.json")
         return
     for name, config, topology, overrides in PLANS:
         full = f"{name} {topology}"
         if arguments.names and not any(part in full for part in arguments.names):
             continue
         plan = run(config, topology, [*COMMON, *overrides])
-        file = f"plan_{full}.json".replace("/", "").replace(" ", "_").replace(":", "-")
-        path = arguments.output / file.lower()
+        # Of the config, for a file system may not tell g/14 from G/14.
+        rest = full.partition(" ")[2].replace(" ", "_").replace(":", "-")
+        path = arguments.output / f"plan_{config}_{rest}.json"
         path.write_text(json.dumps(plan, indent=1) + "\n")
         needed, fits = plan["needed"] / 2**30, plan["fits"]
         seconds = plan["compile_seconds"]

@@ -4,38 +4,7 @@ from typing import Any
 
 import ml_collections
 
-# Dosovitskiy et al. 2021, table 4: steps of fine-tuning. The original keeps the last
-# percent or two of a training split for choosing the learning rate.
-DATASETS: dict[str, dict[str, Any]] = {
-    "cifar10": {
-        "data": {"source": "tfds:cifar10", "train_split": "train[:98%]"},
-        "total_steps": 10_000,
-    },
-    "cifar100": {
-        "data": {"source": "tfds:cifar100", "train_split": "train[:98%]"},
-        "total_steps": 10_000,
-    },
-    "imagenet2012": {
-        "data": {
-            "source": "tfds:imagenet2012",
-            "train_split": "train[:99%]",
-            "eval_split": "validation",
-        },
-        "total_steps": 20_000,
-    },
-    "oxford_iiit_pet": {
-        "data": {"source": "tfds:oxford_iiit_pet", "train_split": "train[:90%]"},
-        "total_steps": 500,
-    },
-    "oxford_flowers102": {
-        "data": {"source": "tfds:oxford_flowers102", "train_split": "train"},
-        "total_steps": 500,
-    },
-    # One's own images: add --config.data.source=folder:DIR
-    "folder": {"data": {"train_split": "train"}, "total_steps": 500},
-    # No download, for a first look.
-    "digits": {"data": {"source": "digits", "flip": False}, "total_steps": 500},
-}
+from configs.datasets import DATASETS
 
 
 def finetune(

@@ -1,10 +1,14 @@
 """The command line: what a person types, sees and gets back."""
 
+import argparse
 import csv
 import io
 import json
+import shlex
+import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +16,7 @@ import pytest
 from PIL import Image
 
 from tests.runs import TINY_FILE
-from vit_jax.cli import main
+from vit_jax.cli import _make_parser, main
 from vit_jax.data.export import export
 
 
@@ -230,12 +234,110 @@ def test_unknown_arguments_are_refused(capsys):
     assert "--nope" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("argv", [["--help"], ["train", "--help"], ["predict", "-h"]])
-def test_help_shows_examples(argv, capsys):
+def every_command(parser=None, name=()) -> list[tuple[str, ...]]:
+    """Returns the words of each command, and of each action of one."""
+    parser = parser or _make_parser()
+    found = [name]
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            for word, inner in action.choices.items():
+                found += every_command(inner, (*name, word))
+    return found
+
+
+@pytest.mark.parametrize("words", every_command(), ids=" ".join)
+def test_help_shows_examples_that_parse(words, capsys):
     with pytest.raises(SystemExit) as caught:
-        main(argv)
+        main([*words, "--help"])
     assert caught.value.code == 0
-    assert "examples:\n  vit-jax " in capsys.readouterr().out
+    text = capsys.readouterr().out
+    _, _, examples = text.partition("examples:\n")
+    lines = examples.partition("\n\n")[0].replace("\\\n", " ").splitlines()
+    assert lines
+    for line in lines:
+        argv = shlex.split(
+            line.replace('eval "$(', "").replace(')"', ""), comments=True
+        )
+        argv = argv[: argv.index(">")] if ">" in argv else argv
+        assert argv[: 1 + len(words)] == ["vit-jax", *words]
+        arguments, overrides = _make_parser().parse_known_args(argv[1:])
+        assert callable(arguments.run)
+        assert not overrides or "config" in arguments
+
+
+def test_help_is_quick():
+    command = [sys.executable, "-m", "vit_jax", "train", "--help"]
+    started = time.perf_counter()
+    subprocess.run(command, capture_output=True, check=True)
+    assert time.perf_counter() - started < 5, "0.1 s where nothing else runs"
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh"])
+def test_completion_knows_commands_and_options(shell, capsys):
+    pytest.importorskip("shtab", reason="needs the extra completion")
+    assert main(["completion", shell]) == 0
+    script = capsys.readouterr().out
+    for word in ("predict", "--checkpoint", "convert", "--evaluator"):
+        assert word in script
+    if shutil.which(shell):
+        checked = subprocess.run([shell, "-n"], input=script, text=True, check=False)
+        assert checked.returncode == 0
+
+
+def test_completion_offers_options_in_bash():
+    pytest.importorskip("shtab", reason="needs the extra completion")
+    if not shutil.which("bash"):
+        pytest.skip("there is no bash")
+    script = subprocess.run(
+        [sys.executable, "-m", "vit_jax", "completion", "bash"],
+        capture_output=True, text=True, check=True,
+    ).stdout  # fmt: skip
+    ask = """
+COMP_WORDS=(vit-jax predict --che); COMP_CWORD=2
+function=$(complete -p vit-jax | sed 's/.*-F \\([^ ]*\\).*/\\1/')
+$function vit-jax --che predict
+echo "${COMPREPLY[@]}"
+"""
+    done = subprocess.run(
+        ["bash"], input=script + ask, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split() == ["--checkpoint"]
+
+
+def test_completion_without_shtab_says_what_to_install(monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "shtab", None)
+    assert 'pip install "vit_jax[completion]"' in refuse(capsys, "completion", "bash")
+
+
+def test_data_is_checked_for_people_and_programs(capsys, tmp_path):
+    argv = ["data", "check", "digits", "--split=test[:20]"]
+    assert main(argv) == 0
+    assert "20 images" in capsys.readouterr().out.splitlines()[0]
+    picture = tmp_path / "samples.png"
+    assert main([*argv, "--json", f"--picture={picture}"]) == 0
+    assert json.loads(capsys.readouterr().out)["num_images"] == 20
+    assert Image.open(picture).width > 100
+
+
+def test_a_plan_that_does_not_fit_ends_with_1(capsys):
+    argv = ["plan", "--config=configs/vit_l16.py:folder", "--chip=T4"]
+    argv += ["--config.model.variant=ViT-L/16", "--no_compile", "--json"]
+    assert main([*argv, "--config.data.batch_size=8"]) == 0
+    assert json.loads(capsys.readouterr().out)["fits"]
+    assert main([*argv, "--config.data.batch_size=4096"]) == 1
+    assert not json.loads(capsys.readouterr().out)["fits"]
+    assert main([*argv[:-1], "--search", "--config.data.batch_size=64"]) == 0
+    assert "images/s" in capsys.readouterr().out
+
+
+def test_bench_prints_a_table_or_json(run, capsys):
+    config, _ = run
+    argv = ["bench", f"--config={config}", "--phase=inference", "--repeats=1"]
+    argv += ["--seconds=0.01", "--num_classes=10"]
+    assert main(argv) == 0
+    assert "inference, batch 32" in capsys.readouterr().out
+    assert main([*argv, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["inference"]["images_per_s"] > 0
 
 
 def test_python_m_is_the_same_program():

@@ -18,7 +18,7 @@ from vit_jax.resolve import resolve
 from vit_jax.state import init_params
 
 ROOT = Path(__file__).parent.parent
-RECIPES = sorted(p for p in (ROOT / "configs").glob("*.py") if p.stem != "common")
+RECIPES = sorted(p for p in (ROOT / "configs").glob("*.py") if p.stem not in ("common", "datasets"))
 DIGITS = str(ROOT / "configs" / "digits.py")
 
 

@@ -20,9 +20,8 @@ def test_features_are_those_of_the_original(name, tmp_path):
     paths = write_images(name, tmp_path)
     found = extract(loaded, paths, batch_size=2)
     assert found.paths == tuple(paths)
-    logits = (
-        found.values @ loaded.params["head"]["kernel"] + loaded.params["head"]["bias"]
-    )
+    head = {key: np.asarray(value) for key, value in loaded.params["head"].items()}
+    logits = found.values @ head["kernel"] + head["bias"]
     np.testing.assert_allclose(logits, io["logits"], atol=5e-5)
     grid = extract(loaded, paths[:1], layer=0, kind="grid").values
     tokens = io["first_image/block_0"]
@@ -55,7 +54,8 @@ def test_layers_count_from_both_ends_and_the_last_norm_follows_them(tmp_path):
     norm = loaded.params["Transformer"]["encoder_norm"]
     x = token(-1)
     centred = x - x.mean()
-    normed = centred / np.sqrt(centred.var() + 1e-6) * norm["scale"] + norm["bias"]
+    scale, bias = np.asarray(norm["scale"]), np.asarray(norm["bias"])
+    normed = centred / np.sqrt(centred.var() + 1e-6) * scale + bias
     np.testing.assert_allclose(features, normed, atol=2e-5)
 
 

@@ -15,12 +15,13 @@ HEAVY = {"tensorflow", "torch", "pandas"}
 
 # The order of the house: a file imports only from files above it.
 ORDER = [
-    "config", "durations", "config_file", "sharding", "distributed", "devices", "data",
-    "models", "flops", "convert", "published", "checksums", "class_names", "weights",
+    "config", "durations", "config_file", "sharding", "distributed", "devices", "compiler", "data",
+    "models", "progressive", "flops", "convert", "published", "checksums", "class_names", "weights",
     "pretrained", "resolve", "optim", "losses", "state", "step", "program", "start",
     "checkpoint", "load", "metrics", "events", "profiler", "evaluate", "interrupts",
     "plan", "out_of_memory", "train", "image_files", "predict", "features",
-    "evaluators", "figures", "report", "bench", "cli", "__main__",
+    "evaluators", "figures", "report", "bench", "self_test",
+    "doctor", "cli", "__main__",
 ]  # fmt: skip
 
 

@@ -29,7 +29,9 @@ FULL = jax.errors.JaxRuntimeError(
 def test_activations_are_named_first_where_they_are_the_most():
     config = change(TINY, data={"batch_size": 512})
     line = line_of(config, FULL)
-    assert re.search(r"out of memory: each .* must hold about \S+ .B: activations", line)
+    assert re.search(
+        r"out of memory: each .* must hold about \S+ .B: activations", line
+    )
     assert "parameters" in line
     assert "moments" in line
     assert "add --config.model.remat=full" in line

@@ -62,7 +62,9 @@ class Checkpoints:
         """
         self.check_space(state)
         step = int(state.step)
-        items = {name: ocp.args.StandardSave(tree) for name, tree in _items(state)}
+        items: dict[str, Any] = {
+            name: ocp.args.StandardSave(tree) for name, tree in _items(state)
+        }
         items["data"] = ocp.args.JsonSave(dict(data))
         items["card"] = ocp.args.JsonSave(dict(card))
         try:
@@ -106,7 +108,9 @@ class Checkpoints:
         is_stacked = bool(card["model"].get("scan"))
         axes = models.axes(from_dict(ModelConfig, card["model"], "card.model"))
         saved = as_saved(wanted, is_stacked, axes)
-        items = {name: ocp.args.StandardRestore(tree) for name, tree in _items(saved)}
+        items: dict[str, Any] = {
+            name: ocp.args.StandardRestore(tree) for name, tree in _items(saved)
+        }
         items["data"] = ocp.args.JsonRestore()
         restored = self._manager.restore(
             self._manager.latest_step(), args=ocp.args.Composite(**items)

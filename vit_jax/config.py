@@ -104,6 +104,7 @@ class DataConfig:
     source: str  # "digits" | "folder:DIR" | "tfds:NAME"
     image_size: Pair  # (height, width) in pixels
     batch_size: int  # global: the sum over all devices of all hosts
+    label: str | None = None  # TFDS: which of several; or one that VTAB derives
     data_dir: str | None = None  # where TFDS datasets lie; None: TFDS's own default
     train_split: str = "train"  # TFDS split strings work for every source
     eval_split: str = "test"
@@ -138,6 +139,8 @@ class DataConfig:
     num_workers: int = 0
     # Times that an image is taken in a row, each augmented anew (Hoffer et al. 2020).
     repeated_augmentation: int = 1
+    # Training on smaller images first: (percent of the run, shorter side in pixels).
+    progressive: tuple[tuple[float, int], ...] = ()
 
     def __post_init__(self) -> None:
         where = "config.data"
@@ -170,6 +173,13 @@ class DataConfig:
             )
         low = min(self.randaugment)
         check(low >= 0, f"{where}.randaugment", "(count, magnitude)", self.randaugment)
+        starts = [percent for percent, _ in self.progressive]
+        check(
+            starts == sorted(set(starts)) and all(0 <= p < 100 for p in starts),
+            f"{where}.progressive",
+            "((percent, side), ...) in order",
+            self.progressive,
+        )
         repeats = self.repeated_augmentation
         check(repeats > 0, f"{where}.repeated_augmentation", "> 0", repeats)
 

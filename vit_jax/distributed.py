@@ -71,14 +71,18 @@ def initialize(
                 coordinator,
                 num_processes,
                 process_id,
+                cluster_detection_method=None if None in given else "deactivate",
                 # Ours ends first, with a line that a person can use.
                 initialization_timeout=init_timeout + 60,
                 heartbeat_timeout_seconds=peer_timeout,
                 shutdown_timeout_seconds=peer_timeout,
             )
-        except (ValueError, TypeError) as error:
-            if given == (None, None, None) and "should be defined" in str(error):
-                return  # no cluster: one process
+        except (ValueError, TypeError, RuntimeError) as error:
+            alone = "should be defined", "must be called before", "only be called once"
+            if given == (None, None, None) and any(s in str(error) for s in alone):
+                return  # no cluster, or a program that has started by itself
+            if isinstance(error, RuntimeError):
+                raise ConfigError(f"the processes could not meet: {error}") from error
             raise ConfigError(
                 "--coordinator HOST:PORT, --num_processes N and --process_id I (0 to "
                 f"N - 1) must all be given, and fit each other, got {given}: {error}"

@@ -122,7 +122,7 @@ def feature_function(
         _, state = loaded.model.apply(
             {"params": params}, inputs, train=False, mutable="intermediates"
         )
-        found = state["intermediates"]
+        found: Any = state["intermediates"]
         if kind == "features":
             return found["features"][0].astype(jnp.float32)
         name = "encoded" if layer is None else f"block_{layer}"

@@ -120,7 +120,7 @@ def multipliers(params: Any, table: Table, where: str) -> Any:
         each = [named(name.replace(key, f"{key}_{i}")) for i in range(leaf.shape[0])]
         if len(set(each)) == 1:
             return each[0]
-        return np.float32(each).reshape(-1, *[1] * (leaf.ndim - 1))
+        return np.asarray(each, np.float32).reshape(-1, *[1] * (leaf.ndim - 1))
 
     def named(name: str) -> float:
         for pattern, value in table:

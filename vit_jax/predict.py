@@ -80,7 +80,7 @@ class Predictor:
         )
 
 
-def probabilities(loaded: Loaded, logits: jax.Array) -> jax.Array:
+def probabilities(loaded: Loaded, logits: jax.Array | np.ndarray) -> jax.Array:
     """Returns what the loss that the model was trained with makes of its logits."""
     return (
         jax.nn.sigmoid(logits) if loaded.loss == "sigmoid" else jax.nn.softmax(logits)

@@ -13,6 +13,7 @@ from flax import linen as nn
 from jax.sharding import Mesh
 
 from vit_jax import models
+from vit_jax.compiler import compiler_options
 from vit_jax.config import Config
 from vit_jax.data import augment
 from vit_jax.durations import Steps
@@ -76,7 +77,7 @@ def make_program(config: Config, steps: Steps, num_classes: int, mesh: Mesh) -> 
         opt_state = jax.device_put(state.opt_state, on_device.opt_state)
         return train_step(state.replace(opt_state=opt_state), batch)
 
-    rows = batch_sharding(mesh)
+    rows, options = batch_sharding(mesh), compiler_options(mesh)
     return Program(
         model=model,
         abstract_state=abstract,
@@ -86,10 +87,12 @@ def make_program(config: Config, steps: Steps, num_classes: int, mesh: Mesh) -> 
             in_shardings=(shardings, rows),
             out_shardings=(shardings, replicated(mesh)),
             donate_argnums=0,
+            compiler_options=options,
         ),
         eval_step=jax.jit(
             on_mesh(eval_step, mesh),
             in_shardings=(shardings.params, rows),
             out_shardings=replicated(mesh),
+            compiler_options=options,
         ),
     )

@@ -13,6 +13,7 @@ from vit_jax.config import Config
 from vit_jax.data.mix import mix
 from vit_jax.losses import LOSSES, make_targets
 from vit_jax.optim import is_frozen
+from vit_jax.progressive import fit_positions
 from vit_jax.state import TrainState, derive_key
 
 Batch = dict[str, Any]
@@ -62,6 +63,9 @@ def make_train_step(
         inputs, targets = mix(
             inputs, targets, keys["mix"], config.data.mixup, config.data.cutmix
         )
+        params = fit_positions(
+            params, config.model, config.data.image_size, inputs.shape[1:3]
+        )
         rngs = {"dropout": keys["dropout"]}
         logits = apply_model(model, params, inputs, train=True, rngs=rngs)
         return loss_per_example(logits, targets).mean()
@@ -107,7 +111,7 @@ def make_train_step(
         params = optax.apply_updates(state.params, updates)
         ema = state.ema
         if decay is not None:
-            ema = jax.tree.map(lambda e, p: decay * e + (1 - decay) * p, ema, params)
+            ema = optax.incremental_update(params, ema, 1 - decay)
         return TrainState(state.step + 1, params, opt_state, ema), metrics
 
     return train_step

@@ -6,6 +6,7 @@ import dataclasses
 import functools
 import json
 import os
+import re
 import signal
 import sys
 import time
@@ -36,6 +37,7 @@ from vit_jax.metrics import MetricsLog, SilentLog
 from vit_jax.out_of_memory import explained
 from vit_jax.profiler import Profiler
 from vit_jax.program import Program, make_program
+from vit_jax.progressive import make_size_at
 from vit_jax.resolve import resolve
 from vit_jax.sharding import batch_share, make_mesh, to_mesh
 from vit_jax.start import start
@@ -70,6 +72,7 @@ def train(config: Config, workdir: str | Path) -> Result:
     Example:
       >>> train(load_config("configs/digits.py"), "runs/digits").metrics["top1"]
     """
+    _check_workdir(str(workdir))
     config, workdir = resolve(config), Path(workdir)
     mesh = make_mesh(config.mesh)
     source = sources.make_source(config.data, config.data.train_split)
@@ -82,7 +85,13 @@ def train(config: Config, workdir: str | Path) -> Result:
     bad_files = BadFiles(workdir / "bad_files.txt", config.data.max_bad_files)
     options: Any = {**hosts, "bad_files": bad_files}
     batches = Prefetch(
-        loader.train_batches(source, config.data, seed=config.seed, **options),
+        loader.train_batches(
+            source,
+            config.data,
+            seed=config.seed,
+            size_at=make_size_at(config, steps.total),
+            **options,
+        ),
         functools.partial(to_mesh, mesh=mesh),
     )
     eval_batches = loader.eval_batches(eval_source, config.data, **options)
@@ -228,6 +237,15 @@ def _log_end(workdir: Path, step: int, stopped_by: int) -> None:
         log_event(workdir, step, "interrupted", signal.Signals(stopped_by).name)
     else:
         log_event(workdir, step, "finished")
+
+
+def _check_workdir(workdir: str) -> None:
+    """Raises ConfigError for a bucket: logs are appended to, and it cannot append."""
+    if re.match(r"(gs|s3|az|hdfs):/", workdir):
+        raise ConfigError(
+            f"--workdir must be a folder that every host sees, got {workdir}; mount the "
+            "bucket and give the folder (docs/cloud.md)"
+        )
 
 
 def _write_config(config: Config, workdir: Path) -> None:

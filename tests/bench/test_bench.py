@@ -49,7 +49,11 @@ def test_a_slow_call_is_made_once_a_repeat(monkeypatch):
 
 def test_the_second_compilation_comes_from_the_cache(tmp_path):
     events, before = [], jax.config.jax_compilation_cache_dir
-    jax.monitoring.register_event_listener(lambda name, **_: events.append(name))
+
+    def listen(event: str, **_: str | int) -> None:
+        events.append(event)
+
+    jax.monitoring.register_event_listener(listen)
 
     def lower():
         return jax.jit(lambda x: jnp.sin(x) * 3.25).lower(jnp.ones(7))

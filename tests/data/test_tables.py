@@ -111,3 +111,23 @@ def test_what_is_wrong_with_a_table(
 def test_missing_table(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="file that exists"):
         read(tmp_path / "none.csv", "train")
+
+
+@pytest.mark.parametrize("name", ["list.csv", "list.jsonl"])
+def test_several_labels(make_files: Make, name: str) -> None:
+    root = make_files("1.png", "2.png", "3.png")
+    if name == "list.csv":
+        text = "path,labels\n1.png,dog|ant\n2.png,\n3.png,cow\n"
+    else:
+        text = (
+            '{"path": "1.png", "labels": ["dog", "ant"]}\n'
+            '{"path": "2.png", "labels": []}\n{"path": "3.png", "labels": ["cow"]}\n'
+        )
+    source = read(write(root, name, text), "all")
+    assert source.multi_label
+    assert source.class_names == ("ant", "cow", "dog")
+    rows = {
+        Path(e["name"]).name: e["label"].tolist()
+        for e in map(source.__getitem__, range(3))
+    }
+    assert rows == {"1.png": [1, 0, 1], "2.png": [0, 0, 0], "3.png": [0, 1, 0]}

@@ -38,8 +38,7 @@ def test_by_name_version_and_folder(digits_cache: Path) -> None:
 def test_not_prepared(tmp_path: Path) -> None:
     message = source_error("tfds:cifar10", tmp_path)
     assert "pip install 'vit_jax[tfds]'" in message
-    assert f"tfds.builder('cifar10', data_dir='{tmp_path}'" in message
-    assert "file_format='array_record').download_and_prepare()" in message
+    assert f"vit-jax data prepare cifar10 --data_dir={tmp_path}" in message
     assert source_error("cifar10", tmp_path) == message
 
 
@@ -63,7 +62,7 @@ def test_other_version_or_config(digits_cache: Path) -> None:
 def test_data_dir_missing(tmp_path: Path) -> None:
     message = source_error("tfds:cifar10", tmp_path / "nowhere")
     assert "data.data_dir must be a folder" in message
-    assert "download_and_prepare" in message
+    assert "vit-jax data prepare cifar10" in message
 
 
 def test_tfrecord_files(digits_cache: Path, tmp_path: Path) -> None:

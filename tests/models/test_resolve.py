@@ -57,6 +57,8 @@ def test_families() -> None:
             tiny(dropout_rate=1.0),
             r"dropout_rate must be in \[0, 1\), got 1.0; 0 switches",
         ),
+        (tiny(remat="ful"), r'config.model.remat must be .*, got "ful"; did you mean'),
+        (tiny(remat="half", scan=True), "half under a scan.*use full, or --config"),
         (tiny(stochastic_depth_rate=-0.1), r"must be in \[0, 1\), got -0.1"),
         (tiny(hidden_size=15), "must be a multiple of 2 for .*, got 15; use 14 or 16"),
         (tiny(hidden_size=12, posemb="rope2d"), "multiple of 8 .* got 12; use 8 or 16"),

@@ -39,7 +39,10 @@ def decode(data: bytes | np.ndarray, *, name: str = "image") -> np.ndarray:
         return _from_array(data, name)
     if not data:
         raise DecodeError(f"image must not be empty, got 0 bytes in {name}")
-    pixels = jpeg.decode(data)
+    try:
+        pixels = jpeg.decode(data)
+    except jpeg.Damage as damage:
+        raise _damaged(name, damage) from damage
     return _decode_any(data, name) if pixels is None else pixels
 
 
@@ -69,12 +72,21 @@ def decode_box(
       DecodeError: as for ``decode``.
     """
     if isinstance(data, bytes):
-        pixels = jpeg.decode_box(data, choose, min_size)
+        try:
+            pixels = jpeg.decode_box(data, choose, min_size)
+        except jpeg.Damage as damage:
+            raise _damaged(name, damage) from damage
         if pixels is not None:
             return pixels
     image = decode(data, name=name)
     top, left, height, width = choose((image.shape[0], image.shape[1]))
     return image[top : top + height, left : left + width]
+
+
+def _damaged(name: str, damage: jpeg.Damage) -> DecodeError:
+    return DecodeError(
+        f"image must not be damaged, got {name} ({damage}); replace or remove it"
+    )
 
 
 def _from_array(pixels: np.ndarray, name: str) -> np.ndarray:

@@ -9,6 +9,7 @@ import os
 import pathlib
 import shutil
 import tempfile
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -60,61 +61,23 @@ def prepare_digits(data_dir: pathlib.Path | None = None) -> pathlib.Path:
 
 def _write(folder: pathlib.Path) -> None:
     """Writes both splits and their metadata, without TensorFlow."""
-    import tensorflow_datasets as tfds
-    from array_record.python.array_record_module import ArrayRecordWriter
-    from etils import epath
-    from tensorflow_datasets.core.example_serializer import ExampleSerializer
+    from vit_jax.data.array_records import write_dataset
 
     images, labels = load_arrays()
     names = [f"digits/{i}" for i in range(len(labels))]
-    features = tfds.features.FeaturesDict(
-        {
-            "image": tfds.features.Image(shape=(8, 8, 1), encoding_format="png"),
-            "label": tfds.features.ClassLabel(names=[str(i) for i in range(10)]),
-        }
-    )
-    specs: Any = features.get_serialized_info()
-    serializer = ExampleSerializer(specs)
-    splits = []
-    for split, indices in zip(
-        ("train", "test"), stratified_split(names, labels), strict=True
-    ):
-        template = tfds.core.ShardedFileTemplate(
-            data_dir=epath.Path(folder),
-            dataset_name="digits",
-            split=split,
-            filetype_suffix="array_record",
-        )
-        path = template.sharded_filepath(shard_index=0, num_shards=1)
-        # One record a group, as TFDS has it: a random read decompresses no neighbour.
-        writer = ArrayRecordWriter(os.fspath(path), "group_size:1")
-        num_bytes = 0
+    parts = zip(("train", "test"), stratified_split(names, labels), strict=True)
+
+    def examples(indices: np.ndarray) -> Iterator[dict[str, Any]]:
         for i in indices:
-            record = serializer.serialize_example(
-                features.encode_example(
-                    {"image": _encode_png(images[i]), "label": int(labels[i])}
-                )
-            )
-            num_bytes += len(record)
-            writer.write(record)
-        writer.close()
-        splits.append(
-            tfds.core.SplitInfo(
-                name=split,
-                shard_lengths=[len(indices)],
-                num_bytes=num_bytes,
-                filename_template=template,
-            )
-        )
-    tfds.folder_dataset.write_metadata(
-        data_dir=folder,
-        features=features,
-        split_infos=splits,
-        version=VERSION,
+            yield {"image": _encode_png(images[i]), "label": int(labels[i])}
+
+    write_dataset(
+        folder,
+        {split: (len(indices), examples(indices)) for split, indices in parts},
+        class_names=[str(i) for i in range(10)],
+        image={"shape": (8, 8, 1), "encoding_format": "png"},
         description="The test set of the UCI handwritten digits, 8x8 pixels.",
         homepage="https://archive.ics.uci.edu/dataset/80",
-        supervised_keys=("image", "label"),
-        check_data=False,  # the check would import TensorFlow
     )
 
 

@@ -22,7 +22,7 @@ Files = list[tuple[str, int]]  # (path below the folder, label)
 
 
 class FolderSource:
-    """Image files and their labels, in the order given.
+    """Image files and their labels, in the order given; tuples if ``multi_label``.
 
     Attributes:
       num_examples: the number of files.
@@ -30,25 +30,37 @@ class FolderSource:
       num_classes: the number of class folders.
     """
 
-    multi_label = False
-
     def __init__(
-        self, folder: str, files: Sequence[tuple[str, int]], class_names: Sequence[str]
+        self,
+        folder: str,
+        files: Sequence[tuple[str, Any]],
+        class_names: Sequence[str],
+        multi_label: bool = False,
     ) -> None:
         self._folder = folder
         self._files = list(files)
         self.class_names: tuple[str, ...] | None = tuple(class_names)
         self.num_classes = len(class_names)
         self.num_examples = len(self._files)
+        self.multi_label = multi_label
 
     def __len__(self) -> int:
         return self.num_examples
 
     def __getitem__(self, index: int) -> dict[str, Any]:
         name, label = self._files[index]
+        if self.multi_label:
+            label = multi_hot(label, self.num_classes)
         path = os.path.join(self._folder, name)
         with open(path, "rb", buffering=0) as file:  # read at once; a buffer costs time
             return {"image": file.read(), "label": label, "name": path}
+
+
+def multi_hot(labels: Sequence[int], num_classes: int) -> np.ndarray:
+    """Returns uint8 [num_classes]: 1 at each label, else 0."""
+    row = np.zeros(num_classes, np.uint8)
+    row[list(labels)] = 1
+    return row
 
 
 def open_folder(folder: str, split: str) -> FolderSource:

@@ -4,6 +4,7 @@ The functions return None for what they leave to a slower reader: files that are
 JPEG, CMYK, an EXIF orientation, damage.
 """
 
+import re
 import threading
 from collections.abc import Callable
 
@@ -27,8 +28,21 @@ _KEPT = 48_000_000
 _memory = threading.local()
 
 
+# Stray bytes between the parts of a file: so few do no harm, and some cameras leave
+# them; more are what a decoder is left with when it lost its place.
+_STRAY = 64
+
+
+class Damage(ValueError):
+    """A JPEG that can be decoded, but not to what was once in it."""
+
+
 def decode(data: bytes) -> np.ndarray | None:
-    """Returns the image in RGB, uint8 [h, w, 3], or None."""
+    """Returns the image in RGB, uint8 [h, w, 3], or None.
+
+    Raises:
+      Damage: a part of the image is lost. (Pillow would show grey there, or garbage.)
+    """
     import simplejpeg
 
     if _read_size(data) is None:
@@ -36,8 +50,8 @@ def decode(data: bytes) -> np.ndarray | None:
     try:
         # The fast integer transform is TensorFlow's default, hence the original's.
         return simplejpeg.decode_jpeg(data, "RGB", fastdct=True)
-    except ValueError:
-        return None
+    except ValueError as error:
+        return _check_damage(error)
 
 
 def decode_box(
@@ -47,6 +61,9 @@ def decode_box(
 
     The pixels lie in memory that this thread's next call overwrites: fresh memory costs
     a seventh of the time of decoding a 500x375 photograph.
+
+    Raises:
+      Damage: a part of the image that was decoded is lost.
     """
     size = _read_size(data)
     if size is None:
@@ -88,8 +105,16 @@ def _decode_shrunk(
             buffer=_buffer(height * width * 3),
             strict=strict,
         )
-    except ValueError:
-        return None
+    except ValueError as error:
+        return _check_damage(error)
+
+
+def _check_damage(error: ValueError) -> None:
+    """Raises Damage if that is what libjpeg complains of."""
+    text = str(error)
+    stray = re.search(r"(\d+) extraneous bytes", text)
+    if text.startswith("Corrupt JPEG") and not (stray and int(stray[1]) < _STRAY):
+        raise Damage(text) from error
 
 
 def _cut(pixels: np.ndarray, box: Box, shrink: int) -> np.ndarray:

@@ -196,7 +196,10 @@ def _cut_out(
     _, height, width, _ = images.shape
 
     def near(size: int, centre: Array) -> Array:
-        distance = jnp.arange(size, dtype=jnp.float32)[None] - jnp.floor(centre * size)[:, None]
+        distance = (
+            jnp.arange(size, dtype=jnp.float32)[None]
+            - jnp.floor(centre * size)[:, None]
+        )
         reach = int(_CUTOUT * size * level)
         return (distance >= -reach) & (distance < reach)
 

@@ -6,6 +6,7 @@ from typing import Any, Protocol
 from vit_jax.config import ConfigError, DataConfig
 from vit_jax.data.digits import prepare_digits
 from vit_jax.data.folders import open_folder
+from vit_jax.data.parquet import open_parquet
 from vit_jax.data.tables import SUFFIXES, open_table
 from vit_jax.data.tars import open_tars
 from vit_jax.data.tfds import open_tfds
@@ -34,8 +35,8 @@ def make_source(data: DataConfig, split: str) -> Source:
 
     Args:
       data: ``source`` is ``digits``, ``folder:DIR``, ``table:FILE`` (.csv, .tsv,
-        .jsonl), ``tar:DIR`` or ``tfds:NAME[/CONFIG][:VERSION]``; without a prefix, a table or a
-        folder that exists, or a TFDS name.
+        .jsonl), ``tar:DIR``, ``parquet:DIR`` or ``tfds:NAME[/CONFIG][:VERSION]``; without a
+        prefix, a table or a folder that exists, or a TFDS name.
       split: such as ``train``, ``train[:98%]`` or ``train+test``.
 
     Raises:
@@ -54,11 +55,13 @@ def make_source(data: DataConfig, split: str) -> Source:
         return open_table(data.source.removeprefix("table:"), split)
     if kind == "tar" or data.source.endswith(".tar"):
         return open_tars(data.source.removeprefix("tar:"), split)
+    if kind == "parquet" or data.source.endswith(".parquet"):
+        return open_parquet(data.source.removeprefix("parquet:"), split)
     if kind == "tfds":
-        return open_tfds(rest, split, data.data_dir)
+        return open_tfds(rest, split, data.data_dir, data.label)
     path = pathlib.Path(data.source).expanduser()
     if data.source and (path / "dataset_info.json").exists():
-        return open_tfds(str(path), split)
+        return open_tfds(str(path), split, label=data.label)
     if data.source and path.is_dir():
         return open_folder(str(path), split)
     if not data.source or data.source.startswith(("/", ".", "~")):
@@ -66,4 +69,4 @@ def make_source(data: DataConfig, split: str) -> Source:
             f'data.source must be digits, a folder or a TFDS name, got "{data.source}", '
             "which does not exist"
         )
-    return open_tfds(data.source, split, data.data_dir)
+    return open_tfds(data.source, split, data.data_dir, data.label)

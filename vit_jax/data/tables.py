@@ -16,6 +16,8 @@ SUFFIXES = (".csv", ".tsv", ".jsonl")
 _PATH_COLUMNS = ("image", "path", "file_name", "filename", "file", "image_path")
 _LABEL_COLUMNS = ("label", "class", "class_name", "target", "category")
 _SPLIT_COLUMN = "split"
+_MULTI_COLUMN = "labels"
+_SEPARATOR = "|"
 
 Row = dict[str, Any]
 
@@ -28,6 +30,9 @@ def open_table(path: str, split: str) -> FolderSource:
     a name, or a number from 0), and may have one called ``split``; otherwise ``train``
     and ``test`` are drawn from each class, 80% and 20%, the same on every machine.
     JSON lines have the same keys. Classes are sorted by name, or by number.
+
+    A column ``labels`` gives each image several classes or none: ``cat|dog`` in a CSV
+    file, a list in JSON lines. The source is then ``multi_label``.
 
     Whether the images are there is seen when they are read.
 
@@ -43,18 +48,38 @@ def open_table(path: str, split: str) -> FolderSource:
     if not rows:
         raise ConfigError(f"table must list at least one image, got none in {file}")
     paths = _column(file, rows, _PATH_COLUMNS)
-    labels = _column(file, rows, _LABEL_COLUMNS)
-    classes = class_order(labels)
+    multi_label = _MULTI_COLUMN in rows[0]
+    if multi_label:
+        sets = [_labels(row.get(_MULTI_COLUMN)) for row in rows]
+        classes = class_order([label for each in sets for label in each])
+    else:
+        sets = [[label] for label in _column(file, rows, _LABEL_COLUMNS)]
+        classes = class_order([label for (label,) in sets])
+    if not classes:
+        raise ConfigError(
+            f"table {file} must name a class in {_MULTI_COLUMN}, got none"
+        )
     numbers = {name: number for number, name in enumerate(classes)}
-    files = [(path, numbers[label]) for path, label in zip(paths, labels, strict=True)]
-    splits = _splits(file, rows, files)
+    members = [tuple(sorted(numbers[label] for label in each)) for each in sets]
+    # Where an image has several classes, the first of them stands for it in the split.
+    first = [each[0] if each else -1 for each in members]
+    splits = _splits(file, rows, list(zip(paths, first, strict=True)))
+    labels: Sequence[Any] = members if multi_label else first
+    files = list(zip(paths, labels, strict=True))
     selected = []
     sizes = {name: len(indices) for name, indices in splits.items()}
     for name, start, stop in resolve_split(split, sizes):
-        members = [files[i] for i in splits[name]]
-        order = hash_order([path for path, _ in members])
-        selected += [members[i] for i in order[start:stop]]
-    return FolderSource(str(file.parent), selected, classes)
+        part = [files[i] for i in splits[name]]
+        order = hash_order([path for path, _ in part])
+        selected += [part[i] for i in order[start:stop]]
+    return FolderSource(str(file.parent), selected, classes, multi_label)
+
+
+def _labels(cell: Any) -> list[str]:
+    """Returns the classes in a cell of the column ``labels``."""
+    if isinstance(cell, list):
+        return [str(label) for label in dict.fromkeys(cell)]
+    return [label for label in dict.fromkeys((cell or "").split(_SEPARATOR)) if label]
 
 
 def _rows(file: pathlib.Path) -> Iterator[Row]:

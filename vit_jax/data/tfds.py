@@ -1,12 +1,14 @@
 """TFDS datasets by random access: ArrayRecord files, read without TensorFlow."""
 
+import importlib
 import os
 import pathlib
 from collections.abc import Mapping
 from typing import Any
 
-from vit_jax.config import ConfigError, did_you_mean
+from vit_jax.config import ConfigError, check_choice, did_you_mean
 from vit_jax.data.splits import resolve_split
+from vit_jax.data.vtab import DERIVED
 
 
 class TfdsSource:
@@ -20,17 +22,23 @@ class TfdsSource:
 
     multi_label = False
 
-    def __init__(self, builder: Any, split: str) -> None:
+    def __init__(self, builder: Any, split: str, label_key: str | None = None) -> None:
         import tensorflow_datasets as tfds
 
         info = builder.info
         sizes = {key: info.splits[key].num_examples for key in info.splits}
         resolve_split(split, sizes)  # tells what is wrong in one line
-        self._image_key, self._label_key = _find_keys(info)
-        label = info.features[self._label_key]
-        self.num_classes: int = label.num_classes
-        # TFDS makes up "0", "1", ... for a dataset without names; so would we.
-        self.class_names: tuple[str, ...] | None = tuple(label.names)
+        self._derive = None
+        if label_key in DERIVED:
+            derived = DERIVED[label_key]
+            self._derive, names = derived.derive, derived.class_names
+            self._image_key, self._label_key = "image", derived.feature
+        else:
+            self._image_key, self._label_key = _find_keys(info, label_key)
+            # TFDS makes up "0", "1", ... for a dataset without names; so would we.
+            names = info.features[self._label_key].names
+        self.class_names: tuple[str, ...] | None = tuple(names)
+        self.num_classes = len(self.class_names)
         self._name = f"{info.full_name}/{split}"
         # Other features (masks, boxes) are not even parsed.
         self._features: Any = tfds.features.FeaturesDict(
@@ -51,12 +59,14 @@ class TfdsSource:
         )
         return {
             "image": record[self._image_key],
-            "label": int(record[self._label_key]),
+            "label": (self._derive or int)(record[self._label_key]),
             "name": f"{self._name}#{index}",
         }
 
 
-def open_tfds(name: str, split: str, data_dir: str | None = None) -> TfdsSource:
+def open_tfds(
+    name: str, split: str, data_dir: str | None = None, label: str | None = None
+) -> TfdsSource:
     """Returns a split of the dataset ``NAME[/CONFIG][:VERSION]``, or of its folder.
 
     Args:
@@ -64,9 +74,11 @@ def open_tfds(name: str, split: str, data_dir: str | None = None) -> TfdsSource:
       split: a TFDS split string.
       data_dir: where the prepared datasets lie; None: $TFDS_DATA_DIR, else
         ``~/tensorflow_datasets``.
+      label: which feature is the label, or one of ``vtab.DERIVED``; None: the one that
+        the dataset is known for.
 
     Raises:
-      ConfigError: there is no such dataset, it is not prepared, or not as ArrayRecord;
+      ConfigError: there is no such dataset or label, it is not prepared, or not as ArrayRecord;
         with the command that helps.
     """
     import tensorflow_datasets as tfds
@@ -74,7 +86,7 @@ def open_tfds(name: str, split: str, data_dir: str | None = None) -> TfdsSource:
 
     if (pathlib.Path(name) / "dataset_info.json").exists():
         builder = tfds.builder_from_directory(name)
-        return TfdsSource(_check_format(builder, name, data_dir), split)
+        return TfdsSource(_check_format(builder, name, data_dir), split, label)
     if data_dir and "://" not in data_dir and not os.path.isdir(data_dir):
         raise ConfigError(
             f'data.data_dir must be a folder with TFDS datasets, got "{data_dir}", '
@@ -89,7 +101,7 @@ def open_tfds(name: str, split: str, data_dir: str | None = None) -> TfdsSource:
             f"TFDS name must be NAME, NAME/CONFIG, NAME:1.2.3 or NAME/CONFIG:1.2.3 of "
             f'one prepared dataset, got "{name}" ({str(error).splitlines()[0]})'
         ) from error
-    return TfdsSource(_check_format(builder, name, data_dir), split)
+    return TfdsSource(_check_format(builder, name, data_dir), split, label)
 
 
 def _check_format(builder: Any, name: str, data_dir: str | None) -> Any:
@@ -145,19 +157,50 @@ def _default_dir(data_dir: str | None) -> str:
 
 
 def _command(name: str, data_dir: str | None) -> str:
-    """Returns what prepares a dataset.
+    """Returns what prepares a dataset."""
+    where = f" --data_dir={data_dir}" if data_dir else ""
+    return f"pip install 'vit_jax[tfds]' && vit-jax data prepare {name}{where}"
 
-    Not ``tfds build``: it needs Apache Beam for every dataset (TFDS 4.9.10).
+
+def prepare(name: str, data_dir: str | None = None) -> str:
+    """Downloads a TFDS dataset, if need be, and writes it as ArrayRecord files.
+
+    (``tfds build`` needs Apache Beam for every dataset, as of TFDS 4.9.10.)
+
+    Args:
+      name: as TFDS writes it.
+      data_dir: where it will lie; None: TFDS's default.
+
+    Returns:
+      The folder.
+
+    Raises:
+      ConfigError: there is no such dataset; TensorFlow is missing; files must be
+        downloaded by hand first, and TFDS says which.
     """
-    where = f", data_dir='{data_dir}'" if data_dir else ""
-    return (
-        "pip install 'vit_jax[tfds]' && python -c \"import tensorflow_datasets as tfds; "
-        f"tfds.builder('{name}'{where}, "
-        "file_format='array_record').download_and_prepare()\""
-    )
+    import tensorflow_datasets as tfds
+    from tensorflow_datasets.core import registered
+
+    try:
+        importlib.import_module("tensorflow")
+    except ImportError as error:
+        raise ConfigError(
+            f"preparing {name} needs TensorFlow (reading it will not); "
+            "run: pip install 'vit_jax[tfds]'"
+        ) from error
+    try:
+        builder = tfds.builder(name, data_dir=data_dir, file_format="array_record")
+        builder.download_and_prepare()
+    except registered.DatasetNotFoundError as error:
+        raise _not_found(name, data_dir) from error
+    except AssertionError as error:  # TFDS's "Manual directory ... does not exist"
+        raise ConfigError(
+            f"files of {name} must be downloaded by hand: {' '.join(str(error).split())}"
+        ) from error
+    return os.fspath(builder.data_dir)
 
 
-def _find_keys(info: Any) -> tuple[str, str]:
+def _find_keys(info: Any, label_key: str | None) -> tuple[str, str]:
     """Returns the names of the image and of the label feature."""
     import tensorflow_datasets as tfds
 
@@ -165,6 +208,9 @@ def _find_keys(info: Any) -> tuple[str, str]:
     images = [k for k in features if isinstance(features[k], tfds.features.Image)]
     labels = [k for k in features if isinstance(features[k], tfds.features.ClassLabel)]
     keys = info.supervised_keys
+    if label_key is not None:
+        check_choice("config.data.label", label_key, [*labels, *DERIVED])
+        return "image" if "image" in images else images[0], label_key
     if keys and keys[0] in images and keys[1] in labels:
         return keys[0], keys[1]
     if images and labels:

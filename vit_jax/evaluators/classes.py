@@ -22,7 +22,7 @@ def evaluate(subject: Subject) -> dict[str, Any]:
         rows.append(
             {
                 "label": int(label),
-                "name": class_name(found.source, label),
+                "name": class_name(found.source, int(label)),
                 "count": count,
                 "accuracy": hits / count,
                 "interval": wilson(hits, count),

@@ -55,9 +55,10 @@ def fit_and_predict(
             "some; choose a larger --train_split"
         )
     share = max(0.2, len(np.unique(labels)) / len(labels))
-    fit_x, held_x, fit_y, held_y = train_test_split(
+    parts: Any = train_test_split(
         x, labels, test_size=share, random_state=0, stratify=labels
     )
+    fit_x, held_x, fit_y, held_y = parts
     accuracies = [_fit(fit_x, fit_y, c).score(held_x, held_y) for c in GRID]
     best = GRID[int(np.argmax(accuracies))]
     return _fit(x, labels, best).predict(test), best

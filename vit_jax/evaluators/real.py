@@ -22,7 +22,7 @@ def evaluate(subject: Subject) -> dict[str, Any]:
     """Returns ``real``, the accuracy, its 95% interval and the number of images."""
     if subject.labels is None:
         raise ConfigError(
-            "--labels must name real.json for the evaluator real, got none"
+            "--labels must name the labels (real.json) for the evaluator real, got none"
         )
     table = read_labels(subject.labels)
     found = collect(subject, "logits")

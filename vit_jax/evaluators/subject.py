@@ -1,6 +1,7 @@
 """What an evaluator looks at: a model on a split, as logits or features in memory."""
 
 import dataclasses
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -93,8 +94,7 @@ def collect(subject: Subject, what: str, split: str | None = None) -> Collected:
         loaded.need_head()
         check_classes(loaded, source)
 
-        def function(params: Any, inputs: jax.Array) -> jax.Array:
-            return apply_model(loaded.model, params, inputs, train=False)
+        function = _logits(loaded)
     else:
         function = feature_function(loaded)
 
@@ -118,6 +118,10 @@ def collect(subject: Subject, what: str, split: str | None = None) -> Collected:
         np.flatnonzero(mask),
         source,
     )
+
+
+def _logits(loaded: Loaded) -> Callable[[Any, Any], jax.Array]:
+    return lambda params, inputs: apply_model(loaded.model, params, inputs, train=False)
 
 
 def _gather(array: jax.Array) -> np.ndarray:

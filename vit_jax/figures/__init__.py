@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from vit_jax.config import ConfigError, check_choice
-from vit_jax.figures.album import KINDS, Album, Mistake
+from vit_jax.figures.album import Album, Mistake
 from vit_jax.figures.attention import (
     Attention,
     attention,
@@ -32,6 +32,7 @@ from vit_jax.figures.draw_predictions import (
     draw_reliability,
 )
 from vit_jax.figures.draw_run import PANELS, draw_curve, draw_curves
+from vit_jax.figures.kinds import KINDS, draw
 from vit_jax.figures.parameters import (
     filter_components,
     patch_kernel,
@@ -50,6 +51,7 @@ __all__ = [
     "attention",
     "attention_distance",
     "attention_maps",
+    "draw",
     "draw_attention_distance",
     "draw_attention_maps",
     "draw_confusion",
@@ -118,7 +120,7 @@ def write_figures(
     written, left_out = [], {}
     for kind in kinds or KINDS:
         try:
-            for stem, figure in album.draw(kind):
+            for stem, figure in draw(album, kind):
                 path = output / f"{stem}.png"
                 output.mkdir(parents=True, exist_ok=True)
                 figure.savefig(path)

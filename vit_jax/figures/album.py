@@ -1,9 +1,9 @@
-"""A checkpoint and its images, from which each kind of figure is drawn by name."""
+"""A checkpoint and its images: what figures and reports are made of."""
 
 import functools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -12,34 +12,12 @@ from vit_jax.data import crops, sources
 from vit_jax.data.decode import decode
 from vit_jax.evaluators import Subject, calibration, classes, collect, open_subject
 from vit_jax.evaluators.subject import Collected, class_name
-from vit_jax.figures import attention as looking
-from vit_jax.figures import parameters
 from vit_jax.figures.canvas import short
-from vit_jax.figures.draw_attention import (
-    draw_attention_distance,
-    draw_attention_maps,
-    draw_rollout,
-)
-from vit_jax.figures.draw_parameters import draw_filters, draw_position_similarity
-from vit_jax.figures.draw_predictions import (
-    draw_confusion,
-    draw_mistakes,
-    draw_reliability,
-)
-from vit_jax.figures.draw_run import draw_curves
 from vit_jax.image_files import read_image
 from vit_jax.load import Loaded
-from vit_jax.metrics import read_metrics
 from vit_jax.predict import probabilities
 
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
-Named = Iterator[tuple[str, "Figure"]]  # the stem of a file name, and what is in it
-
 NUM_SAMPLES = 8  # of the split, where no images are given
-NUM_MAPS = 4  # of these, how many get attention maps of their own
-NUM_FOR_DISTANCE = 128  # as in the paper
 NUM_MISTAKES = 20
 
 
@@ -72,8 +50,9 @@ class Album:
     ) -> None:
         self.loaded = loaded
         self.errors: dict[str, str] = {}  # path -> why it could not be read
-        self._paths, self._source, self._split = paths, source, split
-        self._name = short(loaded.name, 44)
+        self.paths = paths
+        self._source, self._split = source, split
+        self.name = short(loaded.name, 44)
 
     @functools.cached_property
     def subject(self) -> Subject:
@@ -86,10 +65,10 @@ class Album:
     @functools.cached_property
     def samples(self) -> tuple[np.ndarray, list[str]]:
         """Images, uint8 [n, h, w, 3], and their names: the files, or of the split."""
-        if not self._paths:
-            return self._of_split(NUM_SAMPLES)
+        if not self.paths:
+            return self.of_split(NUM_SAMPLES)
         images, names = [], []
-        for path in self._paths:
+        for path in self.paths:
             try:
                 images.append(read_image(path, self.loaded.preprocessing))
                 names.append(Path(path).name)
@@ -99,7 +78,8 @@ class Album:
             raise ConfigError(next(iter(self.errors.values())))
         return np.stack(images), names
 
-    def _of_split(self, number: int) -> tuple[np.ndarray, list[str]]:
+    def of_split(self, number: int) -> tuple[np.ndarray, list[str]]:
+        """Returns so many images of the evaluated split, evenly spread, and classes."""
         source = sources.make_source(self.subject.data, self.subject.split)
         images, names = [], []
         for i in np.unique(np.linspace(0, len(source) - 1, number).astype(int)):
@@ -156,93 +136,3 @@ class Album:
         scores = np.asarray(probabilities(self.loaded, self.logits.values))
         is_right = scores.argmax(axis=1) == self.logits.labels
         return calibration.reliability(scores.max(axis=1), is_right)
-
-    def draw(self, kind: str) -> Named:
-        """Yields the figures of a kind, one of `KINDS`, with names for their files.
-
-        Raises:
-          ConfigError: the checkpoint does not have what the figure shows.
-        """
-        yield from KINDS[kind](self)
-
-    def _attention(self) -> Named:
-        images, names = self.samples
-        number = len(images) if self._paths else NUM_MAPS
-        for i, name in enumerate(names[:number]):
-            found = looking.attention(self.loaded, images[i : i + 1])
-            maps = looking.attention_maps(found)[:, 0]
-            title = f"Attention by layer and head: {self._name}, {short(name)}"
-            stem = f"attention-{i:02}-{Path(name).stem.replace(' ', '_')}"
-            yield stem, draw_attention_maps(maps, images[i], title)
-
-    def _rollout(self) -> Named:
-        images, names = self.samples
-        maps = [
-            looking.rollout_maps(looking.attention(self.loaded, images[i : i + 1]))[0]
-            for i in range(len(images))
-        ]
-        title = f"Attention rollout: {self._name}"
-        yield "rollout", draw_rollout(np.stack(maps), images, names, title)
-
-    def _distance(self) -> Named:
-        number = NUM_FOR_DISTANCE
-        images, _ = self.samples if self._paths else self._of_split(number)
-        distance = looking.mean_attention_distance(self.loaded, images)
-        size = self.loaded.preprocessing.image_size
-        title = f"How far heads look: {self._name}"
-        yield "distance", draw_attention_distance(distance, size, len(images), title)
-
-    def _positions(self) -> Named:
-        table = parameters.position_table(self.loaded)
-        similarity = parameters.position_similarity(table)
-        title = f"Position embeddings ({self.loaded.config.posemb}): {self._name}"
-        yield "positions", draw_position_similarity(similarity, title)
-
-    def _filters(self) -> Named:
-        components, shares = parameters.filter_components(
-            parameters.patch_kernel(self.loaded)
-        )
-        is_hybrid = self.loaded.config.family == "hybrid"
-        what = "ResNet's root filters" if is_hybrid else "patch filters"
-        title = f"What the first layer sees: {self._name}"
-        yield "filters", draw_filters(components, shares, what, title)
-
-    def _curves(self) -> Named:
-        path = Path(self.loaded.name).expanduser() / "metrics.jsonl"
-        if not path.exists():
-            raise ConfigError(
-                f"curves must come from a workdir with metrics.jsonl, got "
-                f"{self.loaded.name}; give the workdir of a run"
-            )
-        yield "curves", draw_curves(read_metrics(path), f"Training: {self._name}")
-
-    def _confusion(self) -> Named:
-        title = f"Confusion: {self._name}, split {self.subject.split}"
-        yield "confusion", draw_confusion(self.confusion(), self.class_names(), title)
-
-    def _mistakes(self) -> Named:
-        found = self.mistakes()
-        captions = [
-            f"{short(m.truth, 14)}, called {short(m.answer, 14)} ({m.confidence:.0%})"
-            for m in found
-        ]
-        title = f"Most confident mistakes: {self._name}, split {self.subject.split}"
-        images = np.array([m.image for m in found])
-        yield "mistakes", draw_mistakes(images, captions, title)
-
-    def _reliability(self) -> Named:
-        title = f"Reliability: {self._name}, split {self.subject.split}"
-        yield "reliability", draw_reliability(self.reliability(), title)
-
-
-KINDS: dict[str, Callable[[Album], Named]] = {
-    "attention": Album._attention,
-    "rollout": Album._rollout,
-    "distance": Album._distance,
-    "positions": Album._positions,
-    "filters": Album._filters,
-    "curves": Album._curves,
-    "confusion": Album._confusion,
-    "mistakes": Album._mistakes,
-    "reliability": Album._reliability,
-}

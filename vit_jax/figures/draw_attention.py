@@ -52,23 +52,21 @@ def draw_rollout(
     grid = figure.subplots(rows, 2 * columns, squeeze=False)
     for axes in grid.flat:
         axes.set_axis_off()
-    shown = None
     for i, (values, image, name) in enumerate(zip(maps, images, names, strict=True)):
         row, column = divmod(i, columns)
         show_image(grid[row, 2 * column], image, short(name, 24))
         axes = grid[row, 2 * column + 1]
-        shown = show_overlay(axes, image, values, "rollout")
-    bar = figure.colorbar(shown, ax=grid, shrink=0.8, pad=0.01)
+        show_image(axes, overlay(image, values), "rollout")
+    bar = figure.colorbar(_scale(), ax=grid, shrink=0.8, pad=0.01)
     bar.set_label("share of the largest patch", fontsize=8)
     bar.ax.tick_params(labelsize=8)
     return figure
 
 
-def show_overlay(axes: Any, image: np.ndarray, values: np.ndarray, title: str) -> Any:
-    """Shows a map over an image; returns what a colour bar needs."""
+def _scale() -> Any:
+    """Returns what a colour bar of overlays needs."""
     from matplotlib.cm import ScalarMappable
 
-    show_image(axes, overlay(image, values), title)
     return ScalarMappable(cmap="inferno")
 
 

@@ -5,7 +5,6 @@ import functools
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
-from jax.ad_checkpoint import checkpoint_name
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, PRNGKeyArray
 
@@ -115,8 +114,6 @@ class Attention(nn.Module):
             q, k = norm(q, name="query_ln"), norm(k, name="key_ln")
         if angles is not None:
             q, k = posemb.rotate(q, angles), posemb.rotate(k, angles)
-        # Names are what remat may keep; see `layers.REMAT`.
-        q, k, v = (checkpoint_name(x, "projected") for x in (q, k, v))
         bias = self._relative_bias(q) if self.relative else None
         if self.is_mutable_collection("attention") and not self.is_initializing():
             self.sow("attention", "weights", attention_weights(q, k, bias))
@@ -130,7 +127,6 @@ class Attention(nn.Module):
             deterministic=not train,
             dropout_rng=self.make_rng("dropout") if dropped else None,
         )
-        x = checkpoint_name(x, "attended")
         return dense(width, axis=(-2, -1), name="out")(x)
 
     def _relative_bias(self, q: Float[Array, "b n k e"]) -> Float[Array, "b k n n"]:

@@ -34,6 +34,11 @@ def check_values(config: ModelConfig) -> None:
     check_choice("config.model.posemb", config.posemb, POSEMBS)
     check_choice("config.model.activation", config.activation, ACTIVATIONS)
     check_choice("config.model.remat", config.remat, REMAT)
+    if config.remat == "half" and config.scan:
+        raise ConfigError(
+            "config.model.remat must not be half under a scan, whose layers are all "
+            'alike, got "half"; use full, or --config.model.scan=False'
+        )
     check_choice("config.model.dtype", config.dtype, ("float32", "bfloat16", "float16"))
     for name in (field.name for field in dataclasses.fields(config)):
         value = getattr(config, name)

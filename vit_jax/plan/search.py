@@ -15,7 +15,7 @@ from vit_jax.sharding import lay_out, make_mesh
 
 # Forward passes that a policy adds to the three of a step. "dots" recomputes what is no
 # plain matrix product: the attention scores, 5 to 15% of a forward pass, and norms.
-RECOMPUTED = {"none": 0.0, "dots": 0.15, "full": 1.0}
+RECOMPUTED = {"none": 0.0, "dots": 0.15, "half": 0.5, "full": 1.0}
 
 
 def search(
@@ -67,6 +67,8 @@ def search(
         mesh = make_mesh(sizes, devices)
         laid_out = lay_out(state, axes, mesh)
         for parts, policy in itertools.product(micro_batches, remat):
+            if policy == "half" and config.model.scan:
+                continue
             rows = mesh.shape["data"] * mesh.shape["fsdp"] * parts
             if config.data.batch_size % rows:
                 continue

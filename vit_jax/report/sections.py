@@ -1,9 +1,10 @@
 """The sections of a report, each from an album of the run's checkpoint."""
 
+import contextlib
 import dataclasses
 import datetime
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from vit_jax.events import read_events
 from vit_jax.figures import (
     PANELS,
     Album,
+    draw,
     draw_confusion,
     draw_curve,
     draw_reliability,
@@ -28,18 +30,22 @@ _MOST_CLASSES = 200  # in the confusion matrix; of more it would show nothing
 
 def summary(album: Album, lines: Lines, num_params: int) -> str:
     """Returns boxes with the numbers that are asked for first."""
-    matrix = album.confusion()
-    hits, count = int(np.trace(matrix)), int(matrix.sum())
-    low, high = wilson(hits, count)
-    boxes = [
-        (f"{hits / count:.2%}", "top-1", f"{100 * low:.1f} to {high:.1%} (95%)"),
-        (f"{count:,}", "images evaluated", f"split {album.subject.split}"),
-        (f"{album.reliability()['ece']:.1%}", "calibration error", "ECE, 15 bins"),
-        (_millions(num_params), "parameters", ""),
-    ]
+    boxes = []
+    with contextlib.suppress(ConfigError):  # the sections below say why
+        matrix = album.confusion()
+        hits, count = int(np.trace(matrix)), int(matrix.sum())
+        low, high = wilson(hits, count)
+        interval = f"{100 * low:.1f} to {high:.1%} (95%)"
+        ece = album.reliability()["ece"]
+        boxes += [
+            (f"{hits / count:.2%}", "top-1", interval),
+            (f"{count:,}", "images evaluated", f"split {album.subject.split}"),
+            (f"{ece:.1%}", "calibration error", "ECE, 15 bins"),
+        ]
     evaluated = [line for line in lines if line["kind"] == "eval"]
-    if evaluated:
+    if evaluated and "top5" in evaluated[-1]:
         boxes.insert(1, (f"{evaluated[-1]['top5']:.2%}", "top-5", ""))
+    boxes.append((_millions(num_params), "parameters", ""))
     speeds = _values(lines, "images_per_second")
     if speeds:
         boxes.append((f"{np.median(speeds):,.0f}", "images/s", "median, training"))
@@ -99,10 +105,11 @@ def calibration(album: Album) -> Section:
     return Section("Calibration", note + picture(figure, "reliability diagram", "svg"))
 
 
-def confusion(album: Album) -> Section | None:
+def confusion(album: Album) -> Section:
     names = album.class_names()
     if len(names) > _MOST_CLASSES:
-        return None
+        note = f"<p>Not drawn for more than {_MOST_CLASSES} classes.</p>"
+        return Section("Confusion", note)
     figure = draw_confusion(album.confusion(), names, "")
     return Section(
         "Confusion", picture(figure, "confusion matrix", wide=len(names) > 12)
@@ -122,10 +129,7 @@ def attention(album: Album) -> Section:
     """Returns rollout, one image's attention maps and the attention distance."""
     parts = []
     for kind in ("rollout", "attention", "distance"):
-        try:
-            _, figure = next(album.draw(kind))
-        except ConfigError as error:
-            return Section("Attention", f"<p>{text(error)}</p>")
+        _, figure = next(draw(album, kind))
         parts.append(picture(figure, kind, wide=kind != "distance"))
     notes = (
         "From which patches the output comes (attention rollout).",
@@ -189,13 +193,24 @@ def _millions(number: int) -> str:
 
 
 def all_sections(album: Album, lines: Lines, workdir: Path) -> Iterator[Section]:
-    """Yields the sections in the order of the page."""
+    """Yields the sections in the order of the page.
+
+    One that is not to be had (a Mixer has no attention, the data has moved) says why.
+    """
     yield curves(lines)
-    yield per_class(album)
-    yield calibration(album)
-    if (section := confusion(album)) is not None:
-        yield section
-    yield mistakes(album)
-    yield attention(album)
+    for title, make in _OF_ALBUM.items():
+        try:
+            yield make(album)
+        except ConfigError as error:
+            yield Section(title, f"<p>{text(error)}</p>")
     yield events(workdir, workdir / "bad_files.txt")
     yield config(album.loaded.run)
+
+
+_OF_ALBUM: dict[str, Callable[[Album], Section]] = {
+    "Classes": per_class,
+    "Calibration": calibration,
+    "Confusion": confusion,
+    "Mistakes": mistakes,
+    "Attention": attention,
+}

@@ -1,0 +1,76 @@
+"""The command line: parse, build, call one function.
+
+Nothing heavy is imported before a command runs, so that help is instant.
+
+Exit codes: 0 done; 1 done, and the answer is no (`doctor` found a fault, `plan` that the
+run does not fit); 2 a mistake in what was asked, told in one line; 128 + the signal's
+number for a run that was interrupted and saved.
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from vit_jax import __version__
+from vit_jax.cli import datasets, files, images, judging, setup, training
+
+__all__ = ["main"]
+
+_EXAMPLES = """examples:
+  vit-jax train --config=configs/digits.py
+  vit-jax train --config=configs/vit_b16.py:cifar10 --config.optim.learning_rate=0.01
+  vit-jax eval --workdir=runs/digits
+  vit-jax predict --checkpoint=runs/digits photo.jpg folder/ "scans/*.png"
+  vit-jax doctor
+
+exit codes:
+  0  done
+  1  done, and the answer is no: doctor found a fault, plan that it does not fit
+  2  a mistake in what was asked; one line says which
+  128 + N  stopped by signal N, and saved; the same command goes on
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs one command; returns the exit code."""
+    argv = list(sys.argv[1:] if argv is None else argv)
+    parser = _make_parser()
+    arguments, overrides = parser.parse_known_args(argv)
+    if overrides and "config" not in arguments:
+        parser.error(f"unrecognised arguments: {' '.join(overrides)}")
+    from vit_jax.config import ConfigError
+
+    try:
+        return arguments.run(arguments, overrides)
+    except ConfigError as error:
+        print(f"vit-jax: error: {error}", file=sys.stderr)
+        return 2
+    except OSError as error:
+        if isinstance(error, BrokenPipeError):  # `vit-jax predict ... | head`
+            sys.stderr.close()
+            return 0
+        where = f": {error.filename}" if error.filename else ""
+        print(f"vit-jax: error: {error.strerror or error}{where}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("vit-jax: interrupted", file=sys.stderr)
+        return 130
+
+
+def _make_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="vit-jax",
+        description="Train, evaluate and use Vision Transformers.",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action="version", version=__version__)
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    training.add(commands)
+    judging.add(commands)
+    images.add(commands)
+    files.add(commands)
+    datasets.add(commands)
+    setup.add(commands)
+    return parser

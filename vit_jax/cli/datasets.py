@@ -1,0 +1,143 @@
+"""Commands about data: check, prepare, convert, export."""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+from vit_jax.cli.parsers import Commands, add_command, with_files
+
+_SOURCE = "as data.source: digits, folder:DIR, tfds:NAME, tar:DIR, list.csv, ..."
+
+
+def add(commands: Commands) -> None:
+    data = add_command(
+        commands,
+        "data",
+        "Look at data, and bring them into a form that reads fast.",
+        "  vit-jax data check folder:images --picture=samples.png\n"
+        "  vit-jax data prepare oxford_flowers102\n"
+        "  vit-jax data convert folder:images ~/tensorflow_datasets/my_images\n"
+        "  vit-jax data export digits images/ --split='test[:8]'\n",
+        _check,  # an action's own takes its place
+    )
+    actions = data.add_subparsers(dest="action", required=True, metavar="ACTION")
+    _add_check(actions)
+    _add_prepare(actions)
+    _add_convert(actions)
+    _add_export(actions)
+    for action in actions.choices.values():
+        action.add_argument("--data_dir", help="where TFDS datasets lie")
+
+
+def _add_check(actions: Commands) -> None:
+    parser = add_command(
+        actions,
+        "check",
+        "Read all of it: sizes, classes, duplicates, unreadable files.",
+        "  vit-jax data check folder:images --picture=samples.png\n"
+        "  vit-jax data check digits --json\n",
+        _check,
+    )
+    parser.add_argument("source", help=_SOURCE)
+    parser.add_argument(
+        "--split", default="all", help="a TFDS split string (default: %(default)s)"
+    )
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    parser.add_argument(
+        "--picture", type=Path, metavar="FILE", help="write samples of each class here"
+    )
+
+
+def _add_prepare(actions: Commands) -> None:
+    parser = add_command(
+        actions,
+        "prepare",
+        "Download and prepare a TFDS dataset.",
+        "  vit-jax data prepare oxford_flowers102\n",
+        _prepare,
+    )
+    parser.add_argument("name", help="NAME[/CONFIG][:VERSION], as TFDS writes it")
+
+
+def _add_convert(actions: Commands) -> None:
+    parser = add_command(
+        actions,
+        "convert",
+        "Write a source as ArrayRecord files.",
+        "  vit-jax data convert folder:images ~/tensorflow_datasets/my_images\n",
+        _convert,
+    )
+    parser.add_argument("source", help=_SOURCE)
+    output = "a folder, named as the dataset"
+    with_files(parser.add_argument("output", type=Path, help=output))
+    parser.add_argument(
+        "--splits", default="train,test", help="joined by commas (default: %(default)s)"
+    )
+
+
+def _add_export(actions: Commands) -> None:
+    parser = add_command(
+        actions,
+        "export",
+        "Write a split as PNG files, one folder per class.",
+        "  vit-jax data export digits images/ --split='test[:8]'\n",
+        _export,
+    )
+    parser.add_argument("source", help=_SOURCE)
+    output = "a folder that will be made"
+    with_files(parser.add_argument("output", type=Path, help=output))
+    parser.add_argument(
+        "--split", default="test", help="a TFDS split string (default: %(default)s)"
+    )
+
+
+def _check(arguments: argparse.Namespace, _: list[str]) -> int:
+    from vit_jax.data.check import check, write_picture
+
+    report = check(
+        arguments.source,
+        arguments.split,
+        arguments.data_dir,
+        progress=sys.stderr.isatty(),
+    )
+    if arguments.json:
+        print(json.dumps(report.to_json(), indent=2))
+    else:
+        print("\n".join(report.lines()))
+    if arguments.picture:
+        write_picture(report, arguments.picture)
+    return 0
+
+
+def _prepare(arguments: argparse.Namespace, _: list[str]) -> int:
+    from vit_jax.data.tfds import prepare
+
+    print(f"prepared {prepare(arguments.name, arguments.data_dir)}")
+    return 0
+
+
+def _convert(arguments: argparse.Namespace, _: list[str]) -> int:
+    from vit_jax.data.array_records import convert
+
+    output = arguments.output.expanduser()
+    sizes = convert(
+        arguments.source, output, arguments.splits.split(","), arguments.data_dir
+    )
+    counts = ", ".join(f"{size} images of {split}" for split, size in sizes.items())
+    print(f"wrote {counts} to {output}")
+    print(
+        f"next: --config.data.source=tfds:{output.name} "
+        f"--config.data.data_dir={output.parent}"
+    )
+    return 0
+
+
+def _export(arguments: argparse.Namespace, _: list[str]) -> int:
+    from vit_jax.data.export import export
+
+    count = export(
+        arguments.source, arguments.output, arguments.split, arguments.data_dir
+    )
+    print(f"wrote {count} images to {arguments.output}")
+    return 0

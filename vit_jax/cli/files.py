@@ -1,0 +1,95 @@
+"""Commands about checkpoint files: models, convert."""
+
+import argparse
+import json
+from pathlib import Path
+
+from vit_jax.cli.parsers import Commands, add_command, with_files
+
+
+def add(commands: Commands) -> None:
+    _add_models(commands)
+    _add_convert(commands)
+
+
+def _add_models(commands: Commands) -> None:
+    parser = add_command(
+        commands,
+        "models",
+        "List published weights, or explain one.",
+        "  vit-jax models\n"
+        "  vit-jax models 'dinov2/*'\n"
+        "  vit-jax models imagenet21k/ViT-B_16\n",
+        _models,
+    )
+    parser.add_argument("name", nargs="?", help="a name, or a pattern with *")
+    parser.add_argument("--json", action="store_true", help="print all that is known")
+
+
+def _add_convert(commands: Commands) -> None:
+    parser = add_command(
+        commands,
+        "convert",
+        "Convert a checkpoint of any format.",
+        "  vit-jax convert ViT-B_16.npz vit_b16.safetensors --drop pre_logits\n"
+        "  vit-jax convert runs/digits digits.npz --to google --check\n",
+        _convert,
+    )
+    source = "a file, folder, workdir, or name of weights"
+    with_files(parser.add_argument("source", help=source))
+    output = "a .npz, a .safetensors or a folder"
+    with_files(parser.add_argument("output", type=Path, help=output))
+    parser.add_argument(
+        "--to",
+        metavar="FORMAT",
+        help="google, google_prelinen, big_vision, timm or huggingface (default: by the "
+        "name of the output)",
+    )
+    parser.add_argument(
+        "--drop",
+        action="append",
+        default=[],
+        metavar="PART",
+        help="what the other format cannot hold: pre_logits, head, activation, "
+        "layer_norm_epsilon; may be repeated",
+    )
+    parser.add_argument(
+        "--check",
+        action="store_true",
+        help="run random images through both, and through the other library if it is "
+        "installed, and print the largest difference",
+    )
+
+
+def _models(arguments: argparse.Namespace, _: list[str]) -> int:
+    from vit_jax import weights
+
+    name = arguments.name
+    one = name and not any(c in name for c in "*?[")
+    if arguments.json:
+        rows = (
+            [weights.as_json(weights.info(name))]
+            if one
+            else weights.describe_table(name)
+        )
+        print(json.dumps(rows, indent=2))
+    else:
+        lines = weights.describe(name) if one else weights.table_lines(name)
+        print("\n".join(lines))
+    return 0
+
+
+def _convert(arguments: argparse.Namespace, _: list[str]) -> int:
+    from vit_jax import convert
+    from vit_jax.pretrained import open_checkpoint
+
+    lines = convert.convert_file(
+        arguments.source,
+        arguments.output,
+        arguments.to,
+        arguments.check,
+        arguments.drop,
+        open_checkpoint(arguments.source),
+    )
+    print("\n".join(lines))
+    return 0

@@ -1,0 +1,52 @@
+"""What the parsers of all commands have in common."""
+
+import argparse
+from collections.abc import Callable
+from typing import TypeVar
+
+Commands = "argparse._SubParsersAction[argparse.ArgumentParser]"
+Run = Callable[[argparse.Namespace, list[str]], int]  # the rest are config overrides
+A = TypeVar("A", bound=argparse.Action)
+
+CHECKPOINT = "a workdir, a checkpoint file of any format, or the name of weights"
+
+
+def add_command(
+    commands: Commands, name: str, summary: str, examples: str, run: Run
+) -> argparse.ArgumentParser:
+    """Adds a command; ``run`` returns its exit code."""
+    parser = commands.add_parser(
+        name,
+        help=summary,
+        description=summary,
+        epilog=f"examples:\n{examples}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.set_defaults(run=run)
+    return parser
+
+
+def add_config(parser: argparse.ArgumentParser) -> None:
+    """Adds ``--config``, and with it the overrides."""
+    with_files(
+        parser.add_argument(
+            "--config",
+            required=True,
+            metavar="FILE[:ARG]",
+            help="a config file, and what its get_config(arg) takes; any value in it "
+            "is overridden by --config.SECTION.KEY=VALUE",
+        )
+    )
+
+
+def add_images(parser: argparse.ArgumentParser, nargs: str, default: str = "") -> None:
+    """Adds the images that a command looks at."""
+    text = f"file, folder, glob{default}"
+    with_files(parser.add_argument("images", nargs=nargs, metavar="IMAGE", help=text))
+
+
+def with_files(action: A) -> A:
+    """Lets shell completion offer files; these are shtab's names for that."""
+    vars(action)["complete"] = {"bash": "_shtab_compgen_files", "zsh": "_files"}
+    return action

@@ -1,0 +1,53 @@
+"""Commands about this machine: doctor, completion."""
+
+import argparse
+import json
+import sys
+
+from vit_jax.cli.parsers import Commands, add_command
+
+
+def add(commands: Commands) -> None:
+    doctor = add_command(
+        commands,
+        "doctor",
+        "Check this machine: devices, versions, what is missing, a short self-test.",
+        "  vit-jax doctor\n  vit-jax doctor --json\n",
+        _doctor,
+    )
+    doctor.add_argument("--json", action="store_true", help="print one JSON object")
+    completion = add_command(
+        commands,
+        "completion",
+        "Print a script that completes commands and options in a shell.",
+        '  eval "$(vit-jax completion bash)"    # in ~/.bashrc\n'
+        "  vit-jax completion zsh > ~/.zfunc/_vit-jax\n",
+        _completion,
+    )
+    completion.add_argument("shell", choices=("bash", "zsh"))
+
+
+def _doctor(arguments: argparse.Namespace, _: list[str]) -> int:
+    from vit_jax import doctor
+
+    checks = doctor.examine()
+    if arguments.json:
+        print(json.dumps(doctor.as_json(checks), indent=2))
+    else:
+        print("\n".join(doctor.describe(checks, colour=sys.stdout.isatty())))
+    return 1 if any(check.status == "bad" for check in checks) else 0
+
+
+def _completion(arguments: argparse.Namespace, _: list[str]) -> int:
+    from vit_jax.cli import _make_parser
+    from vit_jax.config import ConfigError
+
+    try:
+        import shtab
+    except ImportError as error:
+        raise ConfigError(
+            "shtab must be installed to write a completion script; run "
+            '`pip install "vit_jax[completion]"`'
+        ) from error
+    print(shtab.complete(_make_parser(), arguments.shell))
+    return 0
