@@ -52,11 +52,12 @@ def main() -> None:
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: arguments.cpus])
     with tempfile.TemporaryDirectory() as folder:
         write_photographs(Path(folder))
+        parts = measure_parts(folder)  # before threads of the pipelines are at work
         pipelines = our_pipelines(folder, arguments.threads, arguments.workers)
         if arguments.tensorflow:
             pipelines |= tensorflow_pipelines(folder)
         results: dict[str, Any] = measure(pipelines)
-        results["parts_us"] = measure_parts(folder)
+        results["parts_us"] = parts
     results |= {
         "memory_peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
         "device": f"{platform.machine()}, {len(os.sched_getaffinity(0))} CPUs",

@@ -18,9 +18,11 @@ from tests.trained import (
 )
 from vit_jax import figures, models
 from vit_jax.cli import main
-from vit_jax.config import ConfigError
-from vit_jax.load import load
+from vit_jax.config import ConfigError, MeshConfig, Preprocessing
+from vit_jax.load import Loaded, load
 from vit_jax.models.layers import stack
+from vit_jax.models.posemb import ADDED
+from vit_jax.sharding import make_mesh
 
 
 def looked(name: str) -> figures.Attention:
@@ -222,6 +224,41 @@ def test_what_a_mixer_lacks_is_left_out(tmp_path):
     )
     assert [path.stem for path in written.paths] == ["filters"]
     assert set(written.left_out) == set(figures.KINDS) - {"filters"}
+
+
+@pytest.mark.parametrize("option", sorted(set(OPTIONS) - {"rates", "plain", "gap_rep"}))
+def test_every_family_shows_what_it_has(option):
+    config = models.resolve(OPTIONS[option])
+    loaded = Loaded(
+        name=option,
+        model=models.build(config, 5),
+        params=random_params(config),
+        mesh=make_mesh(MeshConfig()),
+        config=config,
+        preprocessing=Preprocessing((24, 24)),
+        num_classes=5,
+        class_names=None,
+    )
+    size = (2, *loaded.preprocessing.image_size, 3)
+    images = np.random.default_rng(0).integers(0, 256, size, np.uint8)
+    if option == "mixer":
+        with pytest.raises(ConfigError, match="Mixer"):
+            figures.attention(loaded, images)
+    else:
+        found = figures.attention(loaded, images)
+        assert found.layers.shape[:3] == (2, 2, 2)
+        maps = figures.rollout_maps(found)
+        assert maps.shape == (2, *found.grid)
+        assert 0 < maps[0].sum() <= 1 + 1e-6
+    has_table = config.family != "mixer" and config.posemb in ADDED
+    if has_table:
+        grid = figures.position_table(loaded).shape[:2]
+        assert grid == found.grid
+    else:
+        with pytest.raises(ConfigError, match="position embeddings"):
+            figures.position_table(loaded)
+    components, _ = figures.filter_components(figures.patch_kernel(loaded))
+    assert components.shape[-1] == 3
 
 
 def test_mistakes_are_the_most_confident_ones():

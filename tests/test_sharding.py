@@ -1,5 +1,8 @@
 """Meshes, and which part of an array lies where."""
 
+import types
+from typing import Any
+
 import jax
 import numpy as np
 import pytest
@@ -9,9 +12,13 @@ from tests.runs import TINY, change, program_on
 from vit_jax.config import ConfigError, MeshConfig
 from vit_jax.sharding import (
     check_batch_size,
+    constrain,
     logical_axes,
     make_mesh,
+    on_mesh,
     partition_spec,
+    replicated,
+    to_host,
     to_mesh,
 )
 
@@ -32,6 +39,25 @@ def test_mesh_sizes_that_do_not_fit(sizes):
         make_mesh(MeshConfig(*sizes))
 
 
+@pytest.mark.parametrize(
+    ("config", "shape"),
+    [
+        (MeshConfig(), (8, 1, 1)),
+        (MeshConfig(preset="fsdp"), (1, 8, 1)),
+        (MeshConfig(preset="fsdp_tp"), (1, 4, 2)),
+        (MeshConfig(preset="fsdp_tp", tensor=4), (1, 2, 4)),
+        (MeshConfig(preset="fsdp", data=2), (2, 4, 1)),
+    ],
+)
+def test_sizes_win_over_the_preset(config, shape):
+    assert tuple(make_mesh(config).shape.values()) == shape
+
+
+def test_unknown_preset():
+    with pytest.raises(ConfigError, match=r'preset must be one of dp, .*got "fdsp"'):
+        MeshConfig(preset="fdsp")
+
+
 def test_batch_must_divide():
     mesh = make_mesh(MeshConfig())
     check_batch_size(16, mesh, "batch")
@@ -44,6 +70,40 @@ def test_spec_cuts_what_divides_and_uses_no_mesh_axis_twice():
     assert partition_spec(("embed", "mlp"), (6, 8), mesh) == P(("fsdp",), ("tensor",))
     assert partition_spec(("embed", "classes"), (6, 10), mesh) == P(("fsdp",), None)
     assert partition_spec(("embed", "embed"), (6, 6), mesh) == P(("fsdp",), None)
+
+
+def test_fsdp_cuts_what_is_left_along_its_longest_part():
+    mesh = make_mesh(MeshConfig(data=1, fsdp=2, tensor=4))
+    # A bias of the MLP; a width that 2 does not divide; a convolution; l layers.
+    assert partition_spec(("mlp",), (8,), mesh) == P(("tensor", "fsdp"))
+    assert partition_spec(("embed", "mlp"), (5, 8), mesh) == P(None, ("tensor", "fsdp"))
+    sizes = (3, 3, 64, 128)
+    spec = partition_spec((None, None, None, "channels"), sizes, mesh)
+    assert spec == P(None, None, None, ("fsdp",))
+    assert partition_spec(("layers", "head_dim"), (12, 3), mesh) == P(None, None)
+    assert partition_spec((None, "tokens"), (1, 5), mesh) == P(None, None)
+
+
+def test_the_residual_stream_is_cut_over_the_batch_alone():
+    mesh = make_mesh(MeshConfig(preset="fsdp_tp"))
+    x = np.ones((8, 5, 16), np.float32)
+    names = ("batch", "tokens", "embed")
+    function = jax.jit(on_mesh(lambda x: constrain(x * 2, names), mesh))
+    assert function(x).sharding.spec == P(("data", "fsdp"))
+    assert constrain(x, names) is x  # no mesh, no meaning
+
+
+def test_offload_needs_host_memory(monkeypatch):
+    mesh = make_mesh(MeshConfig())
+    device = types.SimpleNamespace(
+        platform="abacus",
+        addressable_memories=lambda: [types.SimpleNamespace(kind="x")],
+    )
+    fake: Any = types.SimpleNamespace(local_devices=[device])
+    with pytest.raises(ConfigError, match=r"offload must be False on abacus, .*fsdp"):
+        to_host({}, fake)
+    abstract = {"a": jax.ShapeDtypeStruct((8,), "float32", sharding=replicated(mesh))}
+    assert to_host(abstract, mesh)["a"].sharding.memory_kind == "pinned_host"
 
 
 def test_axes_match_whole_components_and_check_the_rank():

@@ -161,7 +161,7 @@ def _timed(name: str, test: Callable[[], str]) -> Check:
     started = time.perf_counter()
     try:
         detail = test()
-    except Exception as error:  # whatever is wrong with the machine
+    except Exception as error:  # noqa: BLE001, whatever is wrong with the machine
         text = (str(error).splitlines() or [""])[0]
         return Check(name, "bad", f"{type(error).__name__}: {text}", _REINSTALL)
     return Check(name, "ok", f"{detail}, {time.perf_counter() - started:.1f} s")

@@ -73,7 +73,7 @@ def fit_positions(params: Any, model: ModelConfig, full: Size, size: Size) -> An
     assert patch is not None
     old = full[0] // patch[0], full[1] // patch[1]
     new = size[0] // patch[0], size[1] // patch[1]
-    flat = flatten_dict(params, sep="/")
+    flat: dict[str, Any] = dict(flatten_dict(params, sep="/"))
     table = flat[_TABLE]
     prefix = table.shape[1] - old[0] * old[1]
     grid = table[:, prefix:].reshape(1, *old, -1)

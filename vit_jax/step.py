@@ -64,7 +64,10 @@ def make_train_step(
             inputs, targets, keys["mix"], config.data.mixup, config.data.cutmix
         )
         params = fit_positions(
-            params, config.model, config.data.image_size, inputs.shape[1:3]
+            params,
+            config.model,
+            config.data.image_size,
+            (inputs.shape[1], inputs.shape[2]),
         )
         rngs = {"dropout": keys["dropout"]}
         logits = apply_model(model, params, inputs, train=True, rngs=rngs)

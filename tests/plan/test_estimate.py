@@ -33,6 +33,8 @@ def test_a_plan_of_chips_that_are_not_here_says_so():
     assert "on 4 H100, mesh 4 data x 1 fsdp x 1 tensor" in text
     assert "counted from shapes" in text
     assert "of 74.51 GiB: fits" in text
+    assert f"at most       {plan.prediction.images_per_s[1]:,.0f} images/s" in text
+    assert "MFU" not in text  # a bound is no prediction
 
 
 def test_a_plan_of_what_is_here_is_the_compilers(here):

@@ -1,6 +1,6 @@
 """Pictures of a checkpoint: where it looks, what it has learned, what it gets wrong.
 
-Functions of `attention` and `parameters` return arrays; those of `draw_*` return
+Functions of `looking` and `parameters` return arrays; those of `draw_*` return
 Matplotlib figures (extra ``plots``).
 """
 
@@ -10,15 +10,6 @@ from typing import NamedTuple
 
 from vit_jax.config import ConfigError, check_choice
 from vit_jax.figures.album import Album, Mistake
-from vit_jax.figures.attention import (
-    Attention,
-    attention,
-    attention_distance,
-    attention_maps,
-    mean_attention_distance,
-    rollout,
-    rollout_maps,
-)
 from vit_jax.figures.canvas import new_figure
 from vit_jax.figures.draw_attention import (
     draw_attention_distance,
@@ -33,6 +24,15 @@ from vit_jax.figures.draw_predictions import (
 )
 from vit_jax.figures.draw_run import PANELS, draw_curve, draw_curves
 from vit_jax.figures.kinds import KINDS, draw
+from vit_jax.figures.looking import (
+    Attention,
+    attention,
+    attention_distance,
+    attention_maps,
+    mean_attention_distance,
+    rollout,
+    rollout_maps,
+)
 from vit_jax.figures.parameters import (
     filter_components,
     patch_kernel,

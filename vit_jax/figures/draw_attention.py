@@ -15,7 +15,7 @@ def draw_attention_maps(maps: np.ndarray, image: np.ndarray, title: str) -> "Fig
     """Draws every head of every layer over the image.
 
     Args:
-      maps: [l, k, y, x], of one image; see `attention.attention_maps`.
+      maps: [l, k, y, x], of one image; see `looking.attention_maps`.
       image: uint8 [h, w, 3].
       title: names the model and the image.
     """
@@ -41,7 +41,7 @@ def draw_rollout(
     """Draws input and attention rollout beside each other, as the paper's Figure 6.
 
     Args:
-      maps: [b, y, x]; see `attention.rollout_maps`.
+      maps: [b, y, x]; see `looking.rollout_maps`.
       images: uint8 [b, h, w, 3].
       names: of the images.
       title: names the model.
@@ -94,7 +94,7 @@ def draw_attention_distance(
     """Draws the attention distance of each head by layer, as the paper's Figure 7.
 
     Args:
-      distance: [l, k], in pixels; see `attention.mean_attention_distance`.
+      distance: [l, k], in pixels; see `looking.mean_attention_distance`.
       image_size: (height, width) in pixels.
       num_images: of which it is the mean.
       title: names the model.

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from vit_jax.config import ConfigError
-from vit_jax.figures import attention as looking
-from vit_jax.figures import parameters
+from vit_jax.figures import looking, parameters
 from vit_jax.figures.album import Album
 from vit_jax.figures.canvas import short
 from vit_jax.figures.draw_attention import (

@@ -76,10 +76,11 @@ def _speed(plan: Plan) -> list[str]:
             f"({plan.program.cycles:,} cycles beside the links)"
         )
     low, high = p.images_per_s
-    lines.append(
-        f"predicted     {low:,.0f} to {high:,.0f} images/s, "
-        f"MFU {p.mfu[0]:.0%} to {p.mfu[1]:.0%}"
-    )
+    if p.compiler:
+        mfu = f"MFU {p.mfu[0]:.0%} to {p.mfu[1]:.0%}"
+        lines.append(f"predicted     {low:,.0f} to {high:,.0f} images/s, {mfu}")
+    else:
+        lines.append(f"at most       {high:,.0f} images/s")
     return lines
 
 

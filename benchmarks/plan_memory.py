@@ -1,0 +1,100 @@
+"""What a training step takes beside what `plan` says it needs.
+
+    python benchmarks/plan_memory.py [--output=benchmarks/results/plan_memory.json]
+
+On a device that counts (GPU, TPU) it is the device's own peak. On Linux without one it
+is the growth of the largest resident set over what the process held once the step was
+compiled; one thread, so that the scratch memory of the others is not in it.
+"""
+
+import argparse
+import json
+import os
+import platform
+from pathlib import Path
+
+CASES = {
+    "ViT-S/16, loop": ("ViT-S/16", 64, []),
+    "ViT-S/16, scan": ("ViT-S/16", 64, ["--config.model.scan=true"]),
+    "ViT-S/16, scan, remat full": (
+        "ViT-S/16",
+        64,
+        ["--config.model.scan=true", "--config.model.remat=full"],
+    ),
+    "ViT-S/16, 4 micro-batches": ("ViT-S/16", 64, ["--config.train.accum_steps=4"]),
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="The plan's memory beside a run's.")
+    parser.add_argument("--output", type=Path)
+    arguments = parser.parse_args()
+    os.environ.setdefault("XLA_FLAGS", "--xla_cpu_multi_thread_eigen=false")
+    results = {
+        "rows": [{"case": name, **measure(*case)} for name, case in CASES.items()],
+        "host": f"{platform.machine()}, {os.cpu_count()} CPUs",
+        "command": "python benchmarks/plan_memory.py",
+    }
+    print(json.dumps(results, indent=1))
+    if arguments.output:
+        arguments.output.write_text(json.dumps(results, indent=1) + "\n")
+
+
+def measure(variant: str, batch_size: int, overrides: list[str]) -> dict:
+    """Returns bytes planned and taken by updates of a model."""
+    import jax
+
+    from vit_jax.bench.phases import peak_memory, random_batch
+    from vit_jax.config_file import load_config
+    from vit_jax.plan.memory import count_memory, program_memory
+    from vit_jax.plan.trial import abstract_batch, program_of
+    from vit_jax.resolve import resolve
+    from vit_jax.sharding import make_mesh
+
+    config = load_config(
+        "configs/vit_s16.py:imagenet2012",
+        [
+            f"--config.model.variant={variant}",
+            f"--config.data.batch_size={batch_size}",
+            "--config.data.image_size=224",
+            "--config.train.accum_steps=1",
+            *overrides,
+        ],
+    )
+    config = resolve(config)
+    mesh = make_mesh(config.mesh, jax.devices()[:1])
+    program = program_of(config, 1000, mesh)
+    state = program.abstract_state
+    step = program.train_step.lower(state, abstract_batch(config, mesh)).compile()
+    planned = program_memory(step)
+    init = program.init.lower().compile()
+    on_host = peak_memory(mesh) is None
+    before = largest_resident(reset=True) if on_host else 0
+    batch = random_batch(batch_size, config, 1000, mesh)
+    now = init()
+    for _ in range(2):
+        now, update = step(now, batch)
+        jax.block_until_ready((now, update))
+    taken = largest_resident() - before if on_host else peak_memory(mesh)
+    assert taken is not None
+    return {
+        "device": jax.devices()[0].device_kind,
+        "counted": count_memory(config, state, mesh, 1000).total,
+        "planned": planned.total,
+        "taken": taken,
+        "planned_over_taken": planned.total / taken,
+    }
+
+
+def largest_resident(reset: bool = False) -> int:
+    """Returns the high-water mark of this process's resident set, in bytes."""
+    if reset:
+        Path("/proc/self/clear_refs").write_text("5")
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1]) * 1024
+    raise OSError("/proc/self/status has no VmHWM")
+
+
+if __name__ == "__main__":
+    main()
