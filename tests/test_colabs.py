@@ -53,7 +53,9 @@ def test_one_cell_installs_and_a_badge_opens_it(path):
 
 def test_one_owner_is_named_everywhere():
     texts = [path.read_text() for path in [ROOT / "README.md", *NOTEBOOKS]]
-    owners = {name for text in texts for name in (*COLAB.findall(text), *GIT.findall(text))}
+    owners = {
+        name for text in texts for name in (*COLAB.findall(text), *GIT.findall(text))
+    }
     assert len(owners) == 1
 
 

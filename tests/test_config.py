@@ -18,7 +18,9 @@ from vit_jax.resolve import resolve
 from vit_jax.state import init_params
 
 ROOT = Path(__file__).parent.parent
-RECIPES = sorted(p for p in (ROOT / "configs").glob("*.py") if p.stem not in ("common", "datasets"))
+RECIPES = sorted(
+    p for p in (ROOT / "configs").glob("*.py") if p.stem not in ("common", "datasets")
+)
 DIGITS = str(ROOT / "configs" / "digits.py")
 
 

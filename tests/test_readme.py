@@ -27,7 +27,9 @@ def commands() -> list[tuple[str, list[str]]]:
         for body in blocks(path, "sh") + blocks(path, ""):
             for line in body.replace("\\\n", " ").splitlines():
                 if line.split()[:1] in (["vit-jax"], ["make"]):
-                    found.append((path.name, shlex.split(line, comments=True)))
+                    words = shlex.split(line, comments=True)
+                    end = words.index(">") if ">" in words else len(words)
+                    found.append((path.name, words[:end]))
     return found
 
 

@@ -153,7 +153,7 @@ def test_what_xla_compiles_is_read():
         return jax.lax.scan(layer, x, length=5)[0]
 
     x = jax.ShapeDtypeStruct((8, 16), jnp.float32, sharding=rows)
-    summary = summarise(jax.jit(step).lower(x).compile().as_text())
+    summary = summarise(jax.jit(step).lower(x).compile().as_text() or "")
     assert summary.cycles is None
     assert summary.collectives == (
         Collective("all-reduce", 5, 5 * 64, 5 * 2 * 64 * 3 // 4),

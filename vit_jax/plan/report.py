@@ -135,7 +135,7 @@ def draw_memory(plans: Sequence[Plan], path: Path) -> "Figure":
         if plan.capacity:
             label = "chip" if not row else None
             x = plan.capacity / GIB
-            axes.plot((x, x), span, "--", color="tab:red", linewidth=2, label=label)
+            axes.plot((x, x), span, "--", color="gray", linewidth=2, label=label)
     axes.set_yticks(rows, [_name(plan) for plan in plans])
     axes.invert_yaxis()
     axes.set_xlabel("GiB of one device")
@@ -149,4 +149,6 @@ def _name(plan: Plan) -> str:
     run, hardware = plan.run, plan.hardware
     where = hardware["topology"] or f"{hardware['num_devices']} {hardware['chip']}"
     sizes = "x".join(str(size) for size in run["mesh"].values())
-    return f"{run['variant'] or run['config']}, remat {run['remat']}\n{where}, {sizes}"
+    name, parts = run["variant"] or run["config"], run["micro_batches"]
+    batch = f"batch {run['batch_size']}" + (f" in {parts}" if parts > 1 else "")
+    return f"{name}, {batch}, remat {run['remat']}\n{where}, mesh {sizes}"

@@ -1,0 +1,105 @@
+"""The site builds without a warning; what the documents print and claim is so."""
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.conftest import GOLDEN
+from tests.test_readme import DOCUMENTS, ROOT, blocks, commands
+from tests.trained import tiny_run
+from vit_jax.cli import main
+from vit_jax.data.export import export
+
+RESULTS = ROOT / "benchmarks" / "results"
+# What needs a network, TensorFlow, a chip, a shell of its own, or hours.
+NOT_HERE = re.compile(
+    r"^vit-jax (train|plan|bench|completion|doctor|data prepare)|--workdir=runs/vit_b16"
+    r"|runs/vit_b16|dinov2/|ViT-B_16\.npz|^make|timm/"
+)
+
+
+@pytest.mark.slow
+def test_the_site_builds_without_warnings(tmp_path):
+    pytest.importorskip("material", reason="needs the extra docs")
+    pytest.importorskip("mkdocstrings", reason="needs the extra docs")
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet"]
+    done = subprocess.run(
+        [*command, f"--site-dir={tmp_path / 'site'}"],
+        cwd=ROOT, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    api = (tmp_path / "site" / "api" / "index.html").read_text()
+    for name in ("load_pretrained", "Predictor", "rollout", "make_plan"):
+        assert name in api
+    pages = list((tmp_path / "site").rglob("*.html"))
+    fetched = re.compile(r'<(?:script|link|img)[^>]+(?:src|href)="https?://')
+    assert not [page for page in pages if fetched.search(page.read_text())], "offline"
+
+
+@pytest.fixture
+def desk(tmp_path, monkeypatch) -> Path:
+    """A folder as the documents assume it: a run, a checkpoint file, photos."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("VIT_JAX_OFFLINE", "1")
+    (tmp_path / "configs").symlink_to(ROOT / "configs")
+    shutil.copytree(tiny_run(), "runs/digits")
+    shutil.copy(GOLDEN / "google_vit" / "token.prelinen.npz", "ViT-B_16.npz")
+    pixels = np.random.default_rng(0).integers(0, 256, (40, 60, 3), np.uint8)
+    for name in ("photo.jpg", "photo.png", "folder/1.png", "scans/1.jpg"):
+        Path(name).parent.mkdir(exist_ok=True)
+        Image.fromarray(pixels).save(name)
+    export("digits", Path("samples"), "test[:8]")
+    shutil.copytree("samples", "runs/digits/samples")
+    export("digits", Path("flowers"), "train[:80]")
+    return tmp_path
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda p: p.name)
+def test_python_runs(path, desk):
+    code = [body for body in blocks(path, "python") if not body.startswith("# no run")]
+    names: dict = {}
+    for body in code:
+        exec(compile(body, path.name, "exec"), names)  # noqa: S102, our own documents
+
+
+@pytest.mark.slow
+def test_commands_run(desk, capsys):
+    lines = {" ".join(words): words for _, words in commands()}
+    ran = 0
+    for line, words in lines.items():
+        if NOT_HERE.search(line):
+            continue
+        assert main(words[1:]) == 0, f"{line}: {capsys.readouterr().err}"
+        ran += 1
+    assert ran > 15
+
+
+def test_performance_is_what_the_files_say():
+    text = " ".join((ROOT / "docs" / "performance.md").read_text().split())
+    read = json.loads((RESULTS / "input_1cpu.json").read_text())
+    ours, theirs = read["train, 1 threads"], read["train, tf.data"]
+    ratio = ours["per_cpu_s"] / theirs["per_cpu_s"]
+    assert "reads 1.5 times as many images" in text
+    assert ratio == pytest.approx(1.5, abs=0.25), "it moves with what else runs"
+    cases = json.loads((RESULTS / "load.json").read_text())["cases"]
+    assert f"takes {cases['one_device']['time_over_numpy']:.2f} times" in text
+    assert f"is {cases['mesh']['largest_share_of_a_device']:.1%} of it" in text
+    peak = max(case["peak_over_file"] for case in cases.values())
+    assert f"more than {peak:.2f} times the file" in text
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda p: p.name)
+def test_files_that_are_named_exist(path):
+    named = re.findall(
+        r"`((?:benchmarks|tests|docs|colabs)/[\w./-]*)`", path.read_text()
+    )
+    for name in named:
+        assert (ROOT / name).exists(), name
