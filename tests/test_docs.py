@@ -2,6 +2,7 @@
 
 import json
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -14,7 +15,8 @@ from PIL import Image
 from tests.conftest import GOLDEN
 from tests.test_readme import DOCUMENTS, ROOT, blocks, commands
 from tests.trained import tiny_run
-from vit_jax.cli import main
+from vit_jax.cli import _make_parser, main
+from vit_jax.config_file import load_config
 from vit_jax.data.export import export
 
 RESULTS = ROOT / "benchmarks" / "results"
@@ -80,6 +82,31 @@ def test_commands_run(desk, capsys):
         assert main(words[1:]) == 0, f"{line}: {capsys.readouterr().err}"
         ran += 1
     assert ran > 15
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda p: p.name)
+def test_commands_inside_sentences_and_tables_parse(path):
+    text = re.sub(r"^```.*?^```", "", path.read_text(), flags=re.MULTILINE | re.DOTALL)
+    overrides = []
+    for code in re.findall(r"`([^`]+)`", text):
+        words = shlex.split(code) if code.startswith(("vit-jax ", "--config.")) else []
+        if words[:1] == ["vit-jax"] and "COMMAND" not in words:
+            if "=..." in code or len(words) == 2:
+                continue
+            arguments, rest = _make_parser().parse_known_args(words[1:])
+            assert "config" in arguments or not rest, code
+            if rest:
+                load_config(arguments.config, rest)
+        ours = not OTHERS.search(code)
+        overrides += [w for w in words if w.startswith("--config.") and ours]
+    for override in overrides:
+        if re.search(r"=[A-Z]+$|=folder:DIR$", override):
+            continue  # a placeholder
+        load_config(str(ROOT / "configs" / "vit_b16.py:folder"), [SOURCE, override])
+
+
+OTHERS = re.compile(r"--config\.(pp|batch|base_lr|eval_every|dataset|pretrained_dir)\b")
+SOURCE = "--config.data.source=digits"
 
 
 def test_performance_is_what_the_files_say():

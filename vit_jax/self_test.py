@@ -22,6 +22,7 @@ from vit_jax.durations import resolve_steps
 from vit_jax.program import make_program
 from vit_jax.resolve import resolve
 from vit_jax.sharding import make_mesh, to_mesh
+from vit_jax.step import apply_model
 
 # Loss and norm of the gradients, computed in float64 by NumPy alone (a test does it
 # again). Not even products in bfloat16 move them by the tolerance.
@@ -64,7 +65,7 @@ def _forward_and_backward() -> str:
     filled = {k: np.asarray(v, np.float32) for k, v in parameters().items()}
 
     def loss_fn(params: Any) -> jax.Array:
-        logits = model.apply({"params": params}, inputs, train=False)
+        logits = apply_model(model, params, inputs, train=False)
         losses = optax.softmax_cross_entropy_with_integer_labels(logits, labels)
         return losses.mean()
 
