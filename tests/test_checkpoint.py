@@ -2,13 +2,21 @@
 
 import collections
 import json
+import shutil
 
 import jax
 import numpy as np
 import pytest
 
 from tests.runs import TINY, change, program_on
-from vit_jax.checkpoint import Checkpoints, load_trained, make_card, read_card
+from vit_jax.checkpoint import (
+    Checkpoints,
+    _os_reason,
+    check_same_run,
+    load_trained,
+    make_card,
+    read_card,
+)
 from vit_jax.config import ConfigError, MeshConfig
 from vit_jax.sharding import make_mesh
 
@@ -92,3 +100,60 @@ def test_a_failed_write_is_told_in_the_systems_words(tmp_path, monkeypatch):
     with pytest.raises(ConfigError, match=r"step 0 could not .*: No space left on dev"):
         checkpoints.save(program.init(), {}, {})
     checkpoints.close()
+
+
+def test_a_workdir_whose_checkpoints_are_a_file_is_told(tmp_path):
+    (tmp_path / "checkpoints").write_text("")
+    with pytest.raises(ConfigError, match=r"must be a folder that can be written to"):
+        Checkpoints(tmp_path)
+
+
+def test_a_ring_of_errors_ends(tmp_path):
+    one, other = ValueError("one"), ValueError("other")
+    one.__cause__, other.__cause__ = other, one
+    assert _os_reason(one) is None
+    other.args = ("Failed: No space left on device",)
+    assert _os_reason(one) == "No space left on device"
+
+
+@pytest.mark.parametrize("broken", ["card/metadata", "params/_METADATA"])
+def test_a_damaged_checkpoint_is_told(saved, tmp_path, broken):
+    workdir = tmp_path / "run"
+    shutil.copytree(saved[0], workdir)
+    (workdir / "checkpoints" / "0" / broken).write_text("{")
+    with pytest.raises(ConfigError, match=r"cannot be read .* remove that folder"):
+        load_trained(workdir, make_mesh(MeshConfig()))
+
+
+@pytest.mark.parametrize(
+    ("section", "field", "value"),
+    [
+        ("model", "hidden_size", 32),
+        ("data", "image_size", (16, 16)),
+        ("data", "batch_size", 64),
+        ("optim", "name", "adamw"),
+        ("optim", "weight_decay", 0.1),
+        ("optim", "learning_rate_multipliers", (("head/.*", 1.0), (".*", 0.0))),
+    ],
+)
+def test_another_run_is_refused(saved, section, field, value):
+    card = read_card(saved[0])
+    assert card is not None
+    names = tuple("abcdefghij")
+    assert check_same_run(card, TINY, 10, names) == []
+    other = change(TINY, **{section: {field: value}})
+    with pytest.raises(
+        ConfigError, match=rf"{section}\.{field} is .* there and .* here"
+    ):
+        check_same_run(card, other, 10, names)
+
+
+def test_other_classes_are_refused_and_a_new_rate_is_noted(saved):
+    card = read_card(saved[0])
+    assert card is not None
+    with pytest.raises(ConfigError, match="class_names is a, b"):
+        check_same_run(card, TINY, 10, tuple("bacdefghij"))
+    noted = check_same_run(
+        card, change(TINY, optim={"learning_rate": 0.2}), 10, tuple("abcdefghij")
+    )
+    assert noted == ["optim.learning_rate is 0.1 there and 0.2 here"]

@@ -185,7 +185,7 @@ def test_bad_input_ends_in_one_line(run, capsys, tmp_path):
         capsys, "train", f"--config={config}", f"--workdir={workdir}",
         "--config.model.num_heads=4",
     )  # fmt: skip
-    assert "another model's checkpoint" in error
+    assert "another run's checkpoint" in error
     error = refuse(capsys, "eval", f"--workdir={tmp_path / 'empty'}")
     assert "no checkpoint" in error
     error = refuse(

@@ -117,6 +117,13 @@ def test_one_number_is_a_square(size):
         ("--config.data.image_size=(1,2,3)", "must have 2 entries"),
         ("--config.train.label_smoothing=1.5", r"in \[0, 1\), got 1.5"),
         ("--config.optim.name=adam", "use --config.optim.name=adamw"),
+        ("--config.seed=-1", "config.seed must be >= 0, got -1"),
+        ("--config.data.value_range=(0.0,0.0)", "value_range must be"),
+        ("--config.data.crop_aspect=(-1.0,1.0)", "crop_aspect must be > 0"),
+        ("--config.data.eval_batch_size=-1", "eval_batch_size must be > 0, got -1"),
+        ("--config.optim.learning_rate=nan", "learning_rate must be finite and >= 0"),
+        ("--config.optim.clip_global_norm=-1", "clip_global_norm must be finite"),
+        ("--config.optim.momentum=1", r"momentum must be in \[0, 1\), got 1"),
         ("extra", "unrecognised argument extra"),
     ],
 )
@@ -131,6 +138,8 @@ def test_a_bad_override_says_what_to_type(override, message):
     [
         ("x = 1", "must define get_config"),
         ("def get_config(:", "cannot be loaded"),
+        ("def get_config(): return nothing", "NameError: name 'nothing' is not def"),
+        ("def get_config(): return None", "must return a ConfigDict, got None"),
         ("def get_config(): return {'nme': 'x'}", 'config.nme; did you mean "name"'),
         (
             "def get_config(): return {'name': 'x'}",

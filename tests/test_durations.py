@@ -41,7 +41,7 @@ def test_a_fraction_of_a_step_is_one():
         ({}, {}, "add --config.train.total_epochs=10"),
         ({"total_steps": 0}, {}, "must have total_steps"),
         ({"total_steps": 5, "total_epochs": 1.0}, {}, "got both; remove one"),
-        ({"total_steps": -5}, {}, "must be >= 0, got -5"),
+        ({"total_steps": -5}, {}, "must be finite and >= 0, got -5"),
         ({"total_steps": 5}, {"warmup_steps": 5}, "shorter than the run of 5 steps"),
     ],
 )

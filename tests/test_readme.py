@@ -60,7 +60,8 @@ def test_python_is_valid_and_its_names_exist(path):
     for body in blocks(path, "python"):
         for node in ast.walk(ast.parse(body)):
             if isinstance(node, ast.ImportFrom) and node.module:
-                module = __import__(node.module, fromlist=["_"])
+                names = [alias.name for alias in node.names]
+                module = __import__(node.module, fromlist=names)
                 for alias in node.names:
                     assert hasattr(module, alias.name), f"{node.module}.{alias.name}"
 

@@ -16,6 +16,7 @@ import pytest
 from tests.runs import TINY, TINY_FILE, change
 from vit_jax.checkpoint import load_trained, read_card
 from vit_jax.config import ConfigError, MeshConfig
+from vit_jax.config_file import load_config
 from vit_jax.metrics import TIMINGS, read_metrics
 from vit_jax.sharding import make_mesh
 from vit_jax.train import train
@@ -178,6 +179,22 @@ def test_another_models_workdir_is_refused_and_kept(finished):
         train(other, workdir)
     assert (workdir / "config.json").read_text() == before
     assert params_of(workdir)
+
+
+def test_fewer_steps_than_done_are_refused(finished):
+    config = change(TINY, train={"total_steps": 6})
+    with pytest.raises(
+        ConfigError, match=r"at least the 12 steps that .* has done, got"
+    ):
+        train(config, finished[0])
+
+
+@pytest.mark.slow
+def test_the_first_command_learns_the_digits(tmp_path):
+    # What the README promises of `make demo`.
+    result = train(load_config("digits"), tmp_path)
+    assert result.metrics["count"] == 359
+    assert result.metrics["top1"] >= 0.97
 
 
 def test_a_workdir_that_cannot_be_written_is_told(tmp_path):

@@ -9,6 +9,7 @@ Arrays are written as they are held, stacked under a scan over layers, so that a
 takes no memory on the device; the card's model says which, and a restore converts.
 """
 
+import contextlib
 import dataclasses
 import errno
 import os
@@ -35,6 +36,9 @@ from vit_jax.state import TrainState, init_params
 FOLDER = "checkpoints"
 
 
+_GO = "choose another --workdir"
+
+
 class Checkpoints:
     """The checkpoints of one workdir; written in the background, complete or absent."""
 
@@ -45,9 +49,18 @@ class Checkpoints:
             # A killed run leaves half a checkpoint under another name.
             cleanup_tmp_directories=True,
         )
-        self._manager = ocp.CheckpointManager(
-            (workdir / FOLDER).resolve(), options=options
-        )
+        folder = workdir / FOLDER
+        if folder.exists() and not folder.is_dir():
+            raise ConfigError(
+                f"{folder} must be a folder that can be written to; {_GO}"
+            )
+        try:
+            self._manager = ocp.CheckpointManager(folder.resolve(), options=options)
+        except (OSError, ValueError) as error:
+            reason = _os_reason(error) or error
+            raise ConfigError(
+                f"{folder} must be a folder that can be written to ({reason}); {_GO}"
+            ) from error
 
     def latest_step(self) -> int | None:
         return self._manager.latest_step()
@@ -112,9 +125,9 @@ class Checkpoints:
             name: ocp.args.StandardRestore(tree) for name, tree in _items(saved)
         }
         items["data"] = ocp.args.JsonRestore()
-        restored = self._manager.restore(
-            self._manager.latest_step(), args=ocp.args.Composite(**items)
-        )
+        step = self._manager.latest_step()
+        with _damage_told(self.workdir / FOLDER / str(step)):
+            restored = self._manager.restore(step, args=ocp.args.Composite(**items))
         state = TrainState(
             params=restored["params"],
             ema=restored["ema"] if "ema" in items else None,
@@ -172,13 +185,27 @@ _OVERHEAD = 1_000_000  # bytes of metadata and card
 
 def _os_reason(error: BaseException | None) -> str | None:
     """Returns the operating system's reason inside Orbax's and TensorStore's errors."""
-    numbers = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EFBIG)
-    while error is not None:
-        for number in numbers:
-            if os.strerror(number) in str(error):
-                return os.strerror(number)
+    reasons = [os.strerror(number) for number in _FAILED_WRITES]
+    seen: set[int] = set()  # a chain of errors may be a ring
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
+        for reason in reasons:
+            if reason in str(error):
+                return reason
         error = error.__cause__ or error.__context__
     return None
+
+
+_FAILED_WRITES = (
+    errno.ENOSPC,
+    errno.EDQUOT,
+    errno.EROFS,
+    errno.EACCES,
+    errno.EFBIG,
+    errno.EIO,
+    errno.ENOTDIR,
+    errno.EEXIST,
+)
 
 
 def make_card(
@@ -208,8 +235,25 @@ def read_card(path: Path) -> dict[str, Any] | None:
     folder = _find(path)
     if folder is None:
         return None
-    card = ocp.Checkpointer(ocp.JsonCheckpointHandler()).restore(folder / "card")
-    return {**card, "step": int(folder.name)}
+    with _damage_told(folder):
+        card = ocp.Checkpointer(ocp.JsonCheckpointHandler()).restore(folder / "card")
+        return {**card, "step": int(folder.name)}
+
+
+@contextlib.contextmanager
+def _damage_told(folder: Any) -> Iterator[None]:
+    """Raises ConfigError where a checkpoint's files are missing or broken."""
+    try:
+        yield
+    except ConfigError:
+        raise
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0][:200]
+        raise ConfigError(
+            f"checkpoint {folder} cannot be read ({reason}); if it is damaged, remove "
+            "that folder and repeat the command: an older checkpoint or a fresh start "
+            "takes its place"
+        ) from error
 
 
 def _find(path: Path) -> epath.Path | None:
@@ -225,25 +269,81 @@ def _find(path: Path) -> epath.Path | None:
     return resolved / FOLDER / str(max(steps)) if steps else None
 
 
-def check_same_model(card: Mapping[str, Any], config: Config, num_classes: int) -> None:
-    """Raises ConfigError if a workdir's checkpoint is not of this model."""
-    old = {**card["model"], "num_classes": card["num_classes"]}
-    new = {**dataclasses.asdict(config.model), "num_classes": num_classes}
-    differ = [
-        f"{name} is {_plain(old.get(name))} there and {_plain(value)} here"
-        for name, value in new.items()
-        if name not in ("scan", "remat") and _plain(old.get(name)) != _plain(value)
-    ]
-    if differ:
+def check_same_run(
+    card: Mapping[str, Any],
+    config: Config,
+    num_classes: int,
+    class_names: tuple[str, ...] | None,
+) -> list[str]:
+    """Compares a workdir's checkpoint with the run that wants to go on from it.
+
+    Returns:
+      What else of the config is another one now, a sentence each.
+
+    Raises:
+      ConfigError: another model, optimizer, order of the data or other classes.
+    """
+    old = dict(_flat(card["config"]))
+    new = dict(_flat(dataclasses.asdict(config)))
+    old |= {"num_classes": card["num_classes"], "class_names": card["class_names"]}
+    new |= {"num_classes": num_classes, "class_names": _plain(class_names)}
+    differ = {
+        key: f"{key} is {_short(old.get(key))} there and {_short(new.get(key))} here"
+        for key in new
+        if old.get(key) != new.get(key) and not _is_alike(key, old.get(key), new[key])
+    }
+    fixed = [text for key, text in differ.items() if key.startswith(_FIXED)]
+    if fixed:
         raise ConfigError(
-            f"the workdir holds another model's checkpoint (step {card['step']}): "
-            f"{'; '.join(differ)}; choose another --workdir"
+            f"the workdir holds another run's checkpoint (step {card['step']}): "
+            f"{'; '.join(fixed)}; choose another --workdir"
         )
+    return list(differ.values())
+
+
+# What a checkpoint's arrays, its place in the data or its classes depend on.
+_FIXED = (
+    "model.",
+    "num_classes",
+    "class_names",
+    "seed",
+    "data.image_size",
+    "data.batch_size",
+    "data.train_split",
+    "data.repeated_augmentation",
+    "optim.name",
+    "optim.weight_decay",
+    "optim.clip_global_norm",
+    "optim.learning_rate_multipliers",
+)
+
+
+def _is_alike(key: str, old: Any, new: Any) -> bool:
+    """Returns whether two values make no difference to what is saved."""
+    if key in ("model.scan", "model.remat", "optim.weight_decay_multipliers"):
+        return True
+    on_or_off = ("optim.weight_decay", "optim.clip_global_norm")
+    return key in on_or_off and bool(old) == bool(new)
+
+
+def _flat(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in config.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{prefix}{key}.")
+        else:
+            yield prefix + key, _plain(value)
+
+
+def _short(value: Any) -> str:
+    text = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
 
 
 def _plain(value: Any) -> Any:
     """JSON makes lists of tuples."""
-    return list(value) if isinstance(value, tuple) else value
+    if isinstance(value, (tuple, list)):
+        return [_plain(entry) for entry in value]
+    return value
 
 
 @dataclasses.dataclass(frozen=True)
@@ -288,7 +388,8 @@ def load_trained(path: str | Path, mesh: Mesh) -> Trained:
     assert folder is not None, "its card was just read"
     name = "ema" if (folder / "ema").is_dir() else "params"
     saved = as_saved(abstract, is_stacked, axes)
-    params = ocp.StandardCheckpointer().restore(folder / name, saved)
+    with _damage_told(folder):
+        params = ocp.StandardCheckpointer().restore(folder / name, saved)
     params = as_held(params, abstract, is_stacked)
     names = card["class_names"]
     return Trained(

@@ -7,6 +7,7 @@ dictionary.
 
 import dataclasses
 import difflib
+import math
 from collections.abc import Iterable
 
 Pair = tuple[int, int]
@@ -160,6 +161,12 @@ class DataConfig:
         for name in ("crop_area", "crop_aspect", "value_range"):
             low, high = getattr(self, name)
             check(low <= high, f"{where}.{name}", "(low, high)", (low, high))
+        low, high = self.value_range
+        check(low < high, f"{where}.value_range", "(low, higher)", (low, high))
+        low = self.crop_aspect[0]
+        check(low > 0, f"{where}.crop_aspect", "> 0", self.crop_aspect)
+        size = self.eval_batch_size
+        check(size is None or size > 0, f"{where}.eval_batch_size", "> 0", size)
         low, high = self.crop_area
         check(0 < low <= high <= 1, f"{where}.crop_area", "within (0, 1]", (low, high))
         check(min(self.std) > 0, f"{where}.std", "> 0 in every channel", self.std)
@@ -223,6 +230,12 @@ class OptimConfig:
             self.accumulator_dtype,
             ("float32", "bfloat16"),
         )
+        for name in ("learning_rate", "clip_global_norm", "weight_decay", "linear_end"):
+            value = getattr(self, name)
+            check(0 <= value < math.inf, f"{where}.{name}", "finite and >= 0", value)
+        for name in ("momentum", "b1", "b2"):
+            value = getattr(self, name)
+            check(0 <= value < 1, f"{where}.{name}", "in [0, 1)", value)
         if self.weight_decay and self.name == "adam":
             raise ConfigError(
                 "config.optim.weight_decay must be 0 with adam, got "
@@ -329,6 +342,7 @@ class Config:
     profile: Pair | None = None  # first and last update that is traced; "100": one
 
     def __post_init__(self) -> None:
+        check(self.seed >= 0, "config.seed", ">= 0", self.seed)
         batch, parts = self.data.batch_size, self.train.accum_steps
         if batch % parts:
             raise ConfigError(

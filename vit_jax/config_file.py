@@ -44,10 +44,14 @@ def load_config(spec: str, overrides: Sequence[str] = ()) -> Config:
             raw = get_config(arg) if arg else get_config()
         except ConfigError:
             raise
-        except (SyntaxError, ImportError, TypeError, ValueError) as error:
-            raise ConfigError(f"{path} cannot be loaded: {error}") from error
+        except Exception as error:  # whatever the user's own code does
+            kind = type(error).__name__
+            reason = (str(error).splitlines() or [""])[0]
+            raise ConfigError(f"{path} cannot be loaded: {kind}: {reason}") from error
     if isinstance(raw, config_dict.ConfigDict):
         raw = raw.to_dict()
+    if not isinstance(raw, Mapping):
+        raise ConfigError(f"get_config in {path} must return a ConfigDict, got {raw!r}")
     values = _complete(Config, raw, "config")
     for key in _override_keys(overrides):
         _clear_siblings(values, key)

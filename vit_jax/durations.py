@@ -1,6 +1,7 @@
 """Epochs, examples and percent become updates here, once."""
 
 import dataclasses
+import math
 from typing import Any
 
 from vit_jax.config import Config, ConfigError, check
@@ -42,7 +43,7 @@ def _duration(
             f"remove one"
         )
     ((name, value),) = given.items()
-    check(value >= 0, f"config.{where}.{name}", ">= 0", value)
+    check(0 <= value < math.inf, f"config.{where}.{name}", "finite and >= 0", value)
     steps = {
         "steps": value,
         "epochs": value * num_examples / batch_size,

@@ -11,7 +11,7 @@ from jax.sharding import Mesh
 from vit_jax.config import ConfigError
 from vit_jax.data import augment, loader, sources
 from vit_jax.load import Loaded, load
-from vit_jax.sharding import batch_share, check_batch_size, on_mesh, to_mesh
+from vit_jax.sharding import batch_share, on_mesh, to_mesh
 from vit_jax.step import make_eval_step
 
 
@@ -30,6 +30,11 @@ def evaluate_batches(
             # Python floats are double: 10,000 losses add up without rounding away.
             sums[name] = sums.get(name, 0) + value.item()
     count = int(sums.pop("count"))
+    if not count:
+        raise ConfigError(
+            "the evaluation split must have a readable image, got none; look at "
+            "bad_files.txt in the workdir"
+        )
     return {**{name: value / count for name, value in sums.items()}, "count": count}
 
 
@@ -58,7 +63,6 @@ def evaluate(
     mesh, data = loaded.mesh, loaded.data(source)
     chosen = sources.make_source(data, split or data.eval_split)
     check_classes(loaded, chosen)
-    check_batch_size(data.eval_batch_size or data.batch_size, mesh, "eval_batch_size")
     prepare = functools.partial(augment.prepare, data=data)
     eval_step = make_eval_step(loaded.model, prepare, loaded.loss, loaded.need_head())
     index, count = batch_share(mesh)

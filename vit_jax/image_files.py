@@ -11,13 +11,9 @@ import numpy as np
 from vit_jax.config import ConfigError, Preprocessing
 from vit_jax.data import crops
 from vit_jax.data.decode import decode
+from vit_jax.data.folders import SUFFIXES
 from vit_jax.load import Loaded
 from vit_jax.sharding import batch_sharding
-
-# What a folder is searched for; a file named outright is read whatever its name.
-IMAGE_SUFFIXES = (
-    ".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff"
-)  # fmt: skip
 
 
 class Outcome(NamedTuple):
@@ -39,17 +35,24 @@ def find_images(arguments: Iterable[str]) -> list[str]:
         path = Path(argument).expanduser()
         if path.is_dir():
             files = sorted(
-                p for p in path.rglob("*") if p.suffix.lower() in IMAGE_SUFFIXES
+                p
+                for p in path.rglob("*")
+                if p.suffix.lower() in SUFFIXES
+                and not p.name.startswith(".")
+                and p.is_file()
             )
             if not files:
                 raise ConfigError(
-                    f"{argument} must hold images ({' '.join(IMAGE_SUFFIXES)}), found "
+                    f"{argument} must hold images ({' '.join(SUFFIXES)}), found "
                     "none; name the files or another folder"
                 )
         elif any(c in argument for c in "*?[") and not path.exists():
             root = Path(path.anchor)
             pattern = str(path.relative_to(root) if path.anchor else path)
-            files = sorted(root.glob(pattern))
+            try:
+                files = sorted(p for p in root.glob(pattern) if p.is_file())
+            except ValueError as error:
+                raise ConfigError(f"{argument} is no pattern: {error}") from error
             if not files:
                 raise ConfigError(f"{argument} matches no file; check the pattern")
         else:

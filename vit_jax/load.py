@@ -95,8 +95,11 @@ class Loaded:
           ConfigError: the checkpoint is of no run, and ``source`` is not given.
         """
         if self.run is not None:
+            data = self.run.data
             return dataclasses.replace(
-                self.run.data, source=source or self.run.data.source
+                data,
+                source=source or data.source,
+                eval_batch_size=self._share(data.eval_batch_size or data.batch_size),
             )
         if source is None:
             raise ConfigError(
@@ -104,7 +107,11 @@ class Loaded:
                 "no data; use digits, folder:DIR, table:FILE, tar:DIR or tfds:NAME"
             )
         fields = dataclasses.asdict(self.preprocessing)
-        return DataConfig(source=source, batch_size=_BATCH_SIZE, **fields)
+        return DataConfig(source=source, batch_size=self._share(_BATCH_SIZE), **fields)
+
+    def _share(self, batch_size: int) -> int:
+        """Rounds a batch up to what the devices here can share; the rest is padding."""
+        return -(-batch_size // self.mesh.size) * self.mesh.size
 
 
 def load(name_or_path: str | Path, mesh: Mesh | None = None) -> Loaded:

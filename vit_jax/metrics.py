@@ -47,9 +47,7 @@ class MetricsLog:
         self._started, self._counted = _history(self._path, step)
         _keep_until(self._path, step)
         self._file = self._path.open("a", encoding="utf-8")
-        self._board = SummaryWriter(
-            str(workdir / "tensorboard"), purge_step=step + 1 if step else None
-        )
+        self._board = SummaryWriter(str(workdir / "tensorboard"), purge_step=step + 1)
         self._total, self._batch_size = total, batch_size
         self._bar = tqdm(
             total=total,

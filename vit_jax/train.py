@@ -9,7 +9,9 @@ import os
 import re
 import signal
 import sys
+import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +20,7 @@ from jax.sharding import Mesh
 
 from vit_jax.checkpoint import (
     Checkpoints,
-    check_same_model,
+    check_same_run,
     make_card,
     read_card,
 )
@@ -117,20 +119,27 @@ def _run(
     eval_batches: loader.EvalBatches,
 ) -> Result:
     card = read_card(workdir)
+    notes: Sequence[str] = ()
     if card:
-        check_same_model(card, config, source.num_classes)
+        notes = check_same_run(card, config, source.num_classes, source.class_names)
+        if card["step"] > steps.total:
+            raise ConfigError(
+                f"config.train.total_* must be at least the {card['step']} steps that "
+                f"{workdir} has done, got {steps.total}; choose another --workdir"
+            )
     if is_primary():
-        _write_config(config, workdir)
+        _make_workdir(workdir)
     checkpoints = Checkpoints(workdir, config.train.keep_checkpoints)
     checkpoints.check_space(program.abstract_state)
     metrics: dict[str, float] = {}
-    notes: tuple[str, ...] = ()
     if card:
         state, position = checkpoints.restore(program.abstract_state)
         batches.set_state(position)
         metrics = card["metrics"]
     else:
         state, notes = start(config, program, source, mesh)
+    if is_primary():  # only now: a run that is refused leaves no trace
+        _write_config(config, workdir)
     first = int(state.step)
     profiler = Profiler(config.profile, workdir)
     flops = training_flops(config.model, source.num_classes, config.data.image_size)
@@ -147,12 +156,13 @@ def _run(
     if is_primary():
         log_event(workdir, first, "resumed" if first else "started", _devices(mesh))
     for note in notes:
-        log.say(f"{config.init.checkpoint}: {note}")
+        log.say(f"note: {note}")
 
     def save() -> None:
         names = source.class_names
         card = make_card(config, source.num_classes, names, metrics)
-        checkpoints.save(state, batches.get_state(), card)
+        # Not what was drawn: an error may stand between a draw and its update.
+        checkpoints.save(state, {"step": int(state.step)}, card)
 
     def due(every: int) -> bool:
         return step % every == 0 or step == steps.total
@@ -248,18 +258,24 @@ def _check_workdir(workdir: str) -> None:
         )
 
 
-def _write_config(config: Config, workdir: Path) -> None:
-    """Makes the workdir and leaves the resolved config in it."""
+def _make_workdir(workdir: Path) -> None:
+    """Makes the workdir, and learns here whether it can be written to."""
     try:
         workdir.mkdir(parents=True, exist_ok=True)
-        unfinished = workdir / "config.json.tmp"
-        unfinished.write_text(json.dumps(dataclasses.asdict(config), indent=2) + "\n")
-        os.replace(unfinished, workdir / "config.json")
+        with tempfile.TemporaryFile(dir=workdir):
+            pass
     except OSError as error:
         raise ConfigError(
             f"workdir {workdir} cannot be written to: {error.strerror}; choose another "
             "--workdir"
         ) from error
+
+
+def _write_config(config: Config, workdir: Path) -> None:
+    """Leaves the resolved config in the workdir."""
+    unfinished = workdir / "config.json.tmp"
+    unfinished.write_text(json.dumps(dataclasses.asdict(config), indent=2) + "\n")
+    os.replace(unfinished, workdir / "config.json")
 
 
 def _is_donated(state: TrainState) -> bool:

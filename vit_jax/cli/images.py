@@ -13,6 +13,7 @@ from vit_jax.cli.parsers import (
     add_images,
     with_files,
 )
+from vit_jax.config import ConfigError
 
 
 def add(commands: Commands) -> None:
@@ -96,6 +97,8 @@ def _predict(arguments: argparse.Namespace, _: list[str]) -> int:
     from vit_jax.predict import Predictor, find_images
 
     paths = find_images(arguments.images)
+    if arguments.top < 1:
+        raise ConfigError(f"--top must be at least 1, got {arguments.top}")
     predictions = Predictor(arguments.checkpoint).predict(paths, arguments.top)
     for prediction in predictions:
         if prediction.error:

@@ -36,7 +36,9 @@ class BadFiles:
 
     def _read(self) -> None:
         if self._path and self._path.exists():
-            lines = self._path.read_text(encoding="utf-8").splitlines()
+            lines = self._path.read_text(
+                encoding="utf-8", errors="surrogateescape"
+            ).splitlines()
             for name, _, reason in (line.partition("\t") for line in lines):
                 self.reasons.setdefault(name, reason)
 
@@ -54,7 +56,9 @@ class BadFiles:
                 logging.warning("skipped: %s", reason)
                 if self._path:
                     self._path.parent.mkdir(parents=True, exist_ok=True)
-                    with self._path.open("a", encoding="utf-8") as file:
+                    with self._path.open(
+                        "a", encoding="utf-8", errors="surrogateescape"
+                    ) as file:
                         file.write(f"{name}\t{reason}\n")
             if len(self.reasons) > self._limit:
                 where = self._path or name

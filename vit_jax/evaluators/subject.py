@@ -13,7 +13,7 @@ from vit_jax.data import loader, sources
 from vit_jax.evaluate import check_classes
 from vit_jax.features import feature_function
 from vit_jax.load import Loaded, load, make_function
-from vit_jax.sharding import batch_share, check_batch_size, to_mesh
+from vit_jax.sharding import batch_share, to_mesh
 from vit_jax.step import apply_model
 
 
@@ -98,8 +98,6 @@ def collect(subject: Subject, what: str, split: str | None = None) -> Collected:
     else:
         function = feature_function(loaded)
 
-    batch_size = data.eval_batch_size or data.batch_size
-    check_batch_size(batch_size, loaded.mesh, "eval_batch_size")
     compiled = make_function(loaded, function)
     index, count = batch_share(loaded.mesh)
     batches = loader.eval_batches(
