@@ -7,7 +7,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from flax.core.spmd import logical_axis_rules
 
 from tests.models.tiny import (
     OPTIONS,
@@ -20,7 +19,8 @@ from tests.models.tiny import (
     tiny,
 )
 from vit_jax import models
-from vit_jax.config import ModelConfig
+from vit_jax.config import MeshConfig, ModelConfig
+from vit_jax.sharding import make_mesh, on_mesh
 
 
 @pytest.mark.parametrize("option", OPTIONS)
@@ -187,20 +187,18 @@ def test_registers_are_no_output() -> None:
     np.testing.assert_array_equal(features[:, 1:], encoded[:, 5:])
 
 
-def test_residual_stream_names_its_axes_and_knows_no_mesh() -> None:
-    """One constraint before the blocks and one after each, where rules are given."""
+def test_residual_stream_is_laid_out_where_there_is_a_mesh() -> None:
+    """One constraint before the blocks and one after each; none without a mesh."""
     config = OPTIONS["plain"]
     model, params = models.build(config, 5), random_params(config)
 
-    def constraints(rules: Any) -> int:
-        def run(images: jax.Array) -> Any:
-            return model.apply({"params": params}, images, train=False)
+    def run(images: jax.Array) -> Any:
+        return model.apply({"params": params}, images, train=False)
 
-        mesh = jax.make_mesh((2,), ("data",), axis_types=(jax.sharding.AxisType.Auto,))
-        with jax.set_mesh(mesh), logical_axis_rules(rules):
-            return str(jax.make_jaxpr(run)(random_images())).count(
-                "sharding_constraint["
-            )
+    def constraints(function: Any) -> int:
+        text = str(jax.make_jaxpr(function)(random_images()))
+        return text.count("sharding_constraint[")
 
-    assert constraints([("batch", "data")]) == 3
-    assert constraints([]) == 0
+    mesh = make_mesh(MeshConfig(), jax.devices()[:2])
+    assert constraints(on_mesh(run, mesh)) == 3
+    assert constraints(run) == 0
