@@ -1,10 +1,11 @@
 """A run's config with nothing left open: the dimensions of its model."""
 
+import contextlib
 import dataclasses
 from pathlib import Path
 
 from vit_jax import models, weights
-from vit_jax.config import Config, ModelConfig
+from vit_jax.config import Config, ConfigError, ModelConfig
 from vit_jax.pretrained import open_checkpoint
 
 # What a run chooses for itself; everything else of a model is its weights' own.
@@ -41,7 +42,8 @@ def resolve(config: Config) -> Config:
 def _model_of(checkpoint: str, chosen: ModelConfig) -> ModelConfig:
     there = None
     if not Path(checkpoint).expanduser().exists():
-        there = weights.info(checkpoint).model  # known before anything is fetched
+        with contextlib.suppress(ConfigError):  # told by open_checkpoint, in its words
+            there = weights.info(checkpoint).model  # known before anything is fetched
     there = there or open_checkpoint(checkpoint).model
     of_the_run = {name: getattr(chosen, name) for name in _OF_THE_RUN}
     # A new head starts at zero: behind the old tanh it would only learn slower, and the
