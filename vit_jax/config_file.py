@@ -231,8 +231,3 @@ def _typed_tuple(args: tuple[Any, ...], value: Any, where: str) -> tuple[Any, ..
         _typed(arg, entry, f"{where}[{i}]")
         for i, (arg, entry) in enumerate(zip(args, value, strict=True))
     )
-
-
-def to_dict(config: Any) -> dict[str, Any]:
-    """Returns nested plain dictionaries, as JSON holds them (tuples become lists)."""
-    return dataclasses.asdict(config)
