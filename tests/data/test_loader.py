@@ -283,6 +283,8 @@ class Slow:
         time.sleep(0.001)
         return {"image": np.zeros((4, 4), np.uint8), "label": 0, "name": ""}
 
+# A shell that starts tests in the background has them ignore Ctrl-C.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 data = DataConfig(source="digits", image_size=(4, 4), batch_size=64, num_threads=3)
 batches = train_batches(Slow(), data, seed=0)
 next(batches)
