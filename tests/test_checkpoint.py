@@ -9,14 +9,8 @@ import numpy as np
 import pytest
 
 from tests.runs import TINY, change, program_on
-from vit_jax.checkpoint import (
-    Checkpoints,
-    _os_reason,
-    check_same_run,
-    load_trained,
-    make_card,
-    read_card,
-)
+from vit_jax.card import check_same_run, make_card, read_card
+from vit_jax.checkpoint import Checkpoints, _os_reason, load_trained
 from vit_jax.config import ConfigError, MeshConfig
 from vit_jax.sharding import make_mesh
 
@@ -31,7 +25,7 @@ def saved(tmp_path_factory):
     state = program.init()
     checkpoints = Checkpoints(workdir)
     names = tuple("abcdefghij")
-    card = make_card(TINY, 10, names, {"top1": 0.5})
+    card = make_card(TINY, 10, names, {"top1": 0.5}, metrics_step=5)
     checkpoints.save(state, {"step": 7}, card)
     checkpoints.wait()
     checkpoints.close()
@@ -47,6 +41,7 @@ def test_card_says_how_to_use_it(saved):
     assert card["model"]["hidden_size"] == 16
     assert card["preprocessing"]["image_size"] == [8, 8]
     assert card["metrics"] == {"top1": 0.5}
+    assert card["metrics_step"] == 5
     assert json.loads(json.dumps(card)) == card
     assert read_card(workdir / "checkpoints" / "0") == card
     assert read_card(workdir / "checkpoints" / "1") is None

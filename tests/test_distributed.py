@@ -15,7 +15,7 @@ import pytest
 from tests.hosts import Hosts, environment, free_port
 from tests.runs import TINY, change, file_of
 from tests.test_train import assert_same_run, lines_of, params_of
-from vit_jax.checkpoint import read_card
+from vit_jax.card import read_card
 from vit_jax.config import ConfigError, MeshConfig
 from vit_jax.distributed import AnyHost, initialize, leaving_together
 from vit_jax.sharding import batch_share, make_mesh

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from tests.runs import TINY, change, program_on
-from vit_jax.checkpoint import Checkpoints, load_trained, make_card
+from vit_jax.card import make_card
+from vit_jax.checkpoint import Checkpoints, load_trained
 from vit_jax.config import Config, MeshConfig
 from vit_jax.models.layers import unstack
 from vit_jax.resolve import resolve
@@ -145,7 +146,7 @@ def test_a_checkpoint_moves_between_loop_and_scan_and_meshes(tmp_path) -> None:
 
 def save(config: Config, state: Any, workdir) -> None:
     checkpoints = Checkpoints(workdir)
-    checkpoints.save(state, {}, make_card(resolve(config), 10, None, {}))
+    checkpoints.save(state, {}, make_card(resolve(config), 10, None))
     checkpoints.close()
 
 

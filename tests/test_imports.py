@@ -18,7 +18,7 @@ ORDER = [
     "config", "durations", "config_file", "sharding", "distributed", "devices", "compiler", "data",
     "models", "progressive", "flops", "convert", "published", "checksums", "class_names", "weights",
     "pretrained", "resolve", "optim", "losses", "state", "step", "program", "start",
-    "checkpoint", "load", "metrics", "events", "profiler", "evaluate", "interrupts",
+    "card", "checkpoint", "load", "metrics", "events", "profiler", "evaluate", "interrupts",
     "plan", "out_of_memory", "train", "image_files", "predict", "features",
     "evaluators", "figures", "report", "bench", "self_test",
     "doctor", "cli", "__main__",

@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,7 +15,8 @@ import numpy as np
 import pytest
 
 from tests.runs import TINY, TINY_FILE, change
-from vit_jax.checkpoint import load_trained, read_card
+from vit_jax.card import read_card
+from vit_jax.checkpoint import load_trained
 from vit_jax.config import ConfigError, MeshConfig
 from vit_jax.config_file import load_config
 from vit_jax.metrics import TIMINGS, read_metrics
@@ -236,3 +238,65 @@ def test_config_json_is_the_resolved_run(finished):
     assert config["model"]["hidden_size"] == 16
     assert config["seed"] == 0
     assert os.path.getsize(finished[0] / "config.json") > 500
+
+
+def test_a_run_that_diverges_ends_and_keeps_its_last_sound_checkpoint(tmp_path):
+    config = change(TINY, optim={"clip_global_norm": 0.0, "schedule": "constant"})
+    train(change(config, train={"total_steps": 4}), tmp_path)
+    wild = change(config, optim={"learning_rate": 1e30})
+    with pytest.raises(ConfigError, match=r"finite, got .* it goes on from step 4"):
+        train(wild, tmp_path)
+    card = read_card(tmp_path)
+    assert card is not None
+    assert card["step"] == 4
+    assert all(np.isfinite(line.get("loss", 0)) for line in lines_of(tmp_path))
+    assert train(config, tmp_path).step == 12
+
+
+def test_a_second_interrupt_does_not_wait_for_a_save(tmp_path, monkeypatch):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("vit_jax.metrics.MetricsLog.train", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        train(TINY, tmp_path)
+    assert read_card(tmp_path) is None
+
+
+def test_a_run_goes_on_when_what_it_started_from_is_gone(finished, tmp_path):
+    source = tmp_path / "source"
+    shutil.copytree(finished[0], source)
+    config = change(
+        TINY,
+        model={"patch_size": None, "hidden_size": None, "num_layers": None},
+        init={"checkpoint": str(source)},
+    )
+    train(change(config, train={"total_steps": 4}), tmp_path / "run")
+    shutil.rmtree(source)
+    assert train(config, tmp_path / "run").step == 12
+
+
+def test_a_disk_that_refuses_a_save_is_told_and_the_last_one_is_safe(tmp_path):
+    config = tmp_path / "tiny.py"
+    config.write_text(TINY_FILE)
+    workdir = tmp_path / "run"
+    train(change(TINY, train={"total_steps": 4}), workdir)
+    # The system refuses files of more than 8 kB, as a full disk refuses them.
+    limited = (
+        "import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (8192, 8192));"
+        "from vit_jax.cli import main; sys.exit(main(sys.argv[1:]))"
+    )
+    arguments = ["train", f"--config={config}", f"--workdir={workdir}"]
+    result = subprocess.run(
+        [sys.executable, "-c", limited, *arguments],
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert result.returncode == 2, result.stderr
+    assert "Traceback" not in result.stderr
+    assert "step 4 is safe" in result.stderr.splitlines()[-1]
+    card = read_card(workdir)
+    assert card is not None
+    assert card["step"] == 4

@@ -1,7 +1,4 @@
-"""Checkpoints by Orbax: parameters, optimizer state, data position and a model card.
-
-The card makes a checkpoint usable on its own: the model's and the run's config,
-preprocessing, class names and the last metrics.
+"""Checkpoints by Orbax: parameters, optimizer state, data position and the card.
 
     WORKDIR/checkpoints/STEP/{params,ema,opt_state,data,card}
 
@@ -9,7 +6,6 @@ Arrays are written as they are held, stacked under a scan over layers, so that a
 takes no memory on the device; the card's model says which, and a restore converts.
 """
 
-import contextlib
 import dataclasses
 import errno
 import os
@@ -21,20 +17,16 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import orbax.checkpoint as ocp
-from etils import epath
 from flax import linen as nn
 from jax.sharding import Mesh
 
-import vit_jax
 from vit_jax import models
-from vit_jax.config import Config, ConfigError, ModelConfig, Preprocessing
+from vit_jax.card import FOLDER, damage_told, find_checkpoint, model_of, read_card
+from vit_jax.config import Config, ConfigError, Preprocessing
 from vit_jax.config_file import from_dict
 from vit_jax.models.layers import stack, unstack
 from vit_jax.sharding import Axes, lay_out, shardings_of
 from vit_jax.state import TrainState, init_params
-
-FOLDER = "checkpoints"
-
 
 _GO = "choose another --workdir"
 
@@ -118,15 +110,15 @@ class Checkpoints:
         assert card is not None, "nothing to restore"
         had_ema = card["config"]["train"].get("ema_decay") is not None
         wanted = abstract if had_ema else abstract.replace(ema=None)
-        is_stacked = bool(card["model"].get("scan"))
-        axes = models.axes(from_dict(ModelConfig, card["model"], "card.model"))
+        is_stacked = model_of(card).scan
+        axes = models.axes(model_of(card))
         saved = as_saved(wanted, is_stacked, axes)
         items: dict[str, Any] = {
             name: ocp.args.StandardRestore(tree) for name, tree in _items(saved)
         }
         items["data"] = ocp.args.JsonRestore()
         step = self._manager.latest_step()
-        with _damage_told(self.workdir / FOLDER / str(step)):
+        with damage_told(self.workdir / FOLDER / str(step)):
             restored = self._manager.restore(step, args=ocp.args.Composite(**items))
         state = TrainState(
             params=restored["params"],
@@ -151,8 +143,9 @@ class Checkpoints:
         )
 
     def _safe(self) -> str:
-        step = self._manager.latest_step()
-        return "none is saved yet" if step is None else f"step {step} is safe"
+        # From the disk: after a failed save the manager has forgotten the one before.
+        folder = find_checkpoint(self.workdir)
+        return f"step {folder.name} is safe" if folder else "none is saved yet"
 
 
 def _items(state: TrainState) -> Iterator[tuple[str, Any]]:
@@ -208,144 +201,6 @@ _FAILED_WRITES = (
 )
 
 
-def make_card(
-    config: Config,
-    num_classes: int,
-    class_names: tuple[str, ...] | None,
-    metrics: Mapping[str, Any],
-) -> dict[str, Any]:
-    """Returns what a checkpoint says about itself, as JSON holds it."""
-    return {
-        "format": 1,
-        "vit_jax": vit_jax.__version__,
-        "model": dataclasses.asdict(config.model),
-        "preprocessing": dataclasses.asdict(config.data.preprocessing),
-        "num_classes": num_classes,
-        "class_names": list(class_names) if class_names else None,
-        "config": dataclasses.asdict(config),
-        "metrics": dict(metrics),
-    }
-
-
-def read_card(path: Path) -> dict[str, Any] | None:
-    """Returns the card of the newest checkpoint in a workdir, or None if it has none.
-
-    ``path`` may also be one checkpoint's own folder, ``WORKDIR/checkpoints/STEP``.
-    """
-    folder = _find(path)
-    if folder is None:
-        return None
-    with _damage_told(folder):
-        card = ocp.Checkpointer(ocp.JsonCheckpointHandler()).restore(folder / "card")
-        return {**card, "step": int(folder.name)}
-
-
-@contextlib.contextmanager
-def _damage_told(folder: Any) -> Iterator[None]:
-    """Raises ConfigError where a checkpoint's files are missing or broken."""
-    try:
-        yield
-    except ConfigError:
-        raise
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0][:200]
-        raise ConfigError(
-            f"checkpoint {folder} cannot be read ({reason}); if it is damaged, remove "
-            "that folder and repeat the command: an older checkpoint or a fresh start "
-            "takes its place"
-        ) from error
-
-
-def _find(path: Path) -> epath.Path | None:
-    """Returns the folder of the finished checkpoint that ``path`` means."""
-    resolved = epath.Path(path).resolve()
-    names = ocp.path.step.standard_name_format()
-    if resolved.parent.name == FOLDER and resolved.name.isdigit():
-        found = [m.path for m in names.find_all(resolved.parent)]
-        return next((epath.Path(p) for p in found if p.name == resolved.name), None)
-    if not (resolved / FOLDER).is_dir():
-        return None
-    steps = [metadata.step for metadata in names.find_all(resolved / FOLDER)]
-    return resolved / FOLDER / str(max(steps)) if steps else None
-
-
-def check_same_run(
-    card: Mapping[str, Any],
-    config: Config,
-    num_classes: int,
-    class_names: tuple[str, ...] | None,
-) -> list[str]:
-    """Compares a workdir's checkpoint with the run that wants to go on from it.
-
-    Returns:
-      What else of the config is another one now, a sentence each.
-
-    Raises:
-      ConfigError: another model, optimizer, order of the data or other classes.
-    """
-    old = dict(_flat(card["config"]))
-    new = dict(_flat(dataclasses.asdict(config)))
-    old |= {"num_classes": card["num_classes"], "class_names": card["class_names"]}
-    new |= {"num_classes": num_classes, "class_names": _plain(class_names)}
-    differ = {
-        key: f"{key} is {_short(old.get(key))} there and {_short(new.get(key))} here"
-        for key in new
-        if old.get(key) != new.get(key) and not _is_alike(key, old.get(key), new[key])
-    }
-    fixed = [text for key, text in differ.items() if key.startswith(_FIXED)]
-    if fixed:
-        raise ConfigError(
-            f"the workdir holds another run's checkpoint (step {card['step']}): "
-            f"{'; '.join(fixed)}; choose another --workdir"
-        )
-    return list(differ.values())
-
-
-# What a checkpoint's arrays, its place in the data or its classes depend on.
-_FIXED = (
-    "model.",
-    "num_classes",
-    "class_names",
-    "seed",
-    "data.image_size",
-    "data.batch_size",
-    "data.train_split",
-    "data.repeated_augmentation",
-    "optim.name",
-    "optim.weight_decay",
-    "optim.clip_global_norm",
-    "optim.learning_rate_multipliers",
-)
-
-
-def _is_alike(key: str, old: Any, new: Any) -> bool:
-    """Returns whether two values make no difference to what is saved."""
-    if key in ("model.scan", "model.remat", "optim.weight_decay_multipliers"):
-        return True
-    on_or_off = ("optim.weight_decay", "optim.clip_global_norm")
-    return key in on_or_off and bool(old) == bool(new)
-
-
-def _flat(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for key, value in config.items():
-        if isinstance(value, Mapping):
-            yield from _flat(value, f"{prefix}{key}.")
-        else:
-            yield prefix + key, _plain(value)
-
-
-def _short(value: Any) -> str:
-    text = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."
-
-
-def _plain(value: Any) -> Any:
-    """JSON makes lists of tuples."""
-    if isinstance(value, (tuple, list)):
-        return [_plain(entry) for entry in value]
-    return value
-
-
 @dataclasses.dataclass(frozen=True)
 class Trained:
     """A model ready to be applied, and how to use it."""
@@ -374,9 +229,8 @@ def load_trained(path: str | Path, mesh: Mesh) -> Trained:
         raise ConfigError(
             f"no checkpoint in {path}; give the --workdir of a run that has saved one"
         )
-    is_stacked = bool(card["model"].get("scan"))
-    plain = {**card["model"], "scan": False, "remat": "none"}
-    model_config = from_dict(ModelConfig, plain, "card.model")
+    is_stacked = model_of(card).scan
+    model_config = dataclasses.replace(model_of(card), scan=False, remat="none")
     preprocessing = from_dict(
         Preprocessing, card["preprocessing"], "card.preprocessing"
     )
@@ -384,11 +238,11 @@ def load_trained(path: str | Path, mesh: Mesh) -> Trained:
     abstract = jax.eval_shape(lambda: init_params(model, preprocessing.image_size, 0))
     axes = models.axes(model_config)
     abstract = lay_out(abstract, axes, mesh)
-    folder = _find(path)
+    folder = find_checkpoint(path)
     assert folder is not None, "its card was just read"
     name = "ema" if (folder / "ema").is_dir() else "params"
     saved = as_saved(abstract, is_stacked, axes)
-    with _damage_told(folder):
+    with damage_told(folder):
         params = ocp.StandardCheckpointer().restore(folder / name, saved)
     params = as_held(params, abstract, is_stacked)
     names = card["class_names"]

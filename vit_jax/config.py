@@ -343,6 +343,9 @@ class Config:
 
     def __post_init__(self) -> None:
         check(self.seed >= 0, "config.seed", ">= 0", self.seed)
+        first, last = self.profile or (1, 1)
+        rule = "(first, last) with 1 <= first <= last"
+        check(1 <= first <= last, "config.profile", rule, self.profile)
         batch, parts = self.data.batch_size, self.train.accum_steps
         if batch % parts:
             raise ConfigError(

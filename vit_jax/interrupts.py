@@ -6,7 +6,7 @@ from typing import Self
 
 
 class Interrupts:
-    """While entered, ``received`` becomes the signal's number; a second one kills.
+    """While entered, ``received`` becomes the number; a second one acts as before.
 
     >>> with Interrupts() as interrupts:
     ...     while not interrupts.received:

@@ -9,7 +9,8 @@ import jax
 from flax import linen as nn
 from jax.sharding import Mesh
 
-from vit_jax.checkpoint import load_trained, read_card
+from vit_jax.card import read_card
+from vit_jax.checkpoint import load_trained
 from vit_jax.config import (
     Config,
     ConfigError,

@@ -21,11 +21,16 @@ _OF_THE_RUN = (
 )
 
 
-def resolve(config: Config) -> Config:
+def resolve(config: Config, saved: ModelConfig | None = None) -> Config:
     """Fills in the model's dimensions and checks that they fit the images.
 
     A model of which neither variant nor width is given is that of the checkpoint that
     the run starts from.
+
+    Args:
+      config: of the run.
+      saved: the model of the run that it goes on from. What that once started from may
+        be gone.
 
     Raises:
       ConfigError: an unknown variant, an image size that the patch does not divide, or
@@ -33,19 +38,23 @@ def resolve(config: Config) -> Config:
     """
     model = config.model
     if config.init.checkpoint and model.variant is None and model.hidden_size is None:
-        model = _model_of(config.init.checkpoint, model)
+        model = _with_choices(saved or _model_of(config.init.checkpoint), chosen=model)
     model = models.resolve(model)
     models.check_image_size(model, config.data.image_size)
     return dataclasses.replace(config, model=model)
 
 
-def _model_of(checkpoint: str, chosen: ModelConfig) -> ModelConfig:
+def _model_of(checkpoint: str) -> ModelConfig:
     there = None
     if not Path(checkpoint).expanduser().exists():
         with contextlib.suppress(ConfigError):  # told by open_checkpoint, in its words
             there = weights.info(checkpoint).model  # known before anything is fetched
     there = there or open_checkpoint(checkpoint).model
-    of_the_run = {name: getattr(chosen, name) for name in _OF_THE_RUN}
     # A new head starts at zero: behind the old tanh it would only learn slower, and the
     # original leaves that out too.
-    return dataclasses.replace(there, representation_size=None, **of_the_run)
+    return dataclasses.replace(there, representation_size=None)
+
+
+def _with_choices(model: ModelConfig, chosen: ModelConfig) -> ModelConfig:
+    of_the_run = {name: getattr(chosen, name) for name in _OF_THE_RUN}
+    return dataclasses.replace(model, **of_the_run)

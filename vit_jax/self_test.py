@@ -14,7 +14,8 @@ import optax
 from PIL import Image
 
 from vit_jax import models
-from vit_jax.checkpoint import Checkpoints, make_card
+from vit_jax.card import make_card
+from vit_jax.checkpoint import Checkpoints
 from vit_jax.config import Config, DataConfig, ModelConfig
 from vit_jax.convert import layout, nested
 from vit_jax.data.decode import decode
@@ -100,7 +101,7 @@ def _train_and_resume() -> str:
     with tempfile.TemporaryDirectory() as folder:
         checkpoints = Checkpoints(Path(folder))
         try:
-            checkpoints.save(state, {}, make_card(config, NUM_CLASSES, None, {}))
+            checkpoints.save(state, {}, make_card(config, NUM_CLASSES, None))
             checkpoints.wait()
             restored, _ = checkpoints.restore(program.abstract_state)
         finally:

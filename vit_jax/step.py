@@ -87,8 +87,8 @@ def make_train_step(
     def accumulate(state: TrainState, batch: Batch) -> tuple[Array, Any]:
         if parts == 1:
             return micro_batch(state, batch, 0)
-        # Part i takes rows i, i + parts, ...: each device cuts up its own rows, and
-        # none crosses to another.
+        # Part i takes rows i, i + parts, ...: a device whose number of rows ``parts``
+        # divides cuts up its own, and none crosses to another.
         batch = jax.tree.map(
             lambda x: x.reshape(-1, parts, *x.shape[1:]).swapaxes(0, 1), batch
         )

@@ -5,6 +5,7 @@ import contextlib
 import dataclasses
 import functools
 import json
+import math
 import os
 import re
 import signal
@@ -18,12 +19,8 @@ from typing import Any
 import jax
 from jax.sharding import Mesh
 
-from vit_jax.checkpoint import (
-    Checkpoints,
-    check_same_run,
-    make_card,
-    read_card,
-)
+from vit_jax.card import check_same_run, make_card, model_of, read_card
+from vit_jax.checkpoint import Checkpoints
 from vit_jax.config import Config, ConfigError
 from vit_jax.data import loader, sources
 from vit_jax.data.bad_files import BadFiles
@@ -48,6 +45,10 @@ from vit_jax.state import TrainState
 # Updates given to the device before the oldest of them must be done: enough that it
 # never waits for us, few enough that batches do not pile up in its memory.
 IN_FLIGHT = 2
+
+
+class Diverged(ConfigError):
+    """The loss or the gradient is infinite or not a number, and stays so."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,7 +76,9 @@ def train(config: Config, workdir: str | Path) -> Result:
       >>> train(load_config("configs/digits.py"), "runs/digits").metrics["top1"]
     """
     _check_workdir(str(workdir))
-    config, workdir = resolve(config), Path(workdir)
+    workdir = Path(workdir)
+    card = read_card(workdir)
+    config = resolve(config, model_of(card) if card else None)
     mesh = make_mesh(config.mesh)
     source = sources.make_source(config.data, config.data.train_split)
     eval_source = sources.make_source(config.data, config.data.eval_split)
@@ -84,7 +87,7 @@ def train(config: Config, workdir: str | Path) -> Result:
     index, count = batch_share(mesh)
     hosts = {"process_index": index, "process_count": count}
     check_loss(config, source)
-    bad_files = BadFiles(workdir / "bad_files.txt", config.data.max_bad_files)
+    bad_files = BadFiles(_bad_files(workdir), config.data.max_bad_files)
     options: Any = {**hosts, "bad_files": bad_files}
     batches = Prefetch(
         loader.train_batches(
@@ -103,7 +106,7 @@ def train(config: Config, workdir: str | Path) -> Result:
         explained(config, program.abstract_state, mesh, source.num_classes),
     ):
         result = _run(
-            config, workdir, mesh, steps, program, source, batches, eval_batches
+            config, workdir, card, mesh, steps, program, source, batches, eval_batches
         )
     return dataclasses.replace(result, num_bad_files=len(bad_files))
 
@@ -111,6 +114,7 @@ def train(config: Config, workdir: str | Path) -> Result:
 def _run(
     config: Config,
     workdir: Path,
+    card: dict[str, Any] | None,
     mesh: Mesh,
     steps: Steps,
     program: Program,
@@ -118,7 +122,6 @@ def _run(
     batches: Prefetch,
     eval_batches: loader.EvalBatches,
 ) -> Result:
-    card = read_card(workdir)
     notes: Sequence[str] = ()
     if card:
         notes = check_same_run(card, config, source.num_classes, source.class_names)
@@ -132,10 +135,11 @@ def _run(
     checkpoints = Checkpoints(workdir, config.train.keep_checkpoints)
     checkpoints.check_space(program.abstract_state)
     metrics: dict[str, float] = {}
+    evaluated: int | None = None  # after how many updates
     if card:
         state, position = checkpoints.restore(program.abstract_state)
         batches.set_state(position)
-        metrics = card["metrics"]
+        metrics, evaluated = card["metrics"], card.get("metrics_step")
     else:
         state, notes = start(config, program, source, mesh)
     if is_primary():  # only now: a run that is refused leaves no trace
@@ -158,9 +162,21 @@ def _run(
     for note in notes:
         log.say(f"note: {note}")
 
+    def sound() -> dict[str, float]:
+        values = _to_floats(update)
+        if not all(map(math.isfinite, values.values())):
+            raise Diverged(
+                f"loss and gradient must be finite, got {values['loss']} and "
+                f"{values['gradient_norm']} at step {step}; lower "
+                "config.optim.learning_rate, or lengthen its warm-up, and repeat the "
+                f"command: it goes on from step {saved}"
+            )
+        return values
+
     def save() -> None:
+        sound()  # a checkpoint is a state from which a run can go on
         names = source.class_names
-        card = make_card(config, source.num_classes, names, metrics)
+        card = make_card(config, source.num_classes, names, metrics, evaluated)
         # Not what was drawn: an error may stand between a draw and its update.
         checkpoints.save(state, {"step": int(state.step)}, card)
 
@@ -190,12 +206,14 @@ def _run(
                 if len(in_flight) > IN_FLIGHT:
                     jax.block_until_ready(in_flight.popleft())
                 if due(steps.log_every):
-                    log.train(step, _to_floats(update))
+                    log.train(step, sound())
                 aside = time.perf_counter()
                 if due(steps.eval_every):
+                    sound()
                     metrics = evaluate_batches(
                         program.eval_step, state.eval_params, eval_batches, mesh
                     )
+                    evaluated = step
                     log.evaluation(step, metrics)
                 if due(steps.save_every):
                     save()
@@ -207,9 +225,12 @@ def _run(
                     _log_end(workdir, step, stopped_by)
             # The one door: an interrupt or an error in the data loses no finished step.
             # Not where one process of several fails: the others cannot save with it.
-            together = jax.process_count() == 1 or sys.exc_info()[0] is None
+            error = sys.exc_info()[1]
+            at_once = isinstance(error, KeyboardInterrupt)  # who asks twice
+            together = not at_once and (jax.process_count() == 1 or error is None)
+            is_sound = not isinstance(error, Diverged) and not _is_donated(state)
             try:
-                if together and step > saved and not _is_donated(state):
+                if together and step > saved and is_sound:
                     save()
                 if together:
                     checkpoints.wait()
@@ -256,6 +277,12 @@ def _check_workdir(workdir: str) -> None:
             f"--workdir must be a folder that every host sees, got {workdir}; mount the "
             "bucket and give the folder (docs/cloud.md)"
         )
+
+
+def _bad_files(workdir: Path) -> Path:
+    """Returns this process's list; each reads images of its own."""
+    index = jax.process_index()
+    return workdir / (f"bad_files.{index}.txt" if index else "bad_files.txt")
 
 
 def _make_workdir(workdir: Path) -> None:

@@ -3,7 +3,9 @@
 import argparse
 import json
 import logging
+import sys
 from pathlib import Path
+from typing import Any
 
 from vit_jax.cli.parsers import Commands, add_command, add_config, with_files
 
@@ -142,6 +144,7 @@ def _train(arguments: argparse.Namespace, overrides: list[str]) -> int:
     # Orbax raises what goes wrong in a save, after logging it from each thread.
     for logger in ("absl", "asyncio"):
         logging.getLogger(logger).setLevel(logging.CRITICAL)
+    sys.unraisablehook = _after_a_failed_save
     distributed.initialize(
         arguments.coordinator,
         arguments.num_processes,
@@ -160,6 +163,12 @@ def _train(arguments: argparse.Namespace, overrides: list[str]) -> int:
         say(f"skipped {count}{plural}, named in {workdir / 'bad_files.txt'}")
     say(f"next: vit-jax predict --checkpoint={workdir} IMAGE...")
     return 0
+
+
+def _after_a_failed_save(unraisable: Any) -> None:
+    """Keeps quiet about writes that end when nobody waits for them any more."""
+    if str(unraisable.exc_value) != "Event loop is closed":
+        sys.__unraisablehook__(unraisable)
 
 
 def _say_nothing(*_) -> None:
