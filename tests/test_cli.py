@@ -179,6 +179,9 @@ def test_bad_input_ends_in_one_line(run, capsys, tmp_path):
     assert "8" in error
     assert "12" in error
     assert "does not exist" in refuse(capsys, "train", "--config=nope.py")
+    assert "> 0, got -1" in line("--config.model.layer_norm_epsilon=-1")
+    single = make_folder(tmp_path / "single", {"train": ("cat",), "test": ("cat",)})
+    assert "at least 2 classes" in line(f"--config.data.source=folder:{single}")
     assert "train, test" in line("--config.data.eval_split=nope")
     assert not (tmp_path / "w" / "checkpoints").exists()
     error = refuse(
@@ -225,6 +228,14 @@ def test_trains_on_a_folder_of_ones_own(run, capsys, tmp_path):
     out = capsys.readouterr().out
     assert out.count("cat") >= 8
     assert out.count("dog") >= 8
+
+
+@pytest.mark.parametrize("name", ["--workdir=", "--config.init.checkpoint="])
+def test_an_empty_value_is_refused(capsys, name):
+    with pytest.raises(SystemExit) as stopped:
+        main(["train", "--config=digits", name])
+    assert stopped.value.code == 2
+    assert f"{name} must be followed by a value" in capsys.readouterr().err
 
 
 def test_unknown_arguments_are_refused(capsys):

@@ -86,7 +86,7 @@ def train(config: Config, workdir: str | Path) -> Result:
     program = make_program(config, steps, source.num_classes, mesh)
     index, count = batch_share(mesh)
     hosts = {"process_index": index, "process_count": count}
-    check_loss(config, source)
+    _check_labels(config, source)
     bad_files = BadFiles(_bad_files(workdir), config.data.max_bad_files)
     options: Any = {**hosts, "bad_files": bad_files}
     batches = Prefetch(
@@ -243,12 +243,18 @@ def _run(
     return Result(step, metrics, seconds, stopped_by or None)
 
 
-def check_loss(config: Config, source: sources.Source) -> None:
-    """Raises ConfigError where images have several labels and the loss allows one."""
+def _check_labels(config: Config, source: sources.Source) -> None:
+    """Raises ConfigError where the loss does not suit the images' labels."""
     if source.multi_label and config.train.loss != "sigmoid":
         raise ConfigError(
             "config.train.loss must be sigmoid for images with several labels, got "
             f'"{config.train.loss}"; add --config.train.loss=sigmoid'
+        )
+    if source.num_classes < 2 and config.train.loss == "softmax":
+        raise ConfigError(
+            f"{config.data.source} must have at least 2 classes for a model to tell "
+            f"apart, got {source.num_classes}; put the images of each class into a "
+            "folder of its own, or give each its label"
         )
 
 

@@ -12,7 +12,7 @@ import jax
 from jax.sharding import Mesh
 
 from vit_jax.bench.phases import time_inference, time_matrix_product, time_training
-from vit_jax.config import Config, check_choice
+from vit_jax.config import Config, check, check_choice
 from vit_jax.devices import chip_of, peak_rate
 from vit_jax.flops import inference_flops, training_flops
 from vit_jax.resolve import resolve
@@ -60,6 +60,8 @@ def bench(
     """
     for phase in phases:
         check_choice("phase", phase, PHASES)
+    check(repeats > 0, "repeats", "> 0", repeats)
+    check(seconds > 0, "seconds", "> 0", seconds)
     config = resolve(config)
     mesh = make_mesh(config.mesh, devices)
     model, size = config.model, config.data.image_size

@@ -35,6 +35,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command; returns the exit code."""
     argv = list(sys.argv[1:] if argv is None else argv)
     parser = _make_parser()
+    for argument in argv:
+        # An unset variable of a script, which would otherwise mean this folder.
+        if argument.startswith("--") and argument.endswith("="):
+            parser.error(f"{argument} must be followed by a value, got none")
     arguments, overrides = parser.parse_known_args(argv)
     if overrides and "config" not in arguments:
         parser.error(f"unrecognised arguments: {' '.join(overrides)}")

@@ -3,7 +3,7 @@
 import dataclasses
 import math
 
-from vit_jax.config import ConfigError, ModelConfig, check_choice
+from vit_jax.config import ConfigError, ModelConfig, check, check_choice
 from vit_jax.models.heads import CLASSIFIERS
 from vit_jax.models.layers import REMAT
 from vit_jax.models.mlp import ACTIVATIONS
@@ -40,6 +40,8 @@ def check_values(config: ModelConfig) -> None:
             'alike, got "half"; use full, or --config.model.scan=False'
         )
     check_choice("config.model.dtype", config.dtype, ("float32", "bfloat16", "float16"))
+    epsilon = config.layer_norm_epsilon
+    check(epsilon > 0, "config.model.layer_norm_epsilon", "> 0", epsilon)
     for name in (field.name for field in dataclasses.fields(config)):
         value = getattr(config, name)
         if name.endswith("_rate") and not 0 <= value < 1:
