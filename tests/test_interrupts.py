@@ -1,6 +1,7 @@
 """Signals as a flag."""
 
 import signal
+import threading
 
 import pytest
 
@@ -23,3 +24,17 @@ def test_the_first_signal_is_noted_and_the_second_acts(number):
         assert signal.getsignal(number) is stop
     finally:
         signal.signal(number, before)
+
+
+def test_a_thread_leaves_signals_alone():
+    before, seen = signal.getsignal(signal.SIGINT), []
+
+    def enter():
+        with Interrupts() as interrupts:
+            seen.append((signal.getsignal(signal.SIGINT), interrupts.received))
+
+    thread = threading.Thread(target=enter)
+    thread.start()
+    thread.join()
+    assert seen == [(before, None)]
+    assert signal.getsignal(signal.SIGINT) is before

@@ -42,7 +42,9 @@ def test_the_references_logits(name: str) -> None:
     with np.load(GOLDEN / f"{stem}.io.npz") as io:
         got = run(loaded, io["images"])
         assert loaded.num_classes == io["logits"].shape[-1]
-        np.testing.assert_allclose(got, io["logits"], rtol=0, atol=5e-5)
+        # Sums in another order: more of them where there are convolutions.
+        tolerance = 5e-5 if loaded.config.family == "hybrid" else 2e-5
+        np.testing.assert_allclose(got, io["logits"], rtol=0, atol=tolerance)
     assert all(leaf.dtype == np.float32 for leaf in jax.tree.leaves(loaded.params))
 
 

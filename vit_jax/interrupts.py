@@ -1,6 +1,7 @@
 """Ctrl-C and SIGTERM as a flag, so that a run can save before it leaves."""
 
 import signal
+import threading
 from types import FrameType, TracebackType
 from typing import Self
 
@@ -19,7 +20,10 @@ class Interrupts:
         self.received: int | None = None
 
     def __enter__(self) -> Self:
-        self._before = {s: signal.signal(s, self._note) for s in self.SIGNALS}
+        # Only there can Python be told of signals; they stay as they are elsewhere.
+        is_main = threading.current_thread() is threading.main_thread()
+        signals = self.SIGNALS if is_main else ()
+        self._before = {s: signal.signal(s, self._note) for s in signals}
         return self
 
     def __exit__(
