@@ -7,9 +7,8 @@ import numpy as np
 import pytest
 
 from tests.trained import golden_io, golden_model, tiny_run, write_images
-from vit_jax.cli import main
 from vit_jax.config import ConfigError
-from vit_jax.features import extract, write_features
+from vit_jax.features import extract
 from vit_jax.load import load
 from vit_jax.predict import Predictor
 
@@ -84,46 +83,6 @@ def test_bad_files_are_named_and_the_others_go_on(tmp_path):
     assert found.values.shape == (1, 32)
     assert "begins with" in found.errors[str(text)]
     assert "No such file" in found.errors[missing]
-
-
-@pytest.mark.parametrize("suffix", [".npz", ".parquet"])
-def test_what_is_written_is_what_was_found(suffix, tmp_path):
-    paths = write_images("token", tmp_path)
-    found = extract(golden_model("token"), paths, layer=-1, kind="grid")
-    output = tmp_path / "new" / f"out{suffix}"
-    write_features(found, output)
-    if suffix == ".npz":
-        with np.load(output) as arrays:
-            names, values = arrays["paths"].tolist(), arrays["features"]
-    else:
-        parquet = pytest.importorskip("pyarrow.parquet")
-        columns = parquet.read_table(output).to_pydict()
-        names, values = columns["path"], np.array(columns["features"], np.float32)
-    assert names == paths
-    np.testing.assert_array_equal(values, found.values)
-    with pytest.raises(ConfigError, match=r"\.npz or \.parquet, got out\.csv"):
-        write_features(found, tmp_path / "out.csv")
-
-
-def test_without_pyarrow_the_extra_is_named(tmp_path, monkeypatch):
-    found = extract(golden_model("token"), write_images("token", tmp_path))
-    monkeypatch.setitem(sys.modules, "pyarrow", None)
-    with pytest.raises(ConfigError, match=r"vit_jax\[parquet\]"):
-        write_features(found, tmp_path / "out.parquet")
-
-
-def test_command_writes_a_run_s_features(tmp_path, capsys):
-    paths = write_images("token", tmp_path)
-    output = tmp_path / "out.npz"
-    argv = ["features", f"--checkpoint={tiny_run()}", f"--output={output}", *paths]
-    assert main(argv) == 0
-    out = capsys.readouterr().out.splitlines()
-    assert out[-1] == f"wrote 3 x 16 features to {output}"
-    assert main([*argv, "missing.png", "--kind=grid", "--layer=0"]) == 2
-    captured = capsys.readouterr()
-    assert "wrote 3 x 2 x 2 x 16 features" in captured.out
-    assert "vit-jax: error: cannot read missing.png" in captured.err
-    assert main([*argv, "--layer=7", "--kind=mean"]) == 2
 
 
 def test_prediction_works_with_any_format(tmp_path):

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import jax
 import orbax.checkpoint as ocp
 from etils import epath
 
@@ -54,8 +55,19 @@ def read_card(path: Path) -> dict[str, Any] | None:
     if folder is None:
         return None
     with damage_told(folder):
-        card = ocp.Checkpointer(ocp.JsonCheckpointHandler()).restore(folder / "card")
+        reader = ocp.Checkpointer(
+            ocp.JsonCheckpointHandler(), multiprocessing_options=alone()
+        )
+        card = reader.restore(folder / "card")
         return {**card, "step": int(folder.name)}
+
+
+def alone() -> ocp.options.MultiprocessingOptions:
+    """Reading needs no other process, and one of them may not be there."""
+    here = jax.process_index()
+    return ocp.options.MultiprocessingOptions(
+        primary_host=here, active_processes={here}
+    )
 
 
 def model_of(card: Mapping[str, Any]) -> ModelConfig:

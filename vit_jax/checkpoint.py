@@ -21,7 +21,14 @@ from flax import linen as nn
 from jax.sharding import Mesh
 
 from vit_jax import models
-from vit_jax.card import FOLDER, damage_told, find_checkpoint, model_of, read_card
+from vit_jax.card import (
+    FOLDER,
+    alone,
+    damage_told,
+    find_checkpoint,
+    model_of,
+    read_card,
+)
 from vit_jax.config import Config, ConfigError, Preprocessing
 from vit_jax.config_file import from_dict
 from vit_jax.models.layers import stack, unstack
@@ -243,7 +250,8 @@ def load_trained(path: str | Path, mesh: Mesh) -> Trained:
     name = "ema" if (folder / "ema").is_dir() else "params"
     saved = as_saved(abstract, is_stacked, axes)
     with damage_told(folder):
-        params = ocp.StandardCheckpointer().restore(folder / name, saved)
+        reader = ocp.StandardCheckpointer(multiprocessing_options=alone())
+        params = reader.restore(folder / name, saved)
     params = as_held(params, abstract, is_stacked)
     names = card["class_names"]
     return Trained(

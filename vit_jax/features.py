@@ -1,7 +1,6 @@
 """What a model makes of images before it classifies them."""
 
 import dataclasses
-import io
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ import numpy as np
 from vit_jax import models
 from vit_jax.config import ConfigError, check_choice
 from vit_jax.image_files import over_files
-from vit_jax.load import Loaded, load, make_function
+from vit_jax.load import Loaded, load_here, make_function
 
 # features: what the head sees (pre-logits). The others are of one layer: the class
 # token, the mean of the patches, the patches where they are in the image.
@@ -64,7 +63,7 @@ def extract(
       >>> extract("runs/digits", ["seven.png"], layer=2, kind="grid").values.shape
       (1, 4, 4, 64)
     """
-    loaded = checkpoint if isinstance(checkpoint, Loaded) else load(checkpoint)
+    loaded = checkpoint if isinstance(checkpoint, Loaded) else load_here(checkpoint)
     number = check_layer(loaded, layer, kind)
     function = make_function(loaded, feature_function(loaded, layer, kind))
     good, values, errors = [], [], {}
@@ -141,53 +140,3 @@ def grid_of(loaded: Loaded, image_size: tuple[int, ...]) -> tuple[int, int]:
     """Returns how many patches (down, across) an image of this size has."""
     down, across = models.token_size(loaded.config)
     return image_size[0] // down, image_size[1] // across
-
-
-def write_features(features: Features, output: str | Path) -> None:
-    """Writes ``paths`` and ``features`` as a .npz of arrays, or a .parquet of rows.
-
-    Args:
-      features: of images.
-      output: its suffix says the format; .parquet needs the extra ``parquet``.
-
-    Raises:
-      ConfigError: another suffix, no pyarrow, or the file cannot be written.
-    """
-    output = Path(output)
-    writers = {".npz": _npz, ".parquet": _parquet}
-    if output.suffix not in writers:
-        raise ConfigError(
-            f"output must end in .npz or .parquet, got {output.name}; rename it"
-        )
-    content = writers[output.suffix](features)
-    try:
-        output.parent.mkdir(parents=True, exist_ok=True)
-        output.write_bytes(content)
-    except OSError as error:
-        raise ConfigError(
-            f"output {output} cannot be written to: {error.strerror}; name another file"
-        ) from error
-
-
-def _npz(features: Features) -> bytes:
-    buffer = io.BytesIO()
-    np.savez(buffer, paths=np.array(features.paths), features=features.values)
-    return buffer.getvalue()
-
-
-def _parquet(features: Features) -> bytes:
-    try:
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-    except ImportError as error:
-        raise ConfigError(
-            "pyarrow must be installed to write .parquet; run "
-            '`pip install "vit_jax[parquet]"`, or write .npz'
-        ) from error
-    column: Any = pa.array(features.values.reshape(-1), pa.float32())
-    for size in reversed(features.values.shape[1:]):  # lists in lists, as deep as it is
-        column = pa.FixedSizeListArray.from_arrays(column, size)
-    table = pa.table({"path": list(features.paths), "features": column})
-    buffer = io.BytesIO()
-    pq.write_table(table, buffer)
-    return buffer.getvalue()

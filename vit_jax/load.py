@@ -150,6 +150,11 @@ def load(name_or_path: str | Path, mesh: Mesh | None = None) -> Loaded:
     )
 
 
+def load_here(name_or_path: str | Path) -> Loaded:
+    """Loads as `load`, onto this host's own devices: it needs no other host."""
+    return load(name_or_path, make_mesh(MeshConfig(), jax.local_devices()))
+
+
 def _load_run(path: Path, mesh: Mesh) -> Loaded:
     trained = load_trained(path, mesh)
     config = dataclasses.replace(trained.config.model, scan=False, remat="none")

@@ -1,15 +1,15 @@
 """From image files to class names and probabilities; needs only a checkpoint."""
 
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
 
-from vit_jax.image_files import find_images, over_files
-from vit_jax.load import Loaded, load, make_function
+from vit_jax.image_files import Outcome, find_images, over_files
+from vit_jax.load import Loaded, load_here, make_function
 from vit_jax.step import apply_model
 
 __all__ = ["Prediction", "Predictor", "find_images", "probabilities"]
@@ -43,7 +43,7 @@ class Predictor:
     """
 
     def __init__(self, checkpoint: str | Path, batch_size: int = 32):
-        self.loaded = load(checkpoint)
+        self.loaded = load_here(checkpoint)
         self.loaded.need_head()
         self._batch_size = batch_size
 
@@ -63,20 +63,30 @@ class Predictor:
           top_k: how many classes to name; at most all are.
         """
         return [
-            Prediction(path, error=error) if error else self._name(path, scores, top_k)
-            for path, scores, error in over_files(
-                self._classify, self.loaded, paths, self._batch_size
-            )
+            Prediction(path, error=error) if error else self.name(path, *value)
+            for path, value, error in self.best(paths, top_k)
         ]
 
-    def _name(self, path: str, scores: np.ndarray, top_k: int) -> Prediction:
-        best = np.argsort(-scores, kind="stable")[:top_k]
+    def best(self, paths: Iterable[str | Path], top_k: int) -> Iterator[Outcome]:
+        """Yields for each path the labels and probabilities of its likeliest classes.
+
+        They are int32 [top_k] and float32 [top_k], best first.
+        """
+        for outcome in over_files(self._classify, self.loaded, paths, self._batch_size):
+            scores = outcome.value
+            if scores is not None:
+                labels = np.argsort(-scores, kind="stable")[:top_k].astype(np.int32)
+                outcome = outcome._replace(value=(labels, scores[labels]))
+            yield outcome
+
+    def name(self, path: str, labels: np.ndarray, scores: np.ndarray) -> Prediction:
+        """Returns what `best` found of a path as a prediction."""
         names = self.loaded.class_names
         return Prediction(
             path=path,
-            labels=tuple(int(i) for i in best),
-            names=tuple(names[i] if names else str(i) for i in best),
-            probabilities=tuple(float(scores[i]) for i in best),
+            labels=tuple(int(i) for i in labels),
+            names=tuple(names[i] if names else str(i) for i in labels),
+            probabilities=tuple(float(score) for score in scores),
         )
 
 

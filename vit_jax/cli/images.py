@@ -1,19 +1,23 @@
 """Commands about images: predict, features, figures."""
 
 import argparse
-import csv
 import json
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from vit_jax.cli.parsers import (
     CHECKPOINT,
     Commands,
     add_command,
     add_images,
+    add_share,
     with_files,
 )
 from vit_jax.config import ConfigError
+
+if TYPE_CHECKING:
+    from vit_jax.parts import Part
 
 
 def add(commands: Commands) -> None:
@@ -28,7 +32,8 @@ def _add_predict(commands: Commands) -> None:
         "predict",
         "Name what is in images.",
         "  vit-jax predict --checkpoint=runs/digits photo.jpg\n"
-        '  vit-jax predict --checkpoint=runs/digits --csv folder/ "scans/*.png"\n',
+        '  vit-jax predict --checkpoint=runs/digits --csv folder/ "scans/*.png"\n'
+        "  vit-jax predict --checkpoint=runs/digits folder/ --output=names.csv\n",
         _predict,
     )
     with_files(parser.add_argument("--checkpoint", required=True, help=CHECKPOINT))
@@ -36,6 +41,13 @@ def _add_predict(commands: Commands) -> None:
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="print a JSON list")
     form.add_argument("--csv", action="store_true", help="print one row per class")
+    form.add_argument(
+        "--output",
+        type=Path,
+        help="write a .csv, or a .jsonl, in place of printing; for any number of "
+        "images: killed and repeated, it goes on",
+    )
+    add_share(parser)
     add_images(parser, "+")
 
 
@@ -63,8 +75,13 @@ def _add_features(commands: Commands) -> None:
         help="from 0, or from -1 backwards (default: after the last norm)",
     )
     parser.add_argument(
-        "--output", type=Path, required=True, help="a .npz, or a .parquet"
+        "--output",
+        type=Path,
+        required=True,
+        help="a .npz, or a .parquet; for any number of images: killed and repeated, it "
+        "goes on",
     )
+    add_share(parser)
     add_images(parser, "+")
 
 
@@ -94,61 +111,68 @@ def _add_figures(commands: Commands) -> None:
 
 
 def _predict(arguments: argparse.Namespace, _: list[str]) -> int:
+    from vit_jax.parts import find_share
     from vit_jax.predict import Predictor, find_images
+    from vit_jax.prediction_files import (
+        as_json,
+        classes_of,
+        print_csv,
+        write_predictions,
+    )
 
     paths = find_images(arguments.images)
     if arguments.top < 1:
         raise ConfigError(f"--top must be at least 1, got {arguments.top}")
-    predictions = Predictor(arguments.checkpoint).predict(paths, arguments.top)
+    share = find_share(arguments.num_processes, arguments.process_id)
+    predictor = Predictor(arguments.checkpoint)
+    if arguments.output:
+        part = write_predictions(
+            predictor, paths, arguments.output, arguments.top, share
+        )
+        return _tell(part, "predictions of {} images")
+    if share[1] > 1:
+        raise ConfigError(
+            f"--output must be given where {share[1]} processes share the images"
+        )
+    predictions = predictor.predict(paths, arguments.top)
     for prediction in predictions:
         if prediction.error:
             print(f"vit-jax: error: {prediction.error}", file=sys.stderr)
     good = [prediction for prediction in predictions if not prediction.error]
     if arguments.json:
-        rows = [
-            {
-                "path": p.path,
-                "predictions": [
-                    {"label": label, "name": name, "probability": probability}
-                    for label, name, probability in _classes(p)
-                ],
-            }
-            for p in good
-        ]
-        print(json.dumps(rows, indent=2))
+        print(json.dumps([as_json(prediction) for prediction in good], indent=2))
     elif arguments.csv:
-        writer = csv.writer(sys.stdout, lineterminator="\n")
-        writer.writerow(["path", "rank", "label", "name", "probability"])
-        for p in good:
-            for rank, row in enumerate(_classes(p), start=1):
-                writer.writerow([p.path, rank, *row])
+        print_csv(good, sys.stdout)
     else:
         width = max((len(p.path) for p in good), default=0)
         for p in good:
-            text = "  ".join(f"{name} {value:.1%}" for _, name, value in _classes(p))
+            text = "  ".join(f"{name} {value:.1%}" for _, name, value in classes_of(p))
             print(f"{p.path:<{width}}  {text}")
     return 0 if len(good) == len(predictions) else 2
 
 
-def _classes(prediction):  # label, name, probability
-    return zip(
-        prediction.labels, prediction.names, prediction.probabilities, strict=True
-    )
-
-
 def _features(arguments: argparse.Namespace, _: list[str]) -> int:
-    from vit_jax.features import extract, write_features
+    from vit_jax.feature_files import write_features
     from vit_jax.image_files import find_images
+    from vit_jax.parts import find_share
 
-    paths = find_images(arguments.images)
-    found = extract(arguments.checkpoint, paths, arguments.layer, arguments.kind)
-    for error in found.errors.values():
+    part = write_features(
+        arguments.checkpoint,
+        find_images(arguments.images),
+        arguments.output,
+        arguments.layer,
+        arguments.kind,
+        find_share(arguments.num_processes, arguments.process_id),
+    )
+    return _tell(part, "features of {} images")
+
+
+def _tell(part: "Part", what: str) -> int:
+    """Says what was written, and what could not be read."""
+    for error in part.errors.values():
         print(f"vit-jax: error: {error}", file=sys.stderr)
-    if found.paths:
-        write_features(found, arguments.output)
-        shape = " x ".join(str(size) for size in found.values.shape)
-        print(f"wrote {shape} features to {arguments.output}")
-    return 2 if found.errors else 0
+    print(f"wrote {what.format(part.num_images)} to {part.path}")
+    return 2 if part.errors else 0
 
 
 def _figures(arguments: argparse.Namespace, _: list[str]) -> int:

@@ -46,6 +46,19 @@ def add_images(parser: argparse.ArgumentParser, nargs: str, default: str = "") -
     with_files(parser.add_argument("images", nargs=nargs, metavar="IMAGE", help=text))
 
 
+def add_share(parser: argparse.ArgumentParser) -> None:
+    """Adds which share of the images is this process's."""
+    hosts = parser.add_argument_group(
+        "several hosts",
+        "run the command on each: each writes OUTPUT-I-of-N of its share, and needs "
+        "none of the others; a Cloud TPU slice, SLURM and Open MPI need neither",
+    )
+    hosts.add_argument("--num_processes", type=int, metavar="N", help="that share")
+    hosts.add_argument(
+        "--process_id", type=int, metavar="I", help="of this one, from 0"
+    )
+
+
 def with_files(action: A) -> A:
     """Lets shell completion offer files; these are shtab's names for that."""
     vars(action)["complete"] = {"bash": "_shtab_compgen_files", "zsh": "_files"}
