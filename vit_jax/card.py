@@ -15,7 +15,7 @@ import orbax.checkpoint as ocp
 from etils import epath
 
 import vit_jax
-from vit_jax.config import Config, ConfigError, ModelConfig
+from vit_jax.config import PLAIN, Config, ConfigError, ModelConfig
 from vit_jax.config_file import from_dict
 
 FOLDER = "checkpoints"  # in a workdir
@@ -155,7 +155,7 @@ _FIXED = (
 
 def _is_alike(key: str, old: Any, new: Any) -> bool:
     """Returns whether two values make no difference to what is saved."""
-    if key in ("model.scan", "model.remat", "optim.weight_decay_multipliers"):
+    if key == "optim.weight_decay_multipliers" or key.removeprefix("model.") in PLAIN:
         return True
     on_or_off = ("optim.weight_decay", "optim.clip_global_norm")
     return key in on_or_off and bool(old) == bool(new)

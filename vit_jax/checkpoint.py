@@ -29,7 +29,7 @@ from vit_jax.card import (
     model_of,
     read_card,
 )
-from vit_jax.config import Config, ConfigError, Preprocessing
+from vit_jax.config import PLAIN, Config, ConfigError, Preprocessing
 from vit_jax.config_file import from_dict
 from vit_jax.models.layers import stack, unstack
 from vit_jax.sharding import Axes, lay_out, shardings_of
@@ -237,7 +237,7 @@ def load_trained(path: str | Path, mesh: Mesh) -> Trained:
             f"no checkpoint in {path}; give the --workdir of a run that has saved one"
         )
     is_stacked = model_of(card).scan
-    model_config = dataclasses.replace(model_of(card), scan=False, remat="none")
+    model_config = dataclasses.replace(model_of(card), **PLAIN)
     preprocessing = from_dict(
         Preprocessing, card["preprocessing"], "card.preprocessing"
     )

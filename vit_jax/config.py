@@ -83,6 +83,11 @@ class ModelConfig:
     # How it is computed, not what: any checkpoint of ours goes on under any of them.
     scan: bool = False  # compile one layer, not l; parameters are stacked
     remat: str = "none"  # what a layer computes again for its backward pass
+    attention: str = "xla"  # cudnn: NVIDIA's fused kernel, in bfloat16 on their GPUs
+
+
+# The last fields, where they change nothing: how a checkpoint is used anywhere.
+PLAIN = {"scan": False, "remat": "none", "attention": "xla"}
 
 
 @dataclasses.dataclass(frozen=True)

@@ -12,6 +12,7 @@ from jax.sharding import Mesh
 from vit_jax.card import read_card
 from vit_jax.checkpoint import load_trained
 from vit_jax.config import (
+    PLAIN,
     Config,
     ConfigError,
     DataConfig,
@@ -157,7 +158,7 @@ def load_here(name_or_path: str | Path) -> Loaded:
 
 def _load_run(path: Path, mesh: Mesh) -> Loaded:
     trained = load_trained(path, mesh)
-    config = dataclasses.replace(trained.config.model, scan=False, remat="none")
+    config = dataclasses.replace(trained.config.model, **PLAIN)
     return Loaded(
         name=str(path),
         model=trained.model,

@@ -176,7 +176,7 @@ def _fill(
     for start in tqdm(missing, unit=f" x {CHUNK_SIZE} images", disable=None):
         arrays = work(paths[start : start + CHUNK_SIZE])
         with _unfinished(files[start]).open("wb") as file:
-            np.savez(file, **arrays)
+            np.savez(file, **dict[str, Any](arrays))
         os.replace(_unfinished(files[start]), files[start])
     return Chunks(list(files.values()))
 

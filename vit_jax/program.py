@@ -53,6 +53,7 @@ def make_program(config: Config, steps: Steps, num_classes: int, mesh: Mesh) -> 
     check_batch_size(data.batch_size, mesh, "config.data.batch_size")
     eval_batch_size = data.eval_batch_size or data.batch_size
     check_batch_size(eval_batch_size, mesh, "config.data.eval_batch_size")
+    models.check_devices(config.model, mesh)
     model = models.build(config.model, num_classes)
     schedule = make_schedule(config.optim, steps)
     params = jax.eval_shape(lambda: init_params(model, data.image_size, config.seed))

@@ -5,7 +5,7 @@ import dataclasses
 from pathlib import Path
 
 from vit_jax import models, weights
-from vit_jax.config import Config, ConfigError, ModelConfig
+from vit_jax.config import PLAIN, Config, ConfigError, ModelConfig
 from vit_jax.pretrained import open_checkpoint
 
 # What a run chooses for itself; everything else of a model is its weights' own.
@@ -16,8 +16,7 @@ _OF_THE_RUN = (
     "stochastic_depth_rescale",
     "head_bias_init",
     "dtype",
-    "scan",
-    "remat",
+    *PLAIN,
 )
 
 

@@ -1,5 +1,7 @@
 """`attend` against NumPy, and what the attention module adds."""
 
+import dataclasses
+import shutil
 from typing import Any
 
 import jax
@@ -7,7 +9,15 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from tests.trained import tiny_run
+from vit_jax import models
+from vit_jax.card import check_same_run, read_card
+from vit_jax.config import Config, ConfigError, MeshConfig, ModelConfig
+from vit_jax.config_file import from_dict
+from vit_jax.load import load
 from vit_jax.models.attention import Attention, attend
+from vit_jax.plan.topology import name_devices
+from vit_jax.sharding import make_mesh
 
 KEYS = jax.random.split(jax.random.key(0), 4)
 Q = jax.random.normal(KEYS[0], (2, 5, 3, 4))
@@ -61,9 +71,81 @@ def test_dropout_of_the_weights() -> None:
     np.testing.assert_allclose(untouched, 1, rtol=1e-6)
 
 
-def test_unknown_implementation() -> None:
-    with pytest.raises(ValueError, match='attention must be "xla", got "flash"'):
-        attend(Q, K, V, impl="flash")
+@pytest.mark.parametrize("bias", [None, BIAS])
+def test_the_fused_kernel_is_asked_for_the_same_numbers(monkeypatch, bias) -> None:
+    """Its arguments, given to JAX's own formula: a chip that has it is not here."""
+    asked = []
+
+    def by_jax(*args, implementation):
+        asked.append(implementation)
+        return dot_product_attention(*args, implementation="xla")
+
+    dot_product_attention = jax.nn.dot_product_attention
+    monkeypatch.setattr(jax.nn, "dot_product_attention", by_jax)
+
+    def loss(args, impl):
+        return (attend(*args, bias=bias, impl=impl) * Q).sum()
+
+    for function in (loss, jax.grad(loss)):
+        ours, theirs = (function((Q, K, V), impl) for impl in ("xla", "cudnn"))
+        jax.tree.map(
+            lambda a, b: np.testing.assert_allclose(a, b, atol=1e-5), ours, theirs
+        )
+    assert asked == ["cudnn", "cudnn"]
+
+
+CUDNN = ModelConfig(
+    variant="ViT-B/16", dtype="bfloat16", attention="cudnn", posemb="learned"
+)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"attention": "flash"}, 'attention must be one of xla, cudnn, got "flash"'),
+        (
+            {"dtype": "float32"},
+            "dtype must be bfloat16 or float16 with attention cudnn",
+        ),
+        ({"attention_dropout_rate": 0.1}, "attention_dropout_rate must be 0 with"),
+        ({"posemb": "relative"}, "posemb must be one without a bias with attention"),
+        (
+            {"num_heads": 4},
+            "num_heads must be a multiple of 8, at most 128, .* got 192",
+        ),
+        ({"variant": "Mixer-B/16"}, "attention must be xla in the family mixer"),
+    ],
+)
+def test_what_the_fused_kernel_cannot_do_is_told(change, message) -> None:
+    models.resolve(CUDNN)
+    with pytest.raises(ConfigError, match=message):
+        models.resolve(dataclasses.replace(CUDNN, **change))
+
+
+def test_the_fused_kernel_needs_its_chip() -> None:
+    for devices in (jax.devices(), name_devices("H100", 1)):
+        mesh = make_mesh(MeshConfig(), devices)
+        models.check_devices(dataclasses.replace(CUDNN, attention="xla"), mesh)
+        with pytest.raises(ConfigError, match=r"attention must be xla for .*leave it"):
+            models.check_devices(CUDNN, mesh)
+
+
+def test_a_checkpoint_is_the_same_under_any_implementation(tmp_path) -> None:
+    """A run of the fused kernel goes on, and is used, where there is none."""
+    shutil.copytree(tiny_run(), tmp_path / "run")
+    (file,) = tmp_path.glob("run/checkpoints/*/card/metadata")
+    file.write_text(
+        file.read_text().replace('attention": "xla"', 'attention": "cudnn"')
+    )
+    card = read_card(tmp_path / "run")
+    assert card is not None
+    assert card["config"]["model"]["attention"] == "cudnn"
+    config = from_dict(Config, card["config"], "card")
+    plain = dataclasses.replace(config.model, attention="xla")
+    config = dataclasses.replace(config, model=plain)
+    names = tuple(card["class_names"])
+    assert check_same_run(card, config, card["num_classes"], names) == []
+    assert load(tmp_path / "run").config.attention == "xla"
 
 
 def test_qk_norm_makes_the_size_of_queries_and_keys_irrelevant() -> None:

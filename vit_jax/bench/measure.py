@@ -122,6 +122,7 @@ def _describe(config: Config, num_classes: int) -> dict[str, Any]:
         "dtype": model.dtype,
         "scan": model.scan,
         "remat": model.remat,
+        "attention": model.attention,
         "micro_batches": config.train.accum_steps,
         "optimizer": config.optim.name,
     }

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from vit_jax import models
-from vit_jax.config import ConfigError, ModelConfig, Preprocessing
+from vit_jax.config import PLAIN, ConfigError, ModelConfig, Preprocessing
 from vit_jax.config_file import from_dict
 from vit_jax.convert import layout, trees
 from vit_jax.convert.layers import stack_layers, unstack_layers
@@ -40,7 +40,7 @@ def read(folder: Path) -> Checkpoint:
     folder = folder.resolve()
     try:
         card = ocp.Checkpointer(ocp.JsonCheckpointHandler()).restore(folder / "card")
-        fields = {**card["model"], "scan": False, "remat": "none"}
+        fields = {**card["model"], **PLAIN}
         model = models.resolve(from_dict(ModelConfig, fields, "card.model"))
         is_stacked = bool(card["model"].get("scan"))
         preprocessing = from_dict(

@@ -1,5 +1,6 @@
 """Vision Transformers, hybrids and Mixers, and the way to them from a `ModelConfig`."""
 
+from vit_jax.models.checks import check_devices
 from vit_jax.models.families import (
     FAMILIES,
     Axes,
@@ -25,6 +26,7 @@ __all__ = [
     "ViT",
     "axes",
     "build",
+    "check_devices",
     "check_image_size",
     "resolve",
     "token_size",

@@ -11,6 +11,12 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from vit_jax.models import posemb
 from vit_jax.models.norm import layer_norm
 
+# xla: the products and the softmax as written below, which XLA compiles anywhere.
+# cudnn: NVIDIA's fused kernel (Dao et al. 2022, arXiv:2205.14135), by way of
+# jax.nn.dot_product_attention; the weights never lie in memory.
+IMPLEMENTATIONS = ("xla", "cudnn")
+CUDNN_HEAD = 128  # the widest head that it takes on every chip that has it
+
 
 def attention_weights(
     q: Float[Array, "b n k e"],
@@ -51,15 +57,15 @@ def attend(
         dropout_rate: share of the weights that is set to 0; the rest is scaled up.
         deterministic: True switches dropout off.
         dropout_rng: the key of the dropout; needed where there is any.
-        impl: ``xla``, the only one so far.
-
-    Raises:
-        ValueError: for an unknown ``impl``.
+        impl: one of `IMPLEMENTATIONS`.
     """
-    if impl != "xla":
-        raise ValueError(f'attention must be "xla", got "{impl}"; set it to "xla"')
+    dropped = dropout_rate > 0 and not deterministic
+    if impl == "cudnn":
+        assert not dropped, "checked with the config"
+        return jax.nn.dot_product_attention(q, k, v, bias, implementation="cudnn")
+    assert impl == "xla", impl
     weights = attention_weights(q, k, bias).astype(q.dtype)
-    if dropout_rate > 0 and not deterministic:
+    if dropped:
         assert dropout_rng is not None
         keep = jax.random.bernoulli(dropout_rng, 1 - dropout_rate, weights.shape)
         weights = jnp.where(keep, weights / (1 - dropout_rate), 0)
@@ -79,6 +85,7 @@ class Attention(nn.Module):
             product (arXiv:2302.05442, section 2).
         relative: adds `posemb.relative_bias`.
         layer_norm_epsilon: of qk_norm.
+        implementation: one of `IMPLEMENTATIONS`.
         dtype: of the computation; parameters are float32.
     """
 
@@ -87,6 +94,7 @@ class Attention(nn.Module):
     qk_norm: bool = False
     relative: bool = False
     layer_norm_epsilon: float = 1e-6
+    implementation: str = "xla"
     dtype: DTypeLike = jnp.float32
 
     @nn.compact
@@ -126,6 +134,7 @@ class Attention(nn.Module):
             dropout_rate=self.dropout_rate,
             deterministic=not train,
             dropout_rng=self.make_rng("dropout") if dropped else None,
+            impl=self.implementation,
         )
         return dense(width, axis=(-2, -1), name="out")(x)
 

@@ -3,7 +3,11 @@
 import dataclasses
 import math
 
+import jax
+from jax.sharding import Mesh
+
 from vit_jax.config import ConfigError, ModelConfig, check, check_choice
+from vit_jax.models.attention import CUDNN_HEAD, IMPLEMENTATIONS
 from vit_jax.models.heads import CLASSIFIERS
 from vit_jax.models.layers import REMAT
 from vit_jax.models.mlp import ACTIVATIONS
@@ -62,12 +66,58 @@ def check_values(config: ModelConfig) -> None:
             f"norm's 32 groups, got {config.resnet_width_factor}; use 1.0"
         )
     _check_heads(config)
+    _check_attention(config)
     if config.distillation_token and (
         config.classifier != "token" or config.representation_size or config.fc_norm
     ):
         raise ConfigError(
             "config.model.distillation_token must be False unless classifier is "
             "token, without representation_size and fc_norm, got True; change either"
+        )
+
+
+def _check_attention(config: ModelConfig) -> None:
+    """Checks what NVIDIA's kernel can compute; see also `check_devices`."""
+    check_choice("config.model.attention", config.attention, IMPLEMENTATIONS)
+    if config.attention != "cudnn":
+        return
+    width = (config.hidden_size or 0) // (config.num_heads or 1)
+    for ok, what, rule, value in (
+        (config.dtype != "float32", "dtype", "bfloat16 or float16", config.dtype),
+        (
+            config.attention_dropout_rate == 0,
+            "attention_dropout_rate",
+            "0",
+            config.attention_dropout_rate,
+        ),
+        (config.posemb != "relative", "posemb", "one without a bias", config.posemb),
+        (
+            width % 8 == 0 and width <= CUDNN_HEAD,
+            "hidden_size / num_heads",
+            f"a multiple of 8, at most {CUDNN_HEAD},",
+            width,
+        ),
+    ):
+        if not ok:
+            raise ConfigError(
+                f"config.model.{what} must be {rule} with attention cudnn, got {value}; "
+                "change it, or --config.model.attention=xla"
+            )
+
+
+def check_devices(config: ModelConfig, mesh: Mesh) -> None:
+    """Checks that the devices have what computes the attention.
+
+    Raises:
+        ConfigError: they do not, or are not here to be asked.
+    """
+    device = mesh.devices.flat[0]
+    if config.attention == "cudnn" and (
+        not isinstance(device, jax.Device) or device.platform != "gpu"
+    ):
+        raise ConfigError(
+            f"config.model.attention must be xla for {device.device_kind}, which is no "
+            'NVIDIA GPU of this machine, got "cudnn"; leave it out'
         )
 
 

@@ -36,6 +36,7 @@ class EncoderBlock(nn.Module):
     dropout_rate: float = 0.0
     attention_dropout_rate: float = 0.0
     stochastic_depth_rescale: bool = True
+    attention: str = "xla"
     dtype: DTypeLike = jnp.float32
 
     @nn.compact
@@ -56,6 +57,7 @@ class EncoderBlock(nn.Module):
             qk_norm=self.qk_norm,
             relative=self.relative,
             layer_norm_epsilon=self.layer_norm_epsilon,
+            implementation=self.attention,
             dtype=self.dtype,
             name="MultiHeadDotProductAttention_0",
         )(y, y, train, angles)

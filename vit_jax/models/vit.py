@@ -59,6 +59,7 @@ class ViT(nn.Module):
     head_bias_init: float = 0.0
     scan: bool = False
     remat: str = "none"
+    attention: str = "xla"
     dtype: DTypeLike = jnp.float32
 
     @nn.compact
@@ -151,6 +152,7 @@ class ViT(nn.Module):
             dropout_rate=self.dropout_rate,
             attention_dropout_rate=self.attention_dropout_rate,
             stochastic_depth_rescale=self.stochastic_depth_rescale,
+            attention=self.attention,
             dtype=self.dtype,
         )
 

@@ -192,6 +192,7 @@ def _describe(config: Config, mesh: Mesh, num_classes: int) -> dict[str, Any]:
         "dtype": model.dtype,
         "scan": model.scan,
         "remat": model.remat,
+        "attention": model.attention,
         "optimizer": config.optim.name,
         "moment_dtype": config.optim.accumulator_dtype,
         "mesh": dict(mesh.shape),
