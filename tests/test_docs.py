@@ -23,7 +23,7 @@ RESULTS = ROOT / "benchmarks" / "results"
 # What needs a network, TensorFlow, a chip, a shell of its own, or hours.
 NOT_HERE = re.compile(
     r"^vit-jax (train|plan|bench|completion|doctor|data prepare)|--workdir=runs/vit_b16"
-    r"|runs/vit_b16|dinov2/|ViT-B_16\.npz|^make|timm/"
+    r"|runs/vit_b16|dinov2/|://|ViT-B_16\.npz|^make|timm/"
 )
 
 

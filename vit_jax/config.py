@@ -107,7 +107,7 @@ class Preprocessing:
 class DataConfig:
     """What is read, and how an image is cut. See ``vit_jax.data``."""
 
-    source: str  # "digits" | "folder:DIR" | "tfds:NAME"
+    source: str  # "digits", "folder:DIR", "gs://...", ...; see data.make_source
     image_size: Pair  # (height, width) in pixels
     batch_size: int  # global: the sum over all devices of all hosts
     label: str | None = None  # TFDS: which of several; or one that VTAB derives

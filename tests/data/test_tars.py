@@ -24,7 +24,7 @@ def _cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def write(path: Path, members: Mapping[str, bytes | str]) -> None:
-    path.parent.mkdir(exist_ok=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
     with tarfile.open(path, "w") as tar:
         for name, content in members.items():
             data = content.encode() if isinstance(content, str) else content
@@ -115,3 +115,12 @@ def test_what_is_wrong(tmp_path: Path) -> None:
     write(tmp_path / "bad.tar", {"1.png": image(1)})
     with pytest.raises(ConfigError, match=r"without a 1\.cls beside it"):
         read(tmp_path, "train")
+
+
+def test_classes_of_imagenet_are_shards(tmp_path: Path) -> None:
+    for i, name in enumerate(("n01440764", "n02084071")):
+        members = {f"{name}_{j}.PNG": image(10 * i + j) for j in range(3)}
+        write(tmp_path / "winter21" / f"{name}.tar", members)
+    source = read(tmp_path, "all")
+    assert source.class_names == ("n01440764", "n02084071")
+    assert pixels(source) == {10 * i + j: i for i in range(2) for j in range(3)}

@@ -7,7 +7,9 @@ from pathlib import Path
 
 from vit_jax.cli.parsers import Commands, add_command, with_files
 
-_SOURCE = "as data.source: digits, folder:DIR, tfds:NAME, tar:DIR, list.csv, ..."
+_SOURCE = (
+    "as data.source: digits, folder:DIR, tfds:NAME, tar:DIR, list.csv, gs://..., ..."
+)
 
 
 def add(commands: Commands) -> None:
@@ -36,6 +38,7 @@ def _add_check(actions: Commands) -> None:
         "check",
         "Read all of it: sizes, classes, duplicates, unreadable files.",
         "  vit-jax data check folder:images --picture=samples.png\n"
+        "  vit-jax data check gs://bucket/images\n"
         "  vit-jax data check digits --json\n",
         _check,
     )

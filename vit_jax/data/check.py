@@ -4,7 +4,6 @@ import collections
 import concurrent.futures
 import dataclasses
 import hashlib
-import os
 from pathlib import Path
 from typing import Any
 
@@ -102,7 +101,7 @@ def check(
     sizes, bad = [], {}
     same: dict[bytes, list[tuple[str, Any]]] = collections.defaultdict(list)
     samples: dict[str, list[np.ndarray]] = {}
-    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+    with concurrent.futures.ThreadPoolExecutor() as pool:
         found = pool.map(lambda i: _look(images, i), range(len(images)))
         for name, labels, digest, size, tile, reason in tqdm(
             found, total=len(images), unit="image", disable=not progress
@@ -162,7 +161,8 @@ def _look(
     except DecodeError as error:
         return name, (), b"", None, None, str(error)
     except OSError as error:
-        return error.filename or name, (), b"", None, None, f"{name}: {error.strerror}"
+        name = error.filename or name
+        return name, (), b"", None, None, f"{name}: {error.strerror}"
 
 
 def write_picture(report: Report, path: Path) -> None:

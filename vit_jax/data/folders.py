@@ -1,13 +1,13 @@
 """Image folders: ``{train,val,test}/class/**`` or ``class/**`` with an automatic split."""
 
 import os
-import pathlib
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from vit_jax.config import ConfigError
+from vit_jax.data import files
 from vit_jax.data.splits import (
     hash_order,
     resolve_split,
@@ -18,7 +18,7 @@ from vit_jax.data.splits import (
 SUFFIXES = (".jpg", ".jpeg", ".jfif", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff")
 SPLITS = ("train", "val", "valid", "validation", "test")
 
-Files = list[tuple[str, int]]  # (path below the folder, label)
+Members = list[tuple[str, int]]  # (path below the folder, label)
 
 
 class FolderSource:
@@ -33,27 +33,26 @@ class FolderSource:
     def __init__(
         self,
         folder: str,
-        files: Sequence[tuple[str, Any]],
+        members: Sequence[tuple[str, Any]],
         class_names: Sequence[str],
         multi_label: bool = False,
     ) -> None:
         self._folder = folder
-        self._files = list(files)
+        self._members = list(members)
         self.class_names: tuple[str, ...] | None = tuple(class_names)
         self.num_classes = len(class_names)
-        self.num_examples = len(self._files)
+        self.num_examples = len(self._members)
         self.multi_label = multi_label
 
     def __len__(self) -> int:
         return self.num_examples
 
     def __getitem__(self, index: int) -> dict[str, Any]:
-        name, label = self._files[index]
+        name, label = self._members[index]
         if self.multi_label:
             label = multi_hot(label, self.num_classes)
-        path = os.path.join(self._folder, name)
-        with open(path, "rb", buffering=0) as file:  # read at once; a buffer costs time
-            return {"image": file.read(), "label": label, "name": path}
+        path = files.join(self._folder, name)
+        return {"image": files.read(path), "label": label, "name": path}
 
 
 def multi_hot(labels: Sequence[int], num_classes: int) -> np.ndarray:
@@ -78,76 +77,76 @@ def open_folder(folder: str, split: str) -> FolderSource:
     Raises:
       ConfigError: no folder, no images, an empty class, or a class that one split lacks.
     """
-    root = pathlib.Path(folder).expanduser()
-    if not root.is_dir():
+    root = os.path.expanduser(folder).rstrip("/") or "/"
+    if not files.is_folder(root):
         raise ConfigError(
             f'folder of images must exist, got "{folder}"; '
             "its class folders hold the images: DIR/cat/1.jpg"
         )
-    names = [path.name for path in _subfolders(root)]
+    names = _subfolders(root)
     if _has_splits(root, names):
         classes, splits = _read_splits(root, names, split)
     else:
         classes, splits = _split_classes(root, names)
-    sizes = {name: len(files) for name, files in splits.items()}
-    selected: Files = []
+    sizes = {name: len(members) for name, members in splits.items()}
+    selected: Members = []
     for name, start, stop in resolve_split(split, sizes):
-        files = splits[name]
-        order = hash_order([path for path, _ in files])
-        selected += [files[i] for i in order[start:stop]]
-    return FolderSource(str(root), selected, classes)
+        members = splits[name]
+        order = hash_order([path for path, _ in members])
+        selected += [members[i] for i in order[start:stop]]
+    return FolderSource(root, selected, classes)
 
 
-def _has_splits(root: pathlib.Path, names: Sequence[str]) -> bool:
+def _has_splits(root: str, names: Sequence[str]) -> bool:
     """Tells splits from classes; a class may well be called "train"."""
     if "train" in names:
-        return bool(_subfolders(root / "train"))
+        return bool(_subfolders(files.join(root, "train")))
     return bool(names) and set(names) <= set(SPLITS)
 
 
 def _read_splits(
-    root: pathlib.Path, names: Sequence[str], spec: str
-) -> tuple[list[str], dict[str, Files]]:
+    root: str, names: Sequence[str], spec: str
+) -> tuple[list[str], dict[str, Members]]:
     """Lists the splits in ``spec``; the classes are those of ``train``, if there."""
     known = [name for name in SPLITS if name in names]
     wanted = known if "all" in split_names(spec) else split_names(spec)
     reference = known[0]
-    classes = [path.name for path in _subfolders(root / reference)]
-    splits: dict[str, Files] = {name: [] for name in known}
+    classes = _subfolders(files.join(root, reference))
+    splits: dict[str, Members] = {name: [] for name in known}
     for split in known:
         if split in wanted:
-            found = [path.name for path in _subfolders(root / split)]
+            found = _subfolders(files.join(root, split))
             _check_classes(root, (reference, classes), (split, found))
             splits[split] = [
                 (f"{split}/{path}", label)
                 for label, name in enumerate(classes)
-                for path in _images(root / split, name)
+                for path in _images(files.join(root, split), name)
             ]
     if reference in wanted:
-        _check_not_empty(root / reference, classes, splits[reference])
+        _check_not_empty(files.join(root, reference), classes, splits[reference])
     return classes, splits
 
 
 def _split_classes(
-    root: pathlib.Path, classes: list[str]
-) -> tuple[list[str], dict[str, Files]]:
+    root: str, classes: list[str]
+) -> tuple[list[str], dict[str, Members]]:
     """Lists all classes and splits each."""
-    files = [
+    members = [
         (path, label)
         for label, name in enumerate(classes)
         for path in _images(root, name)
     ]
-    _check_not_empty(root, classes, files)
+    _check_not_empty(root, classes, members)
     train, test = stratified_split(
-        [path for path, _ in files], [label for _, label in files]
+        [path for path, _ in members], [label for _, label in members]
     )
     return classes, {
-        "train": [files[i] for i in train],
-        "test": [files[i] for i in test],
+        "train": [members[i] for i in train],
+        "test": [members[i] for i in test],
     }
 
 
-def _check_classes(root: pathlib.Path, *splits: tuple[str, Sequence[str]]) -> None:
+def _check_classes(root: str, *splits: tuple[str, Sequence[str]]) -> None:
     """Raises ConfigError unless both splits have the same class folders."""
     for (here, classes), (there, others) in (splits, splits[::-1]):
         missing = sorted(set(classes) - set(others))
@@ -156,46 +155,37 @@ def _check_classes(root: pathlib.Path, *splits: tuple[str, Sequence[str]]) -> No
             raise ConfigError(
                 f'"{here}" and "{there}" in {root} must have the same class folders, '
                 f'got "{missing[0]}"{more} only in "{here}"; '
-                f"add {root / there / missing[0]} or remove the other"
+                f"add {root}/{there}/{missing[0]} or remove the other"
             )
 
 
-def _check_not_empty(root: pathlib.Path, classes: Sequence[str], files: Files) -> None:
+def _check_not_empty(root: str, classes: Sequence[str], members: Members) -> None:
     """Raises ConfigError if there is no image, or none in a class."""
-    if not files:
+    if not members:
         loose = "; put each image in the folder of its class" if _loose(root) else ""
         raise ConfigError(
             f"folder of images must hold class folders with images "
             f"({', '.join(SUFFIXES)}), got none in {root}{loose}"
         )
-    counts = np.bincount([label for _, label in files], minlength=len(classes))
+    counts = np.bincount([label for _, label in members], minlength=len(classes))
     for name, count in zip(classes, counts, strict=True):
         if not count:
             raise ConfigError(
-                f"each class folder must hold an image, got none in {root / name}; "
+                f"each class folder must hold an image, got none in {root}/{name}; "
                 "add images or remove the folder"
             )
 
 
-def _subfolders(folder: pathlib.Path) -> list[pathlib.Path]:
+def _subfolders(folder: str) -> list[str]:
     hidden = (".", "__MACOSX")
-    paths = [path for path in folder.iterdir() if not path.name.startswith(hidden)]
-    return sorted(path for path in paths if path.is_dir())
+    return [name for name in files.children(folder)[0] if not name.startswith(hidden)]
 
 
-def _loose(folder: pathlib.Path) -> bool:
-    return any(path.suffix.lower() in SUFFIXES for path in folder.iterdir())
+def _loose(folder: str) -> bool:
+    return any(name.lower().endswith(SUFFIXES) for name in files.children(folder)[1])
 
 
-def _images(root: pathlib.Path, name: str) -> list[str]:
+def _images(root: str, name: str) -> list[str]:
     """Returns the paths below ``root`` of the images of class ``name``, sorted."""
-    found = []
-    for folder, subfolders, files in os.walk(root / name, followlinks=True):
-        subfolders[:] = [each for each in subfolders if not each.startswith(".")]
-        prefix = pathlib.Path(folder).relative_to(root).as_posix()
-        found += [
-            f"{prefix}/{file}"
-            for file in files
-            if file.lower().endswith(SUFFIXES) and not file.startswith(".")
-        ]
-    return sorted(found)
+    paths = files.walk(files.join(root, name))
+    return sorted(f"{name}/{path}" for path in paths if path.lower().endswith(SUFFIXES))

@@ -1,18 +1,19 @@
 """Parquet files as Hugging Face stores image datasets: ``image.bytes`` and ``label``."""
 
 import bisect
+import contextlib
 import functools
 import itertools
 import json
-import pathlib
+import os
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
 from vit_jax.config import ConfigError
-from vit_jax.data import folders
+from vit_jax.data import files, folders
 from vit_jax.data.splits import hash_order, resolve_split, stratified_split
 from vit_jax.data.tables import class_order
 
@@ -31,12 +32,12 @@ class ParquetSource:
 
     def __init__(
         self,
-        files: Sequence[pathlib.Path],
+        paths: Sequence[str],
         rows: np.ndarray,
         labels: np.ndarray,
         class_names: Sequence[str],
     ) -> None:
-        self._files = [str(file) for file in files]
+        self._paths = list(paths)
         self._rows = rows
         self._labels = labels
         self.class_names: tuple[str, ...] | None = tuple(class_names)
@@ -48,13 +49,13 @@ class ParquetSource:
 
     def __getitem__(self, index: int) -> dict[str, Any]:
         file, row = map(int, self._rows[index])
-        path = self._files[file]
+        path = self._paths[file]
         starts = _starts(path)
         group = bisect.bisect_right(starts, row) - 1
         image = _group(path, group)[row - starts[group]].as_py()
         data = image["bytes"] if isinstance(image, dict) else image
         if data is None and isinstance(image, dict):
-            data = (pathlib.Path(path).parent / image["path"]).read_bytes()
+            data = files.read(files.join(files.parent(path), image["path"]))
         return {
             "image": data,
             "label": int(self._labels[index]),
@@ -66,8 +67,8 @@ def open_parquet(path: str, split: str) -> ParquetSource:
     """Returns a split of the images in Parquet files.
 
     Args:
-      path: a folder with ``*.parquet`` (at any depth), one file, or a glob pattern. A
-        file's name says its split (``train-00000-of-00004.parquet``); if none does,
+      path: a folder with ``*.parquet`` (at any depth), one file, a glob pattern, or a
+        series: ``train-{00000..00003}-of-00004.parquet``. A file's name says its split (``train-00000-of-00004.parquet``); if none does,
         ``train`` and ``test`` are drawn from each class.
       split: a split string.
 
@@ -75,28 +76,22 @@ def open_parquet(path: str, split: str) -> ParquetSource:
       ConfigError: pyarrow is missing, no files, or no image and label columns.
     """
     try:
-        import pyarrow.parquet as pq
+        import pyarrow.parquet  # noqa: F401
     except ImportError as error:
         raise ConfigError(
             "Parquet files need pyarrow; run: pip install 'vit_jax[parquet]'"
         ) from error
-    place = pathlib.Path(path).expanduser()
-    found = (
-        place.rglob("*.parquet") if place.is_dir() else place.parent.glob(place.name)
-    )
-    files = sorted(found)
-    if not files:
+    paths = files.match(os.path.expanduser(path), ".parquet")
+    if not paths:
         raise ConfigError(f'Parquet files must exist, got none for "{path}"')
-    schema = pq.read_schema(files[0])
+    schema = _schema(paths[0])
     column = next((name for name in _LABELS if name in schema.names), None)
     if column is None or "image" not in schema.names:
         raise ConfigError(
-            f"{files[0]} must have the columns image and {_LABELS[0]}, got "
+            f"{paths[0]} must have the columns image and {_LABELS[0]}, got "
             f"{', '.join(schema.names)}"
         )
-    cells = [
-        pq.read_table(file, columns=[column])[column].to_pylist() for file in files
-    ]
+    cells = [_column(path, column) for path in paths]
     values = [str(cell) for each in cells for cell in each]
     names = _class_names(schema, column)
     classes = names or class_order(values)
@@ -106,15 +101,17 @@ def open_parquet(path: str, split: str) -> ParquetSource:
     rows = np.array(
         [(f, r) for f, each in enumerate(cells) for r in range(len(each))], np.int64
     )
-    splits = _splits(files, rows, labels)
+    splits = _splits([os.path.basename(path) for path in paths], rows, labels)
     sizes = {name: len(members) for name, members in splits.items()}
     chosen = []
     for name, start, stop in resolve_split(split, sizes):
         members = splits[name]
-        order = hash_order([f"{files[rows[i, 0]].name}#{rows[i, 1]}" for i in members])
+        order = hash_order(
+            [f"{os.path.basename(paths[rows[i, 0]])}#{rows[i, 1]}" for i in members]
+        )
         chosen.append(members[order[start:stop]])
     index = np.concatenate(chosen)
-    return ParquetSource(files, rows[index], labels[index], classes)
+    return ParquetSource(paths, rows[index], labels[index], classes)
 
 
 def _class_names(schema: Any, column: str) -> list[str] | None:
@@ -127,31 +124,54 @@ def _class_names(schema: Any, column: str) -> list[str] | None:
 
 
 def _splits(
-    files: Sequence[pathlib.Path], rows: np.ndarray, labels: np.ndarray
+    names: Sequence[str], rows: np.ndarray, labels: np.ndarray
 ) -> dict[str, np.ndarray]:
-    words = [re.split(r"[-_.\d]+", file.stem.lower()) for file in files]
+    words = [re.split(r"[-_.\d]+", name.lower()) for name in names]
     named = [next((s for s in folders.SPLITS if s in each), None) for each in words]
     if None in named:
-        names = [f"{files[f].name}#{r}" for f, r in rows]
-        train, test = stratified_split(names, labels)
+        keys = [f"{names[f]}#{r}" for f, r in rows]
+        train, test = stratified_split(keys, labels)
         return {"train": train, "test": test}
     found = np.array([str(name) for name in named])[rows[:, 0]]
     return {name: np.flatnonzero(found == name) for name in sorted(set(found))}
 
 
+@contextlib.contextmanager
+def _open(path: str) -> Iterator[Any]:
+    """Gives a file to pyarrow, which holds its footer only while it is open."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    with files.told(path):
+        try:
+            with files.open_file(path, ahead=False) as file:
+                yield pq.ParquetFile(file)
+        except pa.ArrowInvalid as error:
+            raise ConfigError(
+                f"Parquet file must be whole, got {path} ({error}); write it once more"
+            ) from error
+
+
+def _schema(path: str) -> Any:
+    with _open(path) as file:
+        return file.schema_arrow
+
+
+def _column(path: str, name: str) -> list[Any]:
+    with _open(path) as file:
+        return file.read(columns=[name])[name].to_pylist()
+
+
 @functools.lru_cache(maxsize=1024)
 def _starts(path: str) -> list[int]:
     """Returns the first row of each row group of a file."""
-    import pyarrow.parquet as pq
-
-    metadata = pq.read_metadata(path)
+    with _open(path) as file:
+        metadata = file.metadata
     counts = [metadata.row_group(i).num_rows for i in range(metadata.num_row_groups)]
     return [0, *itertools.accumulate(counts)][:-1]
 
 
 @functools.lru_cache(maxsize=_ROW_GROUPS)
 def _group(path: str, group: int) -> Any:
-    import pyarrow.parquet as pq
-
-    table = pq.ParquetFile(path).read_row_group(group, columns=["image"])
-    return table["image"].combine_chunks()
+    with _open(path) as file:
+        return file.read_row_group(group, columns=["image"])["image"].combine_chunks()

@@ -1,9 +1,10 @@
 """Where images come from: random access to encoded images and their labels."""
 
-import pathlib
+import os
 from typing import Any, Protocol
 
 from vit_jax.config import ConfigError, DataConfig
+from vit_jax.data import files
 from vit_jax.data.digits import prepare_digits
 from vit_jax.data.folders import open_folder
 from vit_jax.data.parquet import open_parquet
@@ -36,34 +37,47 @@ def make_source(data: DataConfig, split: str) -> Source:
     Args:
       data: ``source`` is ``digits``, ``folder:DIR``, ``table:FILE`` (.csv, .tsv,
         .jsonl), ``tar:DIR``, ``parquet:DIR`` or ``tfds:NAME[/CONFIG][:VERSION]``; without a
-        prefix, a table or a folder that exists, or a TFDS name.
+        prefix, a table or a folder that exists, or a TFDS name. Folders and files may be
+        URLs: ``gs://``, ``https://`` and what else fsspec reads (extra ``remote``).
       split: such as ``train``, ``train[:98%]`` or ``train+test``.
 
     Raises:
-      ConfigError: no such source, split or folder; says what to type instead.
+      ConfigError: no such source, split or folder, or one that cannot be read; says what
+        to type instead.
 
     Example:
       >>> source = make_source(data, data.train_split)
       >>> source[0]["label"], source.class_names
     """
+    try:
+        return _open(data, split)
+    except OSError as error:
+        raise ConfigError(
+            f"data.source must be readable, got {error.filename or data.source} "
+            f"({error.strerror or error}); check the place and your rights there"
+        ) from error
+
+
+def _open(data: DataConfig, split: str) -> Source:
     kind, _, rest = data.source.partition(":")
+    suffix = files.suffix(data.source)
     if data.source == "digits":
         return open_tfds(str(prepare_digits()), split)
     if kind == "folder":
         return open_folder(rest, split)
-    if kind == "table" or data.source.endswith(SUFFIXES):
-        return open_table(data.source.removeprefix("table:"), split)
-    if kind == "tar" or data.source.endswith(".tar"):
-        return open_tars(data.source.removeprefix("tar:"), split)
-    if kind == "parquet" or data.source.endswith(".parquet"):
-        return open_parquet(data.source.removeprefix("parquet:"), split)
     if kind == "tfds":
         return open_tfds(rest, split, data.data_dir, data.label)
-    path = pathlib.Path(data.source).expanduser()
-    if data.source and (path / "dataset_info.json").exists():
-        return open_tfds(str(path), split, label=data.label)
-    if data.source and path.is_dir():
-        return open_folder(str(path), split)
+    if kind == "table" or suffix in SUFFIXES:
+        return open_table(data.source.removeprefix("table:"), split)
+    if kind == "tar" or suffix == ".tar":
+        return open_tars(data.source.removeprefix("tar:"), split)
+    if kind == "parquet" or suffix == ".parquet":
+        return open_parquet(data.source.removeprefix("parquet:"), split)
+    path = os.path.expanduser(data.source)
+    if data.source and os.path.exists(os.path.join(path, "dataset_info.json")):
+        return open_tfds(path, split, label=data.label)
+    if data.source and (files.is_url(path) or os.path.isdir(path)):
+        return open_folder(path, split)
     if not data.source or data.source.startswith(("/", ".", "~")):
         raise ConfigError(
             f'data.source must be digits, a folder or a TFDS name, got "{data.source}", '

@@ -1,12 +1,14 @@
 """Images listed in a table: CSV, TSV or JSON lines, each with a path and a label."""
 
 import csv
+import io
 import json
-import pathlib
+import os
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 from vit_jax.config import ConfigError
+from vit_jax.data import files
 from vit_jax.data.folders import FolderSource
 from vit_jax.data.splits import hash_order, resolve_split, stratified_split
 
@@ -26,7 +28,7 @@ def open_table(path: str, split: str) -> FolderSource:
     """Returns a split of the images that a table lists.
 
     The table has a header with a column for the path (``image``, ``path`` or
-    ``file_name``, relative to the table) and one for the class (``label`` or ``class``:
+    ``file_name``, relative to the table, or a URL) and one for the class (``label`` or ``class``:
     a name, or a number from 0), and may have one called ``split``; otherwise ``train``
     and ``test`` are drawn from each class, 80% and 20%, the same on every machine.
     JSON lines have the same keys. Classes are sorted by name, or by number.
@@ -39,8 +41,8 @@ def open_table(path: str, split: str) -> FolderSource:
     Raises:
       ConfigError: no such table, no such column, an empty cell, or no such split.
     """
-    file = pathlib.Path(path).expanduser()
-    if not file.is_file():
+    file = os.path.expanduser(path)
+    if not files.is_url(file) and not os.path.isfile(file):
         raise ConfigError(
             f'table must be a {", ".join(SUFFIXES)} file that exists, got "{path}"'
         )
@@ -60,49 +62,57 @@ def open_table(path: str, split: str) -> FolderSource:
             f"table {file} must name a class in {_MULTI_COLUMN}, got none"
         )
     numbers = {name: number for number, name in enumerate(classes)}
-    members = [tuple(sorted(numbers[label] for label in each)) for each in sets]
+    labels = [tuple(sorted(numbers[label] for label in each)) for each in sets]
     # Where an image has several classes, the first of them stands for it in the split.
-    first = [each[0] if each else -1 for each in members]
+    first = [each[0] if each else -1 for each in labels]
     splits = _splits(file, rows, list(zip(paths, first, strict=True)))
-    labels: Sequence[Any] = members if multi_label else first
-    files = list(zip(paths, labels, strict=True))
+    labels: Sequence[Any] = labels if multi_label else first
+    members = list(zip(paths, labels, strict=True))
     selected = []
     sizes = {name: len(indices) for name, indices in splits.items()}
     for name, start, stop in resolve_split(split, sizes):
-        part = [files[i] for i in splits[name]]
+        part = [members[i] for i in splits[name]]
         order = hash_order([path for path, _ in part])
         selected += [part[i] for i in order[start:stop]]
-    return FolderSource(str(file.parent), selected, classes, multi_label)
+    return FolderSource(files.parent(file), selected, classes, multi_label)
 
 
 def _labels(cell: Any) -> list[str]:
     """Returns the classes in a cell of the column ``labels``."""
     if isinstance(cell, list):
         return [str(label) for label in dict.fromkeys(cell)]
-    return [label for label in dict.fromkeys((cell or "").split(_SEPARATOR)) if label]
+    text = "" if cell is None else str(cell)
+    return [label for label in dict.fromkeys(text.split(_SEPARATOR)) if label]
 
 
-def _rows(file: pathlib.Path) -> Iterator[Row]:
-    with file.open(encoding="utf-8-sig", newline="") as lines:
-        if file.suffix != ".jsonl":
-            dialect = "excel-tab" if file.suffix == ".tsv" else "excel"
-            yield from csv.DictReader(lines, dialect=dialect)
-            return
-        for number, line in enumerate(lines, start=1):
-            try:
-                row = json.loads(line) if line.strip() else None
-            except ValueError:
-                row = ()
-            if row is not None:
-                if not isinstance(row, dict):
-                    raise ConfigError(
-                        f"each line of {file} must be a JSON object, got line {number}: "
-                        f"{line.strip()[:40]}"
-                    )
-                yield row
+def _rows(file: str) -> Iterator[Row]:
+    try:
+        text = files.read(file).decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ConfigError(
+            f"table must be UTF-8, got {file} (byte {error.start} is not); save it so"
+        ) from error
+    lines = io.StringIO(text, newline="")
+    suffix = files.suffix(file)
+    if suffix != ".jsonl":
+        dialect = "excel-tab" if suffix == ".tsv" else "excel"
+        yield from csv.DictReader(lines, dialect=dialect)
+        return
+    for number, line in enumerate(lines, start=1):
+        try:
+            row = json.loads(line) if line.strip() else None
+        except ValueError:
+            row = ()
+        if row is not None:
+            if not isinstance(row, dict):
+                raise ConfigError(
+                    f"each line of {file} must be a JSON object, got line {number}: "
+                    f"{line.strip()[:40]}"
+                )
+            yield row
 
 
-def _column(file: pathlib.Path, rows: Sequence[Row], names: Sequence[str]) -> list[str]:
+def _column(file: str, rows: Sequence[Row], names: Sequence[str]) -> list[str]:
     """Returns the column with the first of the names that is there, as strings."""
     name = next((name for name in names if name in rows[0]), None)
     if name is None:
@@ -129,7 +139,7 @@ def class_order(labels: Sequence[str]) -> list[str]:
 
 
 def _splits(
-    file: pathlib.Path, rows: Sequence[Row], files: Sequence[tuple[str, int]]
+    file: str, rows: Sequence[Row], members: Sequence[tuple[str, int]]
 ) -> dict[str, list[int]]:
     """Returns the rows of each split."""
     if _SPLIT_COLUMN in rows[0]:
@@ -137,5 +147,5 @@ def _splits(
         for i, name in enumerate(_column(file, rows, (_SPLIT_COLUMN,))):
             splits.setdefault(name, []).append(i)
         return splits
-    train, test = stratified_split(*zip(*files, strict=True))
+    train, test = stratified_split(*zip(*members, strict=True))
     return {"train": train.tolist(), "test": test.tolist()}

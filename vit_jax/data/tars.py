@@ -1,9 +1,9 @@
 """Tar shards (webdataset layout), read at random: an index is made once for each."""
 
+import concurrent.futures
 import hashlib
 import json
 import os
-import pathlib
 import re
 import tarfile
 import tempfile
@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from vit_jax.config import ConfigError
-from vit_jax.data import folders
+from vit_jax.data import files, folders
 from vit_jax.data.digits import cache_dir
 from vit_jax.data.splits import hash_order, resolve_split, stratified_split
 from vit_jax.data.tables import class_order
@@ -34,14 +34,12 @@ class TarSource:
 
     def __init__(
         self,
-        shards: Sequence[pathlib.Path],
+        shards: Sequence[str],
         entries: np.ndarray,
         class_names: Sequence[str],
     ) -> None:
         self._shards = list(shards)
         self._entries = entries
-        # Reads give their own offset, so threads share a file.
-        self._files = [os.open(shard, os.O_RDONLY) for shard in shards]
         self.class_names: tuple[str, ...] | None = tuple(class_names)
         self.num_classes = len(class_names)
         self.num_examples = len(entries)
@@ -52,14 +50,10 @@ class TarSource:
     def __getitem__(self, index: int) -> dict[str, Any]:
         shard, offset, size, label = map(int, self._entries[index])
         return {
-            "image": os.pread(self._files[shard], size, offset),
+            "image": files.read_part(self._shards[shard], offset, size),
             "label": label,
             "name": f"{self._shards[shard]}@{offset}",
         }
-
-    def __del__(self) -> None:
-        for file in getattr(self, "_files", ()):
-            os.close(file)
 
 
 def open_tars(path: str, split: str) -> TarSource:
@@ -68,24 +62,24 @@ def open_tars(path: str, split: str) -> TarSource:
     A shard's name says its split (``train-0001.tar``, ``imagenet_val_3.tar``); if none
     does, ``train`` and ``test`` are drawn from each class, 80% and 20%. An image's
     label is in the member beside it, ``0001.jpg`` and ``0001.cls`` (or ``0001.json``
-    with the key ``label``); without one it is the folder in the shard.
+    with the key ``label``); without one it is the folder in the shard, or the shard's
+    own name where the image's begins with it, as in ImageNet's n01440764.tar.
 
     The index of each shard is kept in the cache folder, until the shard changes.
 
     Args:
-      path: a folder with ``*.tar``, one tar file, or a glob pattern.
+      path: a folder with ``*.tar`` (at any depth), one tar file, a glob pattern, or a
+        series: ``train-{0000..0127}.tar``.
       split: a split string.
 
     Raises:
       ConfigError: no tar files, a damaged one, no images, or an image without label.
     """
-    place = pathlib.Path(path).expanduser()
-    if place.is_dir():
-        place /= "*.tar"
-    shards = sorted(place.parent.glob(place.name))
+    shards = files.match(os.path.expanduser(path), ".tar")
     if not shards:
         raise ConfigError(f'tar files must exist, got none for "{path}"')
-    indices = [_index(shard) for shard in shards]
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        indices = list(pool.map(_index, shards))
     classes = class_order([label for index in indices for _, label, _, _ in index])
     if not classes:
         raise ConfigError(
@@ -96,10 +90,10 @@ def open_tars(path: str, split: str) -> TarSource:
     names, rows = [], []
     for number, index in enumerate(indices):
         for name, label, offset, size in index:
-            names.append(f"{shards[number].name}/{name}")
+            names.append(f"{os.path.basename(shards[number])}/{name}")
             rows.append((number, offset, size, numbers[label]))
     entries = np.array(rows, np.int64)
-    splits = _splits([_split_name(shard.stem) for shard in shards], names, entries)
+    splits = _splits([_split_name(shard) for shard in shards], names, entries)
     sizes = {name: len(members) for name, members in splits.items()}
     selected = []
     for name, start, stop in resolve_split(split, sizes):
@@ -109,8 +103,8 @@ def open_tars(path: str, split: str) -> TarSource:
     return TarSource(shards, entries[np.concatenate(selected)], classes)
 
 
-def _split_name(stem: str) -> str | None:
-    words = re.split(r"[-_.\d]+", stem.lower())
+def _split_name(shard: str) -> str | None:
+    words = re.split(r"[-_.\d]+", _stem(shard).lower())
     return next((name for name in folders.SPLITS if name in words), None)
 
 
@@ -125,20 +119,19 @@ def _splits(
     return {name: np.flatnonzero(found == name) for name in sorted(set(found))}
 
 
-def _index(shard: pathlib.Path) -> list[Entry]:
+def _stem(path: str) -> str:
+    return os.path.basename(path).partition(".")[0]
+
+
+def _index(shard: str) -> list[Entry]:
     """Returns the images of a shard, from the cache if the shard is unchanged."""
-    status = shard.stat()
-    identity = f"{shard.resolve()}|{status.st_size}|{status.st_mtime_ns}"
+    identity = f"{shard}|{files.identity(shard)}"
     digest = hashlib.sha256(identity.encode()).hexdigest()[:32]
     cached = cache_dir() / "tar_index" / f"{digest}.json"
     if cached.exists():
         return [tuple(entry) for entry in json.loads(cached.read_text())]
-    try:
+    with files.told(shard):
         entries = _scan(shard)
-    except tarfile.TarError as error:
-        raise ConfigError(
-            f"tar file must be readable, got {shard} ({error}); write it once more"
-        ) from error
     try:
         cached.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile("w", dir=cached.parent, delete=False) as file:
@@ -149,31 +142,49 @@ def _index(shard: pathlib.Path) -> list[Entry]:
     return entries
 
 
-def _scan(shard: pathlib.Path) -> list[Entry]:
-    images: dict[str, tuple[str, int, int]] = {}
-    labels: dict[str, str] = {}
-    with tarfile.open(shard) as tar:
-        for member in tar:
-            folder, _, base = member.name.rpartition("/")
-            if not member.isfile() or base.startswith("."):
-                continue
-            # webdataset: the key ends at the first dot of the file's name.
-            key = f"{folder}/{base.partition('.')[0]}"
-            content = tar.extractfile(member)
-            if base.lower().endswith(folders.SUFFIXES):
-                images[key] = member.name, member.offset_data, member.size
-            elif content and base.endswith(".cls"):
-                labels[key] = content.read().decode().strip()
-            elif content and base.endswith(".json"):
-                label = json.loads(content.read()).get("label")
-                labels |= {} if label is None else {key: str(label)}
+def _scan(shard: str) -> list[Entry]:
+    try:
+        with (
+            files.open_file(shard) as file,
+            tarfile.open(fileobj=file, mode="r:") as tar,
+        ):
+            images, labels = _members(tar)
+    except tarfile.TarError as error:
+        raise ConfigError(
+            f"tar file must be readable, got {shard} ({error}); write it once more"
+        ) from error
     entries = []
     for key, (name, offset, size) in images.items():
         label = labels.get(key) or key.rpartition("/")[0].rpartition("/")[2]
-        if not label or label == ".":
+        if label in ("", ".") and os.path.basename(name).startswith(_stem(shard)):
+            label = _stem(shard)
+        if label in ("", "."):
             raise ConfigError(
                 f"each image must have a label, got {name} in {shard} without a "
-                f"{pathlib.Path(name).stem}.cls beside it or a folder around it"
+                f"{_stem(name)}.cls beside it or a folder around it"
             )
         entries.append((name, label, offset, size))
     return entries
+
+
+def _members(
+    tar: tarfile.TarFile,
+) -> tuple[dict[str, tuple[str, int, int]], dict[str, str]]:
+    """Returns key -> (name, offset, size) of the images, and key -> label."""
+    images: dict[str, tuple[str, int, int]] = {}
+    labels: dict[str, str] = {}
+    for member in tar:
+        folder, _, base = member.name.rpartition("/")
+        if not member.isfile() or base.startswith("."):
+            continue
+        # webdataset: the key ends at the first dot of the file's name.
+        key = f"{folder}/{base.partition('.')[0]}"
+        content = tar.extractfile(member)
+        if base.lower().endswith(folders.SUFFIXES):
+            images[key] = member.name, member.offset_data, member.size
+        elif content and base.endswith(".cls"):
+            labels[key] = content.read().decode().strip()
+        elif content and base.endswith(".json"):
+            label = json.loads(content.read()).get("label")
+            labels |= {} if label is None else {key: str(label)}
+    return images, labels
