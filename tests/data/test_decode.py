@@ -136,7 +136,7 @@ def test_broken_files(data: bytes, message: str) -> None:
 def test_truncated_jpeg() -> None:
     noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
     data = encode(noise, "JPEG")
-    with pytest.raises(DecodeError, match="must be readable, got cat"):
+    with pytest.raises(DecodeError, match="must not be damaged, got cat"):
         decode(data[: len(data) // 2], name="cat")
 
 

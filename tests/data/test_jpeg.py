@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.data.image_files import encode
-from vit_jax.data import jpeg
+from tests.data.image_files import encode, encode_image
+from vit_jax.data import jpeg, turbojpeg
 from vit_jax.data.crops import sample_box
-from vit_jax.data.decode import decode, decode_box
+from vit_jax.data.decode import DecodeError, decode, decode_box
 
 RNG = np.random.default_rng(0)
 # Structure at every scale, so that a row decoded wrongly shows.
@@ -48,7 +48,7 @@ def test_box_is_that_of_the_whole_image(kind: str, gray: bool) -> None:
 def test_baseline_stops_early_and_others_do_not() -> None:
     stopped = jpeg._stop_after(encode(PHOTO, "JPEG"), 40)
     assert stopped is not None
-    assert jpeg._read_size(stopped) == (40, 150)
+    assert jpeg._read_header(stopped) == ((40, 150), "YCbCr")
     assert jpeg._stop_after(encode(PHOTO, "JPEG"), 131) is None
     assert jpeg._stop_after(encode(PHOTO, "JPEG", progressive=True), 40) is None
     assert jpeg._stop_after(b"\xff\xd8\xff\xc0", 40) is None
@@ -96,20 +96,50 @@ def test_other_files_give_the_same_box() -> None:
         np.testing.assert_array_equal(part, PHOTO[10:40, 20:60])
 
 
-def test_exif_goes_to_the_reader_that_turns() -> None:
+def test_boxes_of_turned_images_are_chosen_as_they_are_seen() -> None:
     exif = Image.Exif()
     exif[0x0112] = 6
     data = encode(PHOTO, "JPEG", exif=exif)
     sizes = []
-    part = decode_box(data, lambda size: sizes.append(size) or (0, 0, *size))
+    part = decode_box(data, lambda size: sizes.append(size) or (3, 5, 100, 20))
     assert sizes == [(150, 131)]
-    assert part.shape == (150, 131, 3)
+    upright = np.rot90(decode(encode(PHOTO, "JPEG")), -1)
+    np.testing.assert_array_equal(part, upright[3:103, 5:25])
+
+
+@pytest.mark.parametrize("library", [True, False])
+@pytest.mark.parametrize("kind", ["plain", "turned", "CMYK", *KINDS])
+def test_damage_is_noticed(
+    kind: str, library: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """None of it is shown as grey: nor where the file was cut, nor behind it."""
+    if not library:
+        monkeypatch.setattr(turbojpeg, "decoder", lambda: None)
+    exif = Image.Exif()
+    exif[0x0112] = 6 if kind == "turned" else 1
+    # A thumbnail has an end of its own.
+    comment = b"\xff\xd8 a small image \xff\xd9"
+    image = Image.fromarray(PHOTO).convert("CMYK" if kind == "CMYK" else "RGB")
+    data = encode_image(
+        image, "JPEG", exif=exif, comment=comment, **KINDS.get(kind, {})
+    )
+    half = data[: len(data) // 2].rstrip(b"\xff")
+    almost = lambda size: (0, 0, size[0] - 1, size[1] - 1)
+    whole = lambda size: (0, 0, *size)
+    for cut in (half, half + bytes(len(half)), half + b"\xff\xd9", data[:-2]):
+        for box in (almost, whole):
+            with pytest.raises(DecodeError, match=r"damaged|readable"):
+                decode_box(cut, box)
+        with pytest.raises(DecodeError, match=r"damaged|readable"):
+            decode(cut)
+    # What stands behind the end does no harm.
+    for end in (b"\x00" * 9, b"\xff\xda trailer"):
+        np.testing.assert_array_equal(decode(data + end), decode(data))
 
 
 def test_cut_files_are_refused_even_where_the_box_is_whole() -> None:
     data = encode(PHOTO, "JPEG")
     for keep, rows in itertools.product((0.5, 0.9), (10, 120)):
         cut = data[: int(len(data) * keep)]
-        assert (
-            jpeg.decode_box(cut, lambda size, rows=rows: (0, 0, rows, 9), None) is None
-        )
+        with pytest.raises(jpeg.Damage, match="ends before the image does"):
+            jpeg.decode_box(cut, lambda size, rows=rows: (0, 0, rows, 9), None)

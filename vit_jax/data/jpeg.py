@@ -1,7 +1,7 @@
 """JPEG through libjpeg-turbo (simplejpeg), and no more of it than is needed.
 
 The functions return None for what they leave to a slower reader: files that are no
-JPEG, CMYK, an EXIF orientation, damage.
+JPEG, and CMYK.
 """
 
 import re
@@ -11,6 +11,7 @@ from collections.abc import Callable
 import numpy as np
 
 from vit_jax.data import turbojpeg
+from vit_jax.data.exif import orientation, turn
 
 Box = tuple[int, int, int, int]  # top, left, height, width in pixels
 Size = tuple[int, int]  # height, width in pixels
@@ -25,6 +26,8 @@ _MARGIN = 16
 # Bytes that a thread keeps for its next image; larger ones get memory of their own.
 _KEPT = 48_000_000
 
+_END = b"\xff\xd9"  # the marker behind the last scan
+
 _memory = threading.local()
 
 
@@ -38,20 +41,24 @@ class Damage(ValueError):
 
 
 def decode(data: bytes) -> np.ndarray | None:
-    """Returns the image in RGB, uint8 [h, w, 3], or None.
+    """Returns the image in RGB, turned as its EXIF says, uint8 [h, w, 3]; or None.
 
     Raises:
       Damage: a part of the image is lost. (Pillow would show grey there, or garbage.)
     """
     import simplejpeg
 
-    if _read_size(data) is None:
+    header = _read_header(data)
+    if header is None:
         return None
+    colors = "CMYK" if header[1] == "CMYK" else "RGB"
     try:
         # The fast integer transform is TensorFlow's default, hence the original's.
-        return simplejpeg.decode_jpeg(data, "RGB", fastdct=True)
+        pixels = simplejpeg.decode_jpeg(data, colors, fastdct=True)
     except ValueError as error:
         return _check_damage(error)
+    # Of CMYK, only whether it is whole was asked.
+    return None if colors == "CMYK" else turn(pixels, orientation(data))
 
 
 def decode_box(
@@ -65,13 +72,13 @@ def decode_box(
     Raises:
       Damage: a part of the image that was decoded is lost.
     """
-    size = _read_size(data)
-    if size is None:
+    header = _read_header(data)
+    if header is None or header[1] == "CMYK" or orientation(data) != 1:
         return None
+    size = header[0]
     top, _, height, width = box = choose(size)
     shrink = _shrink_factor(box, min_size)
-    # A file that does not end as it should is decoded to where it does end.
-    if (height, width) != size and data.rstrip(b"\x00")[-2:] == b"\xff\xd9":
+    if (height, width) != size:
         decoder = turbojpeg.decoder()
         if decoder:
             pixels = decoder.decode_box(data, box, shrink)
@@ -81,19 +88,19 @@ def decode_box(
             stop = top + height + _MARGIN
             rows = _stop_after(data, stop)
             if rows:
-                # Data behind the last row look like damage: that check must be off.
-                pixels = _decode_shrunk(rows, (stop, size[1]), shrink, strict=False)
+                pixels = _decode_shrunk(rows, (stop, size[1]), shrink, is_part=True)
                 return None if pixels is None else _cut(pixels, box, shrink)
-    pixels = _decode_shrunk(data, size, shrink, strict=True)
+    pixels = _decode_shrunk(data, size, shrink)
     return None if pixels is None else _cut(pixels, box, shrink)
 
 
 def _decode_shrunk(
-    data: bytes, size: Size, shrink: int, strict: bool
+    data: bytes, size: Size, shrink: int, is_part: bool = False
 ) -> np.ndarray | None:
     import simplejpeg
 
     height, width = (-(-side // shrink) for side in size)
+    memory = _buffer(height * width * 3)
     try:
         return simplejpeg.decode_jpeg(
             data,
@@ -102,10 +109,12 @@ def _decode_shrunk(
             min_height=height if shrink > 1 else 0,
             min_width=width if shrink > 1 else 0,
             min_factor=shrink,
-            buffer=_buffer(height * width * 3),
-            strict=strict,
+            buffer=memory,
         )
     except ValueError as error:
+        if is_part and "extraneous bytes before marker" in str(error):
+            # That is the rest of the image, and the rows before it are in the memory.
+            return memory[: height * width * 3].reshape(height, width, 3)
         return _check_damage(error)
 
 
@@ -122,21 +131,29 @@ def _cut(pixels: np.ndarray, box: Box, shrink: int) -> np.ndarray:
     return pixels[top : top + height, left : left + width]
 
 
-def _read_size(data: bytes) -> Size | None:
-    """Returns (height, width) of a file that simplejpeg decodes as it should look."""
+def _read_header(data: bytes) -> tuple[Size, str] | None:
+    """Returns (height, width) and the colours of a JPEG that is not too large."""
     import simplejpeg
 
-    # EXIF comes first, if at all. Looking further would cost more than the header.
-    if data[:2] != b"\xff\xd8" or b"Exif\x00\x00" in data[:4096]:
+    if data[:2] != b"\xff\xd8":
         return None
     try:
         height, width, colors, _ = simplejpeg.decode_jpeg_header(data)
     except ValueError:
         return None
-    size = int(height), int(width)
-    return (
-        None if colors in ("CMYK", "YCCK") or size[0] * size[1] > MAX_PIXELS else size
-    )
+    if int(height) * int(width) > MAX_PIXELS:
+        return None
+    if not data.endswith(_END) and data.find(_END, _find_scan(data)) < 0:
+        raise Damage("the file ends before the image does")
+    return (int(height), int(width)), "CMYK" if colors in ("CMYK", "YCCK") else colors
+
+
+def _find_scan(data: bytes) -> int:
+    """Returns where the image itself begins, behind a thumbnail that may be there."""
+    position = 2
+    while data[position : position + 1] == b"\xff" and data[position + 1] != 0xDA:
+        position += 2 + int.from_bytes(data[position + 2 : position + 4], "big")
+    return position
 
 
 def _shrink_factor(box: Box, min_size: Size | None) -> int:
