@@ -19,7 +19,6 @@ EXTRAS = {
     "remote": ("gcsfs", "data in buckets and on the web"),
     "tfds": ("tensorflow", "preparing most TFDS datasets"),
     "torch": ("torch", "reading .bin and .pth files"),
-    "turbojpeg": ("turbojpeg", "faster JPEG crops"),
     "completion": ("shtab", "shell completion"),
 }
 

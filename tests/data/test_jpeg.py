@@ -27,6 +27,16 @@ KINDS = {
 }
 
 
+@pytest.fixture(params=[True, False], ids=["libturbojpeg", "simplejpeg"])
+def library(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each way to decode a part."""
+    if not request.param:
+        monkeypatch.setattr(turbojpeg, "decoder", lambda: None)
+    elif turbojpeg.decoder() is None:
+        pytest.skip("there is no libturbojpeg here")
+
+
+@pytest.mark.usefixtures("library")
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("gray", [False, True])
 def test_box_is_that_of_the_whole_image(kind: str, gray: bool) -> None:
@@ -107,14 +117,10 @@ def test_boxes_of_turned_images_are_chosen_as_they_are_seen() -> None:
     np.testing.assert_array_equal(part, upright[3:103, 5:25])
 
 
-@pytest.mark.parametrize("library", [True, False])
+@pytest.mark.usefixtures("library")
 @pytest.mark.parametrize("kind", ["plain", "turned", "CMYK", *KINDS])
-def test_damage_is_noticed(
-    kind: str, library: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_damage_is_noticed(kind: str) -> None:
     """None of it is shown as grey: nor where the file was cut, nor behind it."""
-    if not library:
-        monkeypatch.setattr(turbojpeg, "decoder", lambda: None)
     exif = Image.Exif()
     exif[0x0112] = 6 if kind == "turned" else 1
     # A thumbnail has an end of its own.

@@ -1,8 +1,8 @@
 """libjpeg-turbo's own interface, for the one thing no Python package of it offers.
 
 A box of a JPEG needs no transform and no colour conversion outside itself. The library
-is the system's (``libturbojpeg``, 3.0 or later) or that of the ``turbojpeg`` wheel; it
-is optional, and the pixels are the same without it.
+is that of the ``turbojpeg`` wheel or the system's (``libturbojpeg``, 3.0 or later); where
+there is neither, the pixels are the same and cost more.
 """
 
 import ctypes
