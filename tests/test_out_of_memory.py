@@ -1,13 +1,16 @@
 """A full memory is told in one line, with what filled it and what to change."""
 
 import re
+import types
+from typing import Any
 
 import jax
 import pytest
 
 from tests.runs import TINY, change, program_on
 from vit_jax.config import Config, ConfigError
-from vit_jax.out_of_memory import explained
+from vit_jax.out_of_memory import describe, explained
+from vit_jax.plan.memory import CountedMemory
 from vit_jax.train import train
 
 
@@ -49,6 +52,22 @@ def test_the_state_is_cut_where_it_is_the_most():
     assert re.search(r"about \S+ MB: (parameters|gradients)", line)
     assert "add --config.mesh.preset=fsdp" in line
     assert "preset=fsdp" in line_of(change(config, mesh={"preset": "fsdp"}), FULL, 1)
+
+
+def test_a_gpu_has_more_than_jax_takes(monkeypatch):
+    device = types.SimpleNamespace(
+        platform="gpu",
+        device_kind="NVIDIA H100 80GB HBM3",
+        memory_stats=lambda: {"bytes_limit": 60e9},
+    )
+    shape = {"data": 1, "fsdp": 1, "tensor": 1}
+    mesh: Any = types.SimpleNamespace(local_devices=[device], size=1, shape=shape)
+    counted = CountedMemory(9, 2, 9, 10**9, 1)
+    line = describe(TINY, counted, mesh)
+    assert "NVIDIA H100 80GB HBM3 device of 60.0 GB must hold about 1.0 GB" in line
+    assert "or XLA_PYTHON_CLIENT_MEM_FRACTION=0.95 before the command" in line
+    monkeypatch.setenv("XLA_PYTHON_CLIENT_MEM_FRACTION", "0.9")
+    assert "XLA_PYTHON" not in describe(TINY, counted, mesh)
 
 
 def test_other_errors_pass():

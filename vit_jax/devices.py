@@ -8,7 +8,9 @@ Sources:
   Google: docs.cloud.google.com/tpu/docs/{v4,v5e,v5p,v6e}, read in 2026. Memory is what
     libtpu 0.0.42 grants a program, which is less than is printed there. The clock is
     the printed peak divided by what the matrix units do in a cycle.
-  NVIDIA: the data sheet of each product, nvidia.com/en-us/data-center.
+  NVIDIA: the data sheet of each product, nvidia.com/en-us/data-center. Cards in PCIe
+    slots are joined by NVLink in pairs at most, so that a mesh of them exchanges over
+    PCIe; the H100 NVL is sold as such a pair.
 """
 
 import dataclasses
@@ -58,21 +60,17 @@ CHIPS = (
     Chip("v5p", ("TPU v5", "TPU v5p"), 459e12, 95.74 * GIB, 2765e9, 600e9, 1.75e9),
     # One core of 4 units' worth of 256 x 256 at 1.75 GHz; 4 links, 800 GB/s in and out.
     Chip("v6e", ("TPU v6 lite", "TPU v6e"), 918e12, 31.25 * GIB, 1638e9, 400e9, 1.75e9),
+    # In HGX: 8 of 2.25 PFLOP/s dense, 180 GB; 7680 bits at 3996 MHz, as its driver says
+    # (github.com/pytorch/ao/pull/4002), where announcements said 8 TB/s.
     Chip("B200", ("NVIDIA B200",), 2250e12, 180e9, 7.7e12, 900e9),
     Chip("H200", ("NVIDIA H200",), 989e12, 141e9, 4.8e12, 450e9),
     Chip("H100", ("NVIDIA H100 80GB HBM3",), 989e12, 80e9, 3.35e12, 450e9),
     Chip("H100-PCIe", ("NVIDIA H100 PCIe",), 756e12, 80e9, 2.0e12, 64e9),
     Chip("H100-NVL", ("NVIDIA H100 NVL",), 835e12, 94e9, 3.9e12, 300e9),
     Chip("A100-80GB", ("NVIDIA A100-SXM4-80GB",), 312e12, 80e9, 2.039e12, 300e9),
-    Chip("A100-80GB-PCIe", ("NVIDIA A100 80GB PCIe",), 312e12, 80e9, 1.935e12, 300e9),
-    Chip(
-        "A100",
-        ("NVIDIA A100-SXM4-40GB", "NVIDIA A100-PCIE-40GB"),
-        312e12,
-        40e9,
-        1.555e12,
-        300e9,
-    ),
+    Chip("A100-80GB-PCIe", ("NVIDIA A100 80GB PCIe",), 312e12, 80e9, 1.935e12, 32e9),
+    Chip("A100", ("NVIDIA A100-SXM4-40GB",), 312e12, 40e9, 1.555e12, 300e9),
+    Chip("A100-PCIe", ("NVIDIA A100-PCIE-40GB",), 312e12, 40e9, 1.555e12, 32e9),
     Chip("L40S", ("NVIDIA L40S",), 362e12, 48e9, 864e9, 32e9),
     Chip("L4", ("NVIDIA L4",), 121e12, 24e9, 300e9, 32e9),
     Chip("A10", ("NVIDIA A10",), 125e12, 24e9, 600e9, 32e9),

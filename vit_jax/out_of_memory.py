@@ -1,6 +1,7 @@
 """When a device's memory is full: what filled it, and which setting makes room."""
 
 import contextlib
+import os
 from collections.abc import Iterator
 
 import jax
@@ -54,10 +55,15 @@ def describe(config: Config, counted: CountedMemory, mesh: Mesh) -> str:
     advice = (
         _fewer_activations(config, mesh) if per_image else _less_state(config, mesh)
     )
+    if device.platform == "gpu" and _FRACTION not in os.environ:
+        advice.append(f"{_FRACTION}=0.95 before the command (JAX takes 0.75 of a GPU)")
     return (
         f"out of memory: each {device.device_kind} device{of} must hold about "
         f"{_size(counted.total)}: {listed}; add {', or '.join(advice)}"
     )
+
+
+_FRACTION = "XLA_PYTHON_CLIENT_MEM_FRACTION"
 
 
 def _fewer_activations(config: Config, mesh: Mesh) -> list[str]:

@@ -27,6 +27,11 @@ def basis(
         sentences = [
             "memory: counted from shapes; what a compiler adds or saves is not in it"
         ]
+    if chip is not None and chip.clock is None:
+        sentences.append(
+            "JAX takes three quarters of a GPU's memory, unless "
+            "XLA_PYTHON_CLIENT_MEM_FRACTION says 0.95"
+        )
     if chip is None:
         return [*sentences, "speed: none, for this device is not in the table"]
     if summary is None:
