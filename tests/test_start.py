@@ -45,13 +45,13 @@ def test_digits_fine_tune_from_what_we_wrote(golden, tmp_path, capsys, to):
     fine_tune(folder, tmp_path, capsys)
 
 
-def fine_tune(checkpoint, tmp_path, capsys):
+def fine_tune(checkpoint, tmp_path, capsys, *overrides):
     """Trains two steps on digits, evaluates, and looks at the outcome."""
     config = tmp_path / "any.py"
     config.write_text(FILE)
     workdir = tmp_path / "run"
     argv = ["train", f"--config={config}", f"--workdir={workdir}"]
-    assert main([*argv, f"--config.init.checkpoint={checkpoint}"]) == 0
+    assert main([*argv, f"--config.init.checkpoint={checkpoint}", *overrides]) == 0
     out = capsys.readouterr().out
     assert "a new head of 10 classes, which starts at zero" in out
     lines = [json.loads(x) for x in (workdir / "metrics.jsonl").open()]
@@ -74,6 +74,19 @@ def test_the_model_is_the_checkpoints_but_for_what_a_run_chooses(golden):
     assert (model.hidden_size, model.num_heads, model.mlp_dim) == (32, 2, 48)
     assert (model.dropout_rate, model.dtype) == (0.2, "bfloat16")
     assert model.representation_size is None
+    own = ModelConfig(patch_size=(4, 4), classifier="gap", representation_size=40)
+    model = resolve(dataclasses.replace(config, model=own)).model
+    assert (model.patch_size, model.classifier) == ((4, 4), "gap")
+    assert (model.representation_size, model.hidden_size) == (40, 32)
+
+
+def test_patches_of_another_size_without_the_models_dimensions(
+    golden, tmp_path, capsys
+):
+    patch = "--config.model.patch_size=4"
+    fine_tune(golden / "google_vit/token.linen.npz", tmp_path, capsys, patch)
+    shown = json.loads((tmp_path / "run" / "config.json").read_text())
+    assert shown["model"]["patch_size"] == [4, 4]
 
 
 def test_a_model_that_the_checkpoint_does_not_fit_is_told(golden, tmp_path, capsys):

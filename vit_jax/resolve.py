@@ -8,7 +8,7 @@ from vit_jax import models, weights
 from vit_jax.config import PLAIN, Config, ConfigError, ModelConfig
 from vit_jax.pretrained import open_checkpoint
 
-# What a run chooses for itself; everything else of a model is its weights' own.
+# What a run chooses for itself, whatever its weights were trained with.
 _OF_THE_RUN = (
     "dropout_rate",
     "attention_dropout_rate",
@@ -18,13 +18,14 @@ _OF_THE_RUN = (
     "dtype",
     *PLAIN,
 )
+_DEFAULTS = ModelConfig()
 
 
 def resolve(config: Config, saved: ModelConfig | None = None) -> Config:
     """Fills in the model's dimensions and checks that they fit the images.
 
     A model of which neither variant nor width is given is that of the checkpoint that
-    the run starts from.
+    the run starts from, but for what the config does give.
 
     Args:
       config: of the run.
@@ -55,5 +56,9 @@ def _model_of(checkpoint: str) -> ModelConfig:
 
 
 def _with_choices(model: ModelConfig, chosen: ModelConfig) -> ModelConfig:
-    of_the_run = {name: getattr(chosen, name) for name in _OF_THE_RUN}
-    return dataclasses.replace(model, **of_the_run)
+    given = {
+        name: value
+        for name, value in vars(chosen).items()
+        if name in _OF_THE_RUN or value != getattr(_DEFAULTS, name)
+    }
+    return dataclasses.replace(model, **given)
