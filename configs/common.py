@@ -7,6 +7,12 @@ import ml_collections
 from configs.datasets import DATASETS
 
 
+def check_choice(what: str, value: str, known: dict[str, Any]) -> None:
+    """Raises ValueError unless ``value`` is one of ``known``."""
+    if value not in known:
+        raise ValueError(f'{what} must be one of {", ".join(known)}, got "{value}"')
+
+
 def finetune(
     name: str,
     variant: str | None,
@@ -31,9 +37,7 @@ def finetune(
       dropout_rate: the original's for this variant.
       model: what else the weights need: activation, classifier, ...
     """
-    if dataset not in DATASETS:
-        known = ", ".join(DATASETS)
-        raise ValueError(f'dataset must be one of {known}, got "{dataset}"')
+    check_choice("dataset", dataset, DATASETS)
     preset = DATASETS[dataset]
     total_steps = preset["total_steps"]
     return ml_collections.ConfigDict(

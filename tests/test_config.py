@@ -212,3 +212,27 @@ def test_fine_tuning_takes_a_dataset(dataset):
     assert config.train.total_steps
     with pytest.raises(ConfigError, match=r'must be one of cifar10, .* got "nope"'):
         load_config(str(ROOT / "configs" / "vit_b16.py:nope"))
+
+
+def test_strengths_of_augreg():
+    recipe = str(ROOT / "configs" / "pretrain_augreg.py")
+
+    def load(choice):
+        config = load_config(f"{recipe}:{choice}")
+        rates = config.model.dropout_rate, config.model.stochastic_depth_rate
+        return config.data.randaugment, config.data.mixup, rates
+
+    # Steiner et al. 2022, section 3.3.
+    assert load("S_16,digits,none") == ((0, 0), 0, (0, 0))
+    assert load("S_16,digits,light1") == ((2, 0), 0, (0, 0))
+    assert load("S_16,digits,light2") == ((2, 10), 0.2, (0, 0))
+    assert load("S_16,digits,medium1,regularized") == ((2, 15), 0.2, (0.1, 0.1))
+    assert load("S_16,digits,medium2") == ((2, 15), 0.5, (0, 0))
+    assert load("S_16,digits,regularized,strong1") == ((2, 20), 0.5, (0.1, 0.1))
+    assert load("S_16,digits,strong2") == ((2, 20), 0.8, (0, 0))
+    # Less data, more augmentation.
+    assert load("B_16") == load("B_16,imagenet2012") == load("B_16,digits,medium2")
+    assert load("B_16,imagenet21k") == load("B_16,digits,light2")
+    for choice in ("B_17", "B_16,nope", "B_16,digits,strong9"):
+        with pytest.raises(ConfigError, match="must be one of"):
+            load(choice)

@@ -1,10 +1,19 @@
 """VTAB's derived labels on literal scenes, and its nineteen presets."""
 
+import io
+from pathlib import Path
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
+import tensorflow_datasets as tfds
+from tensorflow_datasets.core.example_serializer import ExampleSerializer
+from tensorflow_datasets.core.utils import gcs_utils
 
 from configs.datasets import DATASETS
+from tests.data.image_files import encode
 from vit_jax.data.splits import resolve_split
+from vit_jax.data.tfds import TfdsSource
 from vit_jax.data.vtab import DERIVED
 
 
@@ -17,10 +26,12 @@ def test_counts_and_distances() -> None:
     assert derive("count_all", {"size": np.zeros(10)}) == 7
     for distance, label in (
         (7.9, 0),
-        (8.0, 1),
-        (8.49, 1),
+        (8.0, 0),
+        (8.01, 1),
+        (8.5, 1),
         (9.2, 3),
-        (10.0, 5),
+        (10.0, 4),
+        (10.1, 5),
         (20, 5),
     ):
         scene = {"pixel_coords": [[0, 0, 50.0], [0, 0, distance]]}
@@ -51,3 +62,42 @@ def test_nineteen_tasks_of_a_thousand_images() -> None:
         label = preset["data"]["label"]
         if label in DERIVED:
             assert len(DERIVED[label].class_names) == preset["num_classes"]
+
+
+def test_masks_of_zeros_and_ones_become_black_and_white() -> None:
+    features = tfds.features.FeaturesDict(
+        {
+            "image": tfds.features.Image(shape=(2, 2, 1)),
+            "label_x_position": tfds.features.ClassLabel(num_classes=32),
+        }
+    )
+    mask = np.array([[0, 1], [1, 0]], np.uint8)
+    file = io.BytesIO(encode(mask))
+    example = features.encode_example({"image": file, "label_x_position": 31})
+    record = ExampleSerializer(features.get_serialized_info()).serialize_example(
+        example
+    )
+    info = SimpleNamespace(
+        splits={"train": SimpleNamespace(num_examples=1)},
+        features=features,
+        full_name="dsprites/2.0.0",
+    )
+    builder = SimpleNamespace(info=info, as_data_source=lambda *_, **__: [record])
+    (found,) = TfdsSource(builder, "train", "x_position_16")
+    assert found["label"] == 15
+    np.testing.assert_array_equal(found["image"], np.stack([mask * 255] * 3, axis=2))
+
+
+def test_classes_are_those_of_tfds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gcs_utils, "_is_gcs_disabled", True)  # what it knows offline
+    for name, preset in DATASETS.items():
+        kind, _, dataset = preset["data"].get("source", "").partition(":")
+        if kind == "tfds":
+            info = tfds.builder(dataset, data_dir=tmp_path).info
+            label = preset["data"].get("label") or "label"
+            if label in DERIVED:
+                assert DERIVED[label].feature in info.features, name
+            else:
+                assert info.features[label].num_classes == preset["num_classes"], name

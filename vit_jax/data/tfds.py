@@ -6,7 +6,10 @@ import pathlib
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
 from vit_jax.config import ConfigError, check_choice, did_you_mean
+from vit_jax.data.decode import decode
 from vit_jax.data.splits import resolve_split
 from vit_jax.data.vtab import DERIVED
 
@@ -28,11 +31,10 @@ class TfdsSource:
         info = builder.info
         sizes = {key: info.splits[key].num_examples for key in info.splits}
         resolve_split(split, sizes)  # tells what is wrong in one line
-        self._derive = None
-        if label_key in DERIVED:
-            derived = DERIVED[label_key]
-            self._derive, names = derived.derive, derived.class_names
-            self._image_key, self._label_key = "image", derived.feature
+        self._derived = DERIVED.get(label_key or "")
+        if self._derived:
+            names = self._derived.class_names
+            self._image_key, self._label_key = "image", self._derived.feature
         else:
             self._image_key, self._label_key = _find_keys(info, label_key)
             # TFDS makes up "0", "1", ... for a dataset without names; so would we.
@@ -57,11 +59,13 @@ class TfdsSource:
         record = self._features.deserialize_example_np(
             self._records[index], decoders=self._decoders
         )
-        return {
-            "image": record[self._image_key],
-            "label": (self._derive or int)(record[self._label_key]),
-            "name": f"{self._name}#{index}",
-        }
+        image, label = record[self._image_key], record[self._label_key]
+        name = f"{self._name}#{index}"
+        if self._derived is None:
+            return {"image": image, "label": int(label), "name": name}
+        if self._derived.white == 1:
+            image = decode(image, name=name) * np.uint8(255)
+        return {"image": image, "label": self._derived.derive(label), "name": name}
 
 
 def open_tfds(

@@ -13,11 +13,16 @@ import numpy as np
 
 @dataclasses.dataclass(frozen=True)
 class DerivedLabel:
-    """A label, the feature it is made from, and how."""
+    """A label, the feature it is made from, and how.
+
+    Attributes:
+      white: the value of a white pixel; 1 where a dataset's images are masks.
+    """
 
     feature: str
     class_names: tuple[str, ...]
     derive: Callable[[Any], int]
+    white: int = 255
 
 
 def _count(objects: dict[str, Any]) -> int:
@@ -26,7 +31,7 @@ def _count(objects: dict[str, Any]) -> int:
 
 def _closest(objects: dict[str, Any]) -> int:
     distance = np.min(np.asarray(objects["pixel_coords"])[:, 2])
-    return int(np.searchsorted([8.0, 8.5, 9.0, 9.5, 10.0], distance, side="right"))
+    return int(np.searchsorted([8.0, 8.5, 9.0, 9.5, 10.0], distance, side="left"))
 
 
 def _closest_vehicle(objects: dict[str, Any]) -> int:
@@ -43,16 +48,16 @@ def _numbers(count: int) -> tuple[str, ...]:
 DERIVED = {
     "count_all": DerivedLabel("objects", tuple(str(n) for n in range(3, 11)), _count),
     "closest_object_distance": DerivedLabel(
-        "objects", ("<8", "8-8.5", "8.5-9", "9-9.5", "9.5-10", ">=10"), _closest
+        "objects", ("<=8", "8-8.5", "8.5-9", "9-9.5", "9.5-10", ">10"), _closest
     ),
     "closest_vehicle_distance": DerivedLabel(
         "objects", ("<8 m", "8-20 m", ">20 m", "none"), _closest_vehicle
     ),
     # 40 orientations and 32 places, in 16 classes each.
     "orientation_16": DerivedLabel(
-        "label_orientation", _numbers(16), lambda label: int(label) * 16 // 40
+        "label_orientation", _numbers(16), lambda label: int(label) * 16 // 40, white=1
     ),
     "x_position_16": DerivedLabel(
-        "label_x_position", _numbers(16), lambda label: int(label) * 16 // 32
+        "label_x_position", _numbers(16), lambda label: int(label) * 16 // 32, white=1
     ),
 }
