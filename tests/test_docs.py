@@ -12,6 +12,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from configs.datasets import DATASETS
+from configs.pretrain_augreg import AUGMENTATIONS
 from tests.conftest import GOLDEN
 from tests.test_readme import DOCUMENTS, ROOT, blocks, commands
 from tests.trained import tiny_run
@@ -121,6 +123,19 @@ def test_performance_is_what_the_files_say():
     assert f"is {cases['mesh']['largest_share_of_a_device']:.1%} of it" in text
     peak = max(case["peak_over_file"] for case in cases.values())
     assert f"more than {peak:.2f} times the file" in text
+
+
+def test_recipes_are_what_the_configs_say():
+    text = (ROOT / "docs" / "recipes.md").read_text()
+    for name, preset in DATASETS.items():
+        data = {"train_split": "train", "eval_split": "test"} | preset["data"]
+        if name.startswith("vtab/"):
+            assert f"`{name.removeprefix('vtab/')}`" in text
+        elif name not in ("folder", "digits"):
+            splits = f"`{data['train_split']}` | `{data['eval_split']}`"
+            assert f"| `{name}` | {splits} | {preset['num_classes']:,} |" in text
+    for name, ((count, magnitude), alpha) in AUGMENTATIONS.items():
+        assert f"| `{name}` | {count}, {magnitude:g} | {alpha:g} |" in text
 
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda p: p.name)

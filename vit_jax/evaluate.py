@@ -6,12 +6,14 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import numpy as np
 from jax.sharding import Mesh
 
+from vit_jax.average_precision import mean_average_precision
 from vit_jax.config import ConfigError
 from vit_jax.data import augment, loader, sources
 from vit_jax.load import Loaded, load
-from vit_jax.sharding import batch_share, on_mesh, to_mesh
+from vit_jax.sharding import batch_share, on_mesh, replicated, to_mesh
 from vit_jax.step import make_eval_step
 
 
@@ -21,12 +23,20 @@ def evaluate_batches(
     batches: Iterable[Any],
     mesh: Mesh,
 ) -> dict[str, float]:
-    """Returns means over all examples: ``loss``, ``top1``, ``top5``, and ``count``."""
+    """Returns means over all examples: ``loss``, ``top1``, ``top5``, and ``count``.
+
+    Of images with several labels also ``map``, the mean average precision; until then
+    the scores of all of them are held in memory.
+    """
     sums: dict[str, float] = {}
+    scores, labels = [], []
     for batch in batches:
-        for name, value in jax.device_get(
-            eval_step(params, to_mesh(batch, mesh))
-        ).items():
+        values = jax.device_get(eval_step(params, to_mesh(batch, mesh)))
+        if "scores" in values:
+            mask = values.pop("mask")
+            scores.append(values.pop("scores")[mask])
+            labels.append(values.pop("labels")[mask])
+        for name, value in values.items():
             # Python floats are double: 10,000 losses add up without rounding away.
             sums[name] = sums.get(name, 0) + value.item()
     count = int(sums.pop("count"))
@@ -35,7 +45,12 @@ def evaluate_batches(
             "the evaluation split must have a readable image, got none; look at "
             "bad_files.txt in the workdir"
         )
-    return {**{name: value / count for name, value in sums.items()}, "count": count}
+    means = {name: value / count for name, value in sums.items()}
+    if scores:
+        means["map"] = mean_average_precision(
+            np.concatenate(scores), np.concatenate(labels)
+        )
+    return {**means, "count": count}
 
 
 def evaluate(
@@ -51,7 +66,8 @@ def evaluate(
         checkpoint is of no run.
 
     Returns:
-      ``top1`` and ``top5`` in [0, 1], ``loss`` in nats, ``count`` of images.
+      ``top1`` and ``top5`` in [0, 1], ``loss`` in nats, ``count`` of images; ``map`` in
+      [0, 1] for images with several labels.
 
     Raises:
       ConfigError: no checkpoint, no such split, or other classes.
@@ -70,7 +86,10 @@ def evaluate(
         chosen, data, process_index=index, process_count=count
     )
     return evaluate_batches(
-        jax.jit(on_mesh(eval_step, mesh)), loaded.params, batches, mesh
+        jax.jit(on_mesh(eval_step, mesh), out_shardings=replicated(mesh)),
+        loaded.params,
+        batches,
+        mesh,
     )
 
 

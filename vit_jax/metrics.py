@@ -153,8 +153,9 @@ class SilentLog:
 
 def describe(values: Mapping[str, float]) -> str:
     """Returns an evaluation as a person reads it."""
+    ranking = f"mAP {values['map']:.2%}  " if "map" in values else ""
     return (
-        f"top-1 {values['top1']:.2%}  top-5 {values['top5']:.2%}  "
+        f"{ranking}top-1 {values['top1']:.2%}  top-5 {values['top5']:.2%}  "
         f"loss {values['loss']:.4f}  ({values['count']} images)"
     )
 

@@ -125,8 +125,9 @@ def make_eval_step(
 ) -> Callable[[Any, Batch], dict[str, Array]]:
     """Returns ``(params, batch) -> sums`` over the rows that ``mask`` keeps.
 
-    ``top5`` counts among the first ``min(5, num_classes)``. Of an image with several
-    labels, any one will do.
+    ``top5`` counts among the first ``min(5, num_classes)``. Of images with several
+    labels, any one will do; their ``scores`` [b, y], ``labels`` and ``mask`` are given
+    too, for a measure that looks at all images at once.
     """
     loss_per_example = LOSSES[loss]
 
@@ -138,11 +139,14 @@ def make_eval_step(
         losses = loss_per_example(logits, targets)
         _, best = jax.lax.top_k(logits, min(5, num_classes))
         hits = jnp.take_along_axis(targets, best, axis=1) > 0
-        return {
+        sums = {
             "count": mask.sum(),
             "loss": jnp.where(mask, losses, 0).sum(),
             "top1": (hits[:, 0] & mask).sum(),
             "top5": (hits.any(axis=1) & mask).sum(),
         }
+        if labels.ndim == 2:
+            sums |= {"scores": logits, "labels": labels, "mask": mask}
+        return sums
 
     return eval_step
