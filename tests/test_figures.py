@@ -226,6 +226,17 @@ def test_what_a_mixer_lacks_is_left_out(tmp_path):
     assert set(written.left_out) == set(figures.KINDS) - {"filters"}
 
 
+@pytest.mark.parametrize("to", ["timm", "huggingface"])
+def test_a_checkpoint_of_another_library_is_drawn(to, tmp_path):
+    source, folder = golden_model("token").name, tmp_path / to
+    assert main(["convert", source, str(folder), f"--to={to}"]) == 0
+    written = figures.write_figures(
+        str(folder), write_images("token", tmp_path)[:1], tmp_path / "out"
+    )
+    stems = {path.stem.split("-")[0] for path in written.paths}
+    assert stems == {"attention", "rollout", "distance", "positions", "filters"}
+
+
 @pytest.mark.parametrize("option", sorted(set(OPTIONS) - {"rates", "plain", "gap_rep"}))
 def test_every_family_shows_what_it_has(option):
     config = models.resolve(OPTIONS[option])
