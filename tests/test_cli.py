@@ -195,6 +195,7 @@ def test_bad_input_ends_in_one_line(run, capsys, tmp_path):
         capsys, "predict", f"--checkpoint={workdir}", str(tmp_path / "empty")
     )
     assert "found none" in error
+    assert 'got ""' in refuse(capsys, "predict", f"--checkpoint={workdir}", "")
 
 
 def test_a_text_file_named_jpg_is_named(run, capsys, tmp_path):
@@ -236,6 +237,12 @@ def test_an_empty_value_is_refused(capsys, name):
         main(["train", "--config=digits", name])
     assert stopped.value.code == 2
     assert f"{name} must be followed by a value" in capsys.readouterr().err
+
+
+def test_a_part_of_a_name_lists_the_weights(capsys):
+    assert main(["models", "dinov2"]) == 0
+    assert capsys.readouterr().out.count("dinov2/") == 8
+    assert 'did you mean "ViT-B/16"' in refuse(capsys, "models", "ViT-B16")
 
 
 def test_unknown_arguments_are_refused(capsys):

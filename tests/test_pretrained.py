@@ -165,10 +165,36 @@ def test_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert logits_of(source, images).shape == (2, 5)
 
 
+def test_what_augregs_index_chooses(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The index comes with the first such weights: nothing is known of them before."""
+    stem = "B_8-i21k-300ep-lr_0.001-aug_light1-wd_0.1-do_0.0-sd_0.0"
+    columns = "filename,final_val,ds,adapt_filename,adapt_ds,adapt_resolution,"
+    folder = tmp_path / "vit_models" / "augreg"
+    folder.mkdir(parents=True)
+    (folder / "index.csv").write_text(
+        f"{columns}adapt_final_val,adapt_final_test\n"
+        f"{stem},0.3,i21k,{stem}--cifar100-steps_2k-lr_0.01-res_384,cifar100,384,1,1\n"
+    )
+    config = ModelConfig(variant="ViT-B/8", num_layers=1, hidden_size=48, mlp_dim=8)
+    source = checkpoint_of(config)
+    save(folder / f"{stem}.npz", "google_prelinen", source)
+    monkeypatch.setenv("VIT_JAX_CACHE", str(tmp_path))
+    monkeypatch.setenv("VIT_JAX_OFFLINE", "1")
+    assert load_pretrained("augreg/B_8").config.patch_size == (8, 8)
+    (folder / f"{stem}.npz").write_bytes(b"spoilt")
+    with pytest.raises(ConfigError, match=r"remove that file, and it is fetched again"):
+        load_pretrained("augreg/B_8")
+
+
 def test_what_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="does not exist"):
         load_pretrained(tmp_path / "none.npz")
     with pytest.raises(ConfigError, match="no checkpoint in"):
         load_pretrained(tmp_path)
-    with pytest.raises(ConfigError):
-        load_pretrained("ViT-Q/17")
+    expected = r'^runs/nope is no file or folder, and weights must be known, got "runs/'
+    with pytest.raises(ConfigError, match=expected):
+        load_pretrained("runs/nope")
+    with pytest.raises(ConfigError, match='did you mean "ViT-B/16"'):
+        load_pretrained("ViT-B/17")

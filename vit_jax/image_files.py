@@ -32,6 +32,8 @@ def find_images(arguments: Iterable[str]) -> list[str]:
     """
     found: list[str] = []
     for argument in arguments:
+        if not argument:  # an unset variable of a script; Path makes this folder of it
+            raise ConfigError('an image must be a file, folder or glob, got ""')
         path = Path(argument).expanduser()
         if path.is_dir():
             files = sorted(

@@ -118,16 +118,21 @@ def open_checkpoint(name_or_path: str | Path) -> convert.Checkpoint:
         return convert.read(path)
     name = str(name_or_path)
     try:
-        published = weights.info(name)
-    except ConfigError as error:
+        path = weights.fetch(name)
+    except weights.UnknownWeights as error:
         if (
             path.suffix in (".npz", ".safetensors", ".bin", ".pth")
             or path.is_absolute()
         ):
             raise ConfigError(f"{path} does not exist; check the path") from error
-        raise
-    path = weights.fetch(name)
-    return _with_published(convert.read(path, **_fields(published)), published, path)
+        raise ConfigError(f"{name} is no file or folder, and {error}") from error
+    published = weights.info(name)
+    try:
+        checkpoint = convert.read(path, **_fields(published))
+    except ConfigError as error:
+        again = "remove that file, and it is fetched again"
+        raise ConfigError(f'weights "{name}": {error}, or {again}') from error
+    return _with_published(checkpoint, published, path)
 
 
 def _fields(published: weights.PublishedWeights) -> dict[str, Any]:

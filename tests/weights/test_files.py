@@ -184,7 +184,7 @@ B_8 = "B_8-i21k-300ep-lr_0.001-aug_light1-wd_0.1-do_0.0-sd_0.0"
 
 def test_the_best_of_augreg(server: Server) -> None:
     folder = "/gcs/vit_models/augreg"
-    with pytest.raises(ConfigError, match=r'known, got "B_8"'):
+    with pytest.raises(ConfigError, match=r'known, got "B_8", which AugReg.s index'):
         weights.info("B_8")
     server.add(f"{folder}/index.csv", INDEX.format(B_8).encode())
     server.add(f"{folder}/{B_8}.npz", b"upstream")

@@ -22,7 +22,9 @@ def _add_models(commands: Commands) -> None:
         "  vit-jax models imagenet21k/ViT-B_16\n",
         _models,
     )
-    parser.add_argument("name", nargs="?", help="a name, or a pattern with *")
+    parser.add_argument(
+        "name", nargs="?", help="a name, a part of several, or a pattern with *"
+    )
     parser.add_argument("--json", action="store_true", help="print all that is known")
 
 
@@ -66,6 +68,11 @@ def _models(arguments: argparse.Namespace, _: list[str]) -> int:
 
     name = arguments.name
     one = name and not any(c in name for c in "*?[")
+    if one:
+        try:
+            weights.info(name)
+        except weights.UnknownWeights:
+            one = not weights.find(name)  # a part of several names
     if arguments.json:
         rows = (
             [weights.as_json(weights.info(name))]

@@ -16,7 +16,7 @@ has the table. Settings of the environment:
 from vit_jax.class_names import class_names
 from vit_jax.published import Place, PublishedWeights
 from vit_jax.weights.files import best_of_augreg, fetch, info, lacks
-from vit_jax.weights.lookup import find, names
+from vit_jax.weights.lookup import UnknownWeights, find, names
 from vit_jax.weights.table import as_json, describe, describe_table, table_lines
 from vit_jax.weights.web import Limits
 
@@ -24,6 +24,7 @@ __all__ = [
     "Limits",
     "Place",
     "PublishedWeights",
+    "UnknownWeights",
     "as_json",
     "best_of_augreg",
     "class_names",

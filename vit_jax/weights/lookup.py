@@ -17,6 +17,10 @@ from vit_jax.published import (
 from vit_jax.weights import augreg, places
 
 
+class UnknownWeights(ConfigError):
+    """A name that no weights have."""
+
+
 def names() -> tuple[str, ...]:
     """Returns the name of every set of weights in the table."""
     return tuple(WEIGHTS)
@@ -58,16 +62,21 @@ def look_up(name: str) -> PublishedWeights | None:
     return PublishedWeights(name, (place,)) if place else None
 
 
-def unknown(name: str) -> ConfigError:
+def unknown(name: str) -> UnknownWeights:
     """Returns the error for an unknown name: the closest known, or why there is none."""
     if name.replace("_", "/") in UNRELEASED:
-        return ConfigError(
+        return UnknownWeights(
             f"weights of {name} must be public, but were never released (trained on "
             f"JFT); the largest that were: imagenet21k/ViT-H_14, "
             "deit3/ViT-H_14-224-in21k, dinov2/ViT-g_14-reg4, "
             "siglip2/ViT-So400m_14-378"
         )
-    return ConfigError(
+    if augreg.parse_query(name) is not None:
+        return UnknownWeights(
+            f'weights must be known, got "{name}", which AugReg\'s index chooses; '
+            "it is fetched when these weights are first used as a checkpoint"
+        )
+    return UnknownWeights(
         f'weights must be known, got "{name}"{_hint(name)}; `vit-jax models` lists them'
     )
 
