@@ -12,7 +12,7 @@ from tests.models.references import GOLDEN
 from tests.models.tiny import tiny
 from vit_jax import convert
 from vit_jax.config import ConfigError
-from vit_jax.convert import torch_file
+from vit_jax.convert import peers, torch_file
 from vit_jax.convert.lazy import lazy
 
 TOKEN = GOLDEN / "google_vit" / "token.linen.npz"
@@ -44,6 +44,30 @@ def test_format_by_name(tmp_path: Path) -> None:
     assert sum(line.startswith("wrote") for line in lines) == 3
     with pytest.raises(ConfigError, match='did you mean "timm"'):
         convert.convert_file(tmp_path / "a.safetensors", tmp_path / "c", "tim")
+
+
+@pytest.mark.parametrize(
+    ("name", "to", "advice"),
+    [
+        ("x.pth", None, "x.safetensors"),
+        ("x.npz", "timm", "x.safetensors"),
+        ("x.safetensors", "google", "x.npz"),
+        ("x", "big_vision", "x.npz"),
+    ],
+)
+def test_a_name_that_is_another_formats(name, to, advice, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=f"call it .*{advice}"):
+        convert.convert_file(TOKEN, tmp_path / name, to)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_check_that_fails_is_an_error(tmp_path: Path, monkeypatch) -> None:
+    def wrong(_path, _format, _model, _classes, images):
+        return "timm", np.ones((len(images), 10), np.float32)
+
+    monkeypatch.setattr(peers, "run", wrong)
+    with pytest.raises(ConfigError, match="timm must give the same output"):
+        convert.convert_file(TOKEN, tmp_path / "x.npz", check=True)
 
 
 def test_onto_itself_and_nowhere(tmp_path: Path) -> None:

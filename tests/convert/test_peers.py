@@ -11,7 +11,8 @@ from tests.convert.test_round_trips import save
 from tests.convert.torch_ops import have_timm
 from tests.models.references import GOLDEN
 from tests.models.tiny import OPTIONS, random_images, tiny
-from vit_jax import convert
+from vit_jax import convert, models
+from vit_jax.config import ModelConfig
 from vit_jax.convert import peers
 
 pytestmark = pytest.mark.skipif(not have_timm(), reason="timm is not installed")
@@ -50,11 +51,22 @@ def test_timms_loader_reads_our_npz(name: str, tmp_path: Path) -> None:
     check(tmp_path / "x.npz", BY_LOADER[name], source)
 
 
-@pytest.mark.parametrize("name", ["plain", "map"])
+FOLDERS = {
+    "clip": tiny(
+        pre_norm=True,
+        patch_bias=False,
+        activation="quick_gelu",
+        layer_norm_epsilon=1e-5,
+    ),
+    **{name: OPTIONS[name] for name in IN_TIMM if name != "mixer"},
+}
+
+
+@pytest.mark.parametrize("name", sorted(FOLDERS))
 def test_timm_makes_the_model_from_our_folder(name: str, tmp_path: Path) -> None:
     timm, torch = (importlib.import_module(name) for name in ("timm", "torch"))
 
-    source = checkpoint_of(OPTIONS[name])
+    source = checkpoint_of(FOLDERS[name])
     save(tmp_path / "x", "timm", source)
     model = timm.create_model(f"local-dir:{tmp_path / 'x'}", pretrained=True).eval()
     images = np.array(random_images())
@@ -63,11 +75,23 @@ def test_timm_makes_the_model_from_our_folder(name: str, tmp_path: Path) -> None
     np.testing.assert_allclose(got, logits_of(source, images), rtol=0, atol=TOLERANCE)
 
 
+def test_timm_makes_a_published_mixer_from_our_folder(tmp_path: Path) -> None:
+    """Its names and shapes; its GELU is another one."""
+    timm = importlib.import_module("timm")
+    config = models.resolve(ModelConfig(variant="Mixer-S/32"))
+    shapes = convert.layout.shapes(config, 5, (7, 7))
+    tensors = {k: np.full(s, 2, np.float32) for k, s in shapes.items()}
+    convert.write(tmp_path / "x", "timm", tensors, config, 5)
+    model = timm.create_model(f"local-dir:{tmp_path / 'x'}", pretrained=True)
+    assert all((p == 2).all() for p in model.parameters())
+
+
 TRANSFORMERS = {
     "vit": (tiny(activation="gelu", layer_norm_epsilon=1e-12), 5),
     "tanh": (tiny(), 5),
     "pooler": (tiny(representation_size=16), None),
     "deit": (tiny(distillation_token=True, activation="gelu"), 5),
+    "deit_tower": (tiny(distillation_token=True, activation="gelu"), None),
     "dinov2": (tiny(layer_scale_init=1e-5, activation="gelu", mlp_dim=32), None),
     "swiglu": (tiny(layer_scale_init=1e-5, activation="swiglu", mlp_dim=48), None),
     "registers": (
@@ -99,6 +123,12 @@ def test_transformers_computes_the_same(name: str, tmp_path: Path) -> None:
     source = checkpoint_of(*TRANSFORMERS[name])
     save(tmp_path / "x", "huggingface", source)
     check(tmp_path / "x", "huggingface", source)
+
+
+def test_check_where_timm_has_no_loader(tmp_path: Path) -> None:
+    source = GOLDEN / "google_vit" / "mixer.linen.npz"
+    lines = convert.convert_file(source, tmp_path / "x.npz", check=True)
+    assert lines[-1] == "check: no other library for this file is installed"
 
 
 def test_check_reports_the_difference(tmp_path: Path) -> None:

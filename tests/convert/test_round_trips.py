@@ -172,6 +172,15 @@ def test_activation_is_not_lost_silently(tmp_path: Path) -> None:
     assert convert.read(tmp_path / "x.npz").model.activation == "gelu_tanh"
 
 
+@pytest.mark.parametrize("file_format", ["google", "huggingface"])
+def test_a_gate_cannot_be_dropped(file_format: str, tmp_path: Path) -> None:
+    """Half of its weights would have no place: not another activation's file."""
+    source = checkpoint_of(tiny(activation="swiglu"))
+    for drop in ((), ("activation",)):
+        with pytest.raises(ConfigError, match=r"activation .*; write another format"):
+            save(tmp_path / "x.npz", file_format, source, drop=drop)
+
+
 def test_positions_without_a_class_row_get_one(tmp_path: Path) -> None:
     source = convert.read(GOLDEN / "big_vision" / "tok_learn.npz")
     save(tmp_path / "x.npz", "google", source)
@@ -181,15 +190,16 @@ def test_positions_without_a_class_row_get_one(tmp_path: Path) -> None:
         np.testing.assert_allclose(got, io["logits"], rtol=0, atol=2e-5)
 
 
-def test_folder_with_configs(tmp_path: Path) -> None:
+@pytest.mark.parametrize("crop", ["center", "resize"])
+def test_folder_with_configs(crop: str, tmp_path: Path) -> None:
     names = ("zero", "one", "two", "three", "four")
     source = checkpoint_of(tiny(activation="gelu"))
     source = dataclasses.replace(
         source,
         preprocessing=Preprocessing(
             (24, 24),
-            "center",
-            0.9,
+            crop,
+            0.75,
             "bicubic",
             (0.0, 1.0),
             (0.5, 0.4, 0.3),
@@ -223,6 +233,9 @@ def test_folder_with_configs(tmp_path: Path) -> None:
         assert again.model.activation == "gelu"
         assert again.preprocessing is not None
         assert again.preprocessing.image_size == (24, 24)
+        assert again.preprocessing.eval_crop == crop
+        if crop == "center":
+            assert again.preprocessing.eval_crop_fraction == 0.75
         np.testing.assert_allclose(again.preprocessing.mean, (0.5, 0.4, 0.3))
 
 

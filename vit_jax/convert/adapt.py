@@ -93,7 +93,8 @@ def adapt(
         tree,
         shapes,
         f"the {checkpoint.format} checkpoint",
-        "change config.model, or take another checkpoint",
+        "leave out config.model.variant to have the checkpoint's own model, or take "
+        "another checkpoint",
     )
     return dataclasses.replace(
         checkpoint,

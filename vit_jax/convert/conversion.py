@@ -8,13 +8,16 @@ import jax
 import numpy as np
 
 from vit_jax import models
-from vit_jax.config import ConfigError
+from vit_jax.config import ConfigError, check_choice
 from vit_jax.convert import peers, trees
 from vit_jax.convert.files import read, write
+from vit_jax.convert.limits import FORMATS
 from vit_jax.convert.record import Checkpoint
 
 _SUFFIXES = {".npz": "google_prelinen", ".safetensors": "timm"}
+_OTHER_FILES = (".npz", ".npy", ".bin", ".pth", ".pt", ".ckpt", ".h5", ".msgpack")
 _DEFAULT_SIZE = (224, 224)
+_DIFFERENT = 1e-2  # of the largest output: more than any order of sums explains
 
 
 def convert_file(
@@ -46,8 +49,9 @@ def convert_file(
         ConfigError: ``src`` cannot be read, ``dst`` cannot be written, or the format
             cannot hold the model.
     """
-    source = read(src) if checkpoint is None else checkpoint
     file_format = to or _SUFFIXES.get(Path(dst).suffix, "huggingface")
+    _check_name(Path(dst), file_format)
+    source = read(src) if checkpoint is None else checkpoint
     files = write(
         dst,
         file_format,
@@ -65,6 +69,19 @@ def convert_file(
     if check:
         lines += _check(source, Path(dst), file_format, drop)
     return lines
+
+
+def _check_name(dst: Path, file_format: str) -> None:
+    """Raises ConfigError for the name of a file that the format is not."""
+    check_choice("--to", file_format, FORMATS)
+    is_npz = file_format not in ("timm", "huggingface")
+    wrong = dst.suffix != ".npz" if is_npz else dst.suffix in _OTHER_FILES
+    if wrong:
+        kind = ".npz file" if is_npz else ".safetensors file or a folder"
+        raise ConfigError(
+            f"the output must be a {kind} for {file_format}, got {dst}; call it "
+            f"{dst.with_suffix('.npz' if is_npz else '.safetensors')}, or choose --to"
+        )
 
 
 def describe(checkpoint: Checkpoint) -> str:
@@ -118,4 +135,9 @@ def _compare(name: str, got: np.ndarray, expected: np.ndarray) -> str:
             "do not use this file"
         )
     difference = float(np.abs(got - expected).max())
+    if not difference <= _DIFFERENT * np.abs(expected).max():
+        raise ConfigError(
+            f"{name} must give the same output, got a difference of {difference:.1e}; "
+            "do not use this file"
+        )
     return f"check: {name}: largest difference {difference:.1e} of the outputs"

@@ -1,5 +1,6 @@
 """Hugging Face's config.json and preprocessor_config.json, read and written."""
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -136,10 +137,21 @@ def write_preprocessor(preprocessing: Preprocessing) -> dict[str, Any]:
     """Returns the preprocessor_config.json of a model."""
     mean, std = mean_and_std(preprocessing)
     height, width = preprocessing.image_size
-    return {
+    sizes: dict[str, Any] = {
         "image_processor_type": "ViTImageProcessor",
-        "do_resize": True,
         "size": {"height": height, "width": width},
+    }
+    if preprocessing.eval_crop == "center":
+        edge = math.floor(min(height, width) / preprocessing.eval_crop_fraction)
+        sizes = {
+            "image_processor_type": "BitImageProcessor",
+            "size": {"shortest_edge": edge},
+            "do_center_crop": True,
+            "crop_size": {"height": height, "width": width},
+        }
+    return {
+        **sizes,
+        "do_resize": True,
         "resample": 3 if preprocessing.interpolation == "bicubic" else 2,
         "do_rescale": True,
         "rescale_factor": 1 / 255,
@@ -153,13 +165,17 @@ def _preprocessing(
     tower: Mapping[str, Any], preprocessor: Mapping[str, Any]
 ) -> tuple[dict[str, Any], list[str]]:
     fields: dict[str, Any] = {}
-    size = image_size(preprocessor.get("crop_size"))
-    size = size or image_size(preprocessor.get("size"))
-    size = size or image_size(tower.get("image_size"))
+    resized, crop = preprocessor.get("size"), None
+    if preprocessor.get("do_center_crop") is True:
+        crop = image_size(preprocessor.get("crop_size"))
+        edge = resized.get("shortest_edge") if isinstance(resized, Mapping) else None
+        edge = min(image_size(edge if edge else resized) or (0,))
+        fields["eval_crop"] = "center"
+        if crop and edge >= min(crop):
+            fields["eval_crop_fraction"] = min(crop) / edge
+    size = crop or image_size(resized) or image_size(tower.get("image_size"))
     if size:
         fields["image_size"] = size
-    if preprocessor.get("do_center_crop") is True:
-        fields["eval_crop"] = "center"
     resample = preprocessor.get("resample")
     if type(resample) is int and resample in _RESAMPLE:
         fields["interpolation"] = _RESAMPLE[resample]

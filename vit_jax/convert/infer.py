@@ -151,7 +151,8 @@ def _num_heads(
         raise ConfigError(
             f"{shapes.what} must come with its number of heads, which this format does "
             f"not hold, as its width {width} is no multiple of {_HEAD_SIZE}; give "
-            "num_heads, or put its config.json beside it"
+            'num_heads, or put its config.json beside it (timm\'s {"model_args": '
+            '{"num_heads": N}}, Hugging Face\'s {"num_attention_heads": N})'
         )
     heads = width // _HEAD_SIZE
     return heads, (f"{heads} heads: {_HEAD_SIZE} features each, as usual",)

@@ -97,6 +97,8 @@ def fit(
     if problems:
         names = [_DROP_NAMES.get(field, field) for field in problems]
         can_drop = [n for n in names if n in DROPPABLE]
+        if model.activation == "swiglu":  # its gate is half of the weights
+            can_drop = [n for n in can_drop if n != "activation"]
         advice = "write another format"
         if len(can_drop) == len(names):
             flags = " ".join(f"--drop={name}" for name in can_drop)
@@ -159,6 +161,8 @@ def _dropped(
     limits = _limits(file_format, Fitted(kept, model, num_classes))
     for name in ("activation", "layer_norm_epsilon"):
         allowed = limits.get(name, ())
+        if name == "activation" and model.activation == "swiglu":
+            continue
         if name in drop and allowed and getattr(model, name) not in allowed:
             fields[name] = allowed[0]
     return Fitted(kept, dataclasses.replace(model, **fields), num_classes)

@@ -46,11 +46,15 @@ def run(
             return "transformers", _transformers(path, model, num_classes, pixels)
         if file_format == "google" or model.family == "hybrid":
             return None  # timm does not read linen's names, and its ResNet differs
+        if file_format != "timm" and model.family == "mixer":
+            return None  # it has no loader for these files of its own
         if file_format != "timm" and (
             model.representation_size or model.posemb == "sincos2d"
         ):
             return None  # timm drops the one and has not the other
         return "timm", _timm(path, file_format, model, num_classes, size, pixels)
+    except ImportError:  # transformers finds out late what it lacks
+        return None
     except Exception as error:  # they raise many kinds
         raise ConfigError(f"{path} is not read by its own library: {error}") from error
 
@@ -137,6 +141,7 @@ def _transformers(
         return output.logits.numpy()
     if ours.representation_size or ours.classifier == "map":
         return output.pooler_output.numpy()
-    # Of CLIP the pooler, the last norm of the class token; of the others the token.
-    tokens = output.pooler_output if ours.pre_norm else output.last_hidden_state[:, 0]
-    return tokens.numpy()
+    if ours.pre_norm:  # CLIP: the last norm of the class token
+        return output.pooler_output.numpy()
+    count = 1 + ours.distillation_token
+    return output.last_hidden_state[:, :count].mean(1).numpy()

@@ -39,7 +39,9 @@ def read(config: Mapping[str, Any], names: Collection[str]) -> Facts:
     if pair is not None:
         preprocessing["image_size"] = pair
     fraction = positive(pretrained, "crop_pct", float)
-    if fraction and fraction <= 1:
+    if pretrained.get("crop_mode") == "squash":
+        preprocessing["eval_crop"] = "resize"
+    elif fraction and fraction <= 1:
         preprocessing |= {"eval_crop": "center", "eval_crop_fraction": fraction}
     interpolation = pretrained.get("interpolation")
     if isinstance(interpolation, str) and interpolation in _INTERPOLATIONS:
@@ -64,22 +66,23 @@ def write(
     """Returns a config.json with which timm makes the model of a folder.
 
     ``timm.create_model("local-dir:FOLDER")``; not for hybrids, whose ResNet timm takes
-    from its own names.
+    from its own names. A Mixer must be a published one, and timm's has another GELU.
     """
-    size = preprocessing.image_size if preprocessing else (224, 224)
-    mean, std = mean_and_std(preprocessing or Preprocessing(size))
+    preprocessing = preprocessing or Preprocessing((224, 224))
+    size = preprocessing.image_size
+    mean, std = mean_and_std(preprocessing)
+    is_center = preprocessing.eval_crop == "center"
     config: dict[str, Any] = {
-        "architecture": "vit_base_patch16_224",
+        "architecture": _architecture(model),
         "num_classes": num_classes or 0,
-        "model_args": arguments(model, size),
+        "model_args": _json_arguments(model, size),
         "pretrained_cfg": {
             "input_size": [3, *size],
             "interpolation": "bicubic"
-            if preprocessing and preprocessing.interpolation == "bicubic"
+            if preprocessing.interpolation == "bicubic"
             else "bilinear",
-            "crop_pct": preprocessing.eval_crop_fraction
-            if preprocessing and preprocessing.eval_crop == "center"
-            else 1.0,
+            "crop_pct": preprocessing.eval_crop_fraction if is_center else 1.0,
+            "crop_mode": "center" if is_center else "squash",
             "mean": mean,
             "std": std,
             "num_classes": num_classes or 0,
@@ -87,14 +90,31 @@ def write(
             "classifier": "head",
         },
     }
-    if model.family == "mixer":
-        config["architecture"] = "mixer_b16_224"
     if model.distillation_token:
-        config["architecture"] = "deit_base_distilled_patch16_224"
         config["pretrained_cfg"]["classifier"] = ["head", "head_dist"]
     if class_names:
         config["label_names"] = list(class_names)
     return config
+
+
+def _architecture(model: ModelConfig) -> str:
+    """Returns the timm model that has what its JSON arguments cannot say."""
+    if model.family == "mixer":
+        name = model.variant or "Mixer-B/16"
+        return f"{name.lower().replace('-', '_').replace('/', '')}_224"
+    if model.distillation_token:
+        return "deit_base_distilled_patch16_224"
+    if model.activation == "swiglu":
+        return "vit_giant_patch14_dinov2"
+    # Its LayerNorm epsilon is 1e-5.
+    return "vit_base_patch16_clip_224" if model.pre_norm else "vit_base_patch16_224"
+
+
+def _json_arguments(model: ModelConfig, size: tuple[int, int]) -> dict[str, Any]:
+    """Returns what is to be given beside the architecture; a Mixer's is in its name."""
+    if model.family == "mixer":
+        return {"img_size": list(size)}
+    return arguments(model, size)
 
 
 def arguments(model: ModelConfig, size: tuple[int, int]) -> dict[str, Any]:
