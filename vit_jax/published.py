@@ -48,7 +48,8 @@ class PublishedWeights:
         top1: percent on ImageNet-1k.
         top1_source: who measured it, and how.
         license: SPDX name.
-        preprocessing: with which the weights are used, and ``top1`` was measured.
+        preprocessing: with which the weights are used. ``top1`` was measured with it
+            too, unless ``top1_source`` says otherwise.
         classes: the name of the set for `class_names`; None: none that we know.
         trained_on: data set, and what it was fine-tuned on.
         paper: arXiv number.
@@ -352,7 +353,7 @@ def _vit() -> Iterator[PublishedWeights]:
 
 # SAM (arXiv:2106.01548), GSAM (arXiv:2203.08065), Mixer (arXiv:2105.01601) -----------
 # Preprocessing: big_vision's vit_i1k_gsam_no_aug.py, which is SAM's with other numbers.
-# The three files of SAM and the folder of GSAM are those that public code names. GSAM's
+# The files of SAM and the folder of GSAM are those that public code names. GSAM's
 # models pool by the mean and have no class token (the original's pull request 215).
 
 
@@ -374,6 +375,14 @@ def _from_scratch() -> Iterator[PublishedWeights]:
             model=ModelConfig(variant=name.replace("_", "/")),
             top1=top1,
             top1_source=_TIMM + "0.9" if top1 else None,
+            paper="2106.01548",
+            **common,
+        )
+    for name in ("Mixer-B_32", "Mixer-B_16"):
+        yield PublishedWeights(
+            f"sam/{name}",
+            (_gs(f"mixer_models/sam/{name}"),),
+            model=ModelConfig(variant=name.replace("_", "/")),
             paper="2106.01548",
             **common,
         )
@@ -445,7 +454,7 @@ _DEIT3 = (
     # size, patch, resolution, top-1 from ImageNet-1k alone, and from ImageNet-21k
     ("S", 16, 224, 81.4, 83.1),
     ("S", 16, 384, 83.4, 84.8),
-    ("M", 16, 224, 83.086, 84.552),  # not in the README: timm's
+    ("M", 16, 224, 83.086, 84.552),  # timm's: the README came without M
     ("B", 16, 224, 83.8, 85.7),
     ("B", 16, 384, 85.0, 86.7),
     ("L", 16, 224, 84.9, 87.0),
@@ -736,6 +745,8 @@ COSTS: dict[str, tuple[int, float]] = {
     "sam/ViT-S_16": (22_050_664, 4.599),
     "sam/ViT-B_32": (88_224_232, 4.409),
     "sam/ViT-B_16": (86_567_656, 17.56),
+    "sam/Mixer-B_32": (60_293_428, 3.238),
+    "sam/Mixer-B_16": (59_880_472, 12.6),
     "gsam/ViT-S_32": (22_878_184, 1.121),
     "gsam/ViT-S_16": (22_049_896, 4.574),
     "gsam/ViT-B_32": (88_222_696, 4.322),
