@@ -15,9 +15,39 @@ from typing import Any
 import numpy as np
 
 from vit_jax.config import ConfigError
+from vit_jax.data.decode import decode
 from vit_jax.data.splits import stratified_split
+from vit_jax.data.tfds import TfdsSource, open_tfds
 
 VERSION = "1.0.0"  # raise it when the bytes written change
+
+
+class DigitsSource:
+    """A split of the prepared digits, decoded and kept in memory, for they are small.
+
+    On a CPU the loader and the model share the cores: what one saves, the other gets.
+    """
+
+    multi_label = False
+
+    def __init__(self, source: TfdsSource) -> None:
+        self.class_names, self.num_classes = source.class_names, source.num_classes
+        self.num_examples = source.num_examples
+        self._examples = [
+            {**example, "image": decode(example["image"], name=example["name"])}
+            for example in (source[i] for i in range(len(source)))
+        ]
+
+    def __len__(self) -> int:
+        return self.num_examples
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        return self._examples[index]
+
+
+def open_digits(split: str) -> DigitsSource:
+    """Returns a split of the digits, which are prepared if need be."""
+    return DigitsSource(open_tfds(str(prepare_digits()), split))
 
 
 def cache_dir() -> pathlib.Path:

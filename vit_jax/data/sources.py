@@ -5,7 +5,7 @@ from typing import Any, Protocol
 
 from vit_jax.config import ConfigError, DataConfig
 from vit_jax.data import files
-from vit_jax.data.digits import prepare_digits
+from vit_jax.data.digits import open_digits
 from vit_jax.data.folders import open_folder
 from vit_jax.data.parquet import open_parquet
 from vit_jax.data.tables import SUFFIXES, open_table
@@ -62,7 +62,7 @@ def _open(data: DataConfig, split: str) -> Source:
     kind, _, rest = data.source.partition(":")
     suffix = files.suffix(data.source)
     if data.source == "digits":
-        return open_tfds(str(prepare_digits()), split)
+        return open_digits(split)
     if kind == "folder":
         return open_folder(rest, split)
     if kind == "tfds":
