@@ -19,7 +19,7 @@ ORDER = [
     "models", "progressive", "flops", "convert", "published", "checksums", "class_names", "weights",
     "pretrained", "resolve", "optim", "losses", "state", "step", "program", "start",
     "card", "checkpoint", "load", "metrics", "events", "profiler", "average_precision",
-    "evaluate", "interrupts",
+    "evaluate", "interrupts", "workdir",
     "plan", "out_of_memory", "train", "image_files", "parts", "predict", "prediction_files",
     "features", "feature_files",
     "evaluators", "figures", "report", "bench", "self_test",

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 FILE = "events.jsonl"
-BAD_FILES = "bad_files.txt"  # of the workdir; see `data.bad_files`
 
 
 def log_event(workdir: Path, step: int, event: str, detail: str = "") -> None:

@@ -4,13 +4,9 @@ import collections
 import contextlib
 import dataclasses
 import functools
-import json
 import math
-import os
-import re
 import signal
 import sys
-import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -41,6 +37,7 @@ from vit_jax.resolve import resolve
 from vit_jax.sharding import batch_share, make_mesh, to_mesh
 from vit_jax.start import start
 from vit_jax.state import TrainState
+from vit_jax.workdir import bad_files_path, check_place, make_folder, write_config
 
 # Updates given to the device before the oldest of them must be done: enough that it
 # never waits for us, few enough that batches do not pile up in its memory.
@@ -75,7 +72,7 @@ def train(config: Config, workdir: str | Path) -> Result:
     Example:
       >>> train(load_config("configs/digits.py"), "runs/digits").metrics["top1"]
     """
-    _check_workdir(str(workdir))
+    check_place(workdir)
     workdir = Path(workdir)
     card = read_card(workdir)
     config = resolve(config, model_of(card) if card else None)
@@ -87,7 +84,7 @@ def train(config: Config, workdir: str | Path) -> Result:
     index, count = batch_share(mesh)
     hosts = {"process_index": index, "process_count": count}
     _check_labels(config, source)
-    bad_files = BadFiles(_bad_files(workdir), config.data.max_bad_files)
+    bad_files = BadFiles(bad_files_path(workdir), config.data.max_bad_files)
     options: Any = {**hosts, "bad_files": bad_files}
     batches = Prefetch(
         loader.train_batches(
@@ -131,7 +128,7 @@ def _run(
                 f"{workdir} has done, got {steps.total}; choose another --workdir"
             )
     if is_primary():
-        _make_workdir(workdir)
+        make_folder(workdir)
     checkpoints = Checkpoints(workdir, config.train.keep_checkpoints)
     checkpoints.check_space(program.abstract_state)
     metrics: dict[str, float] = {}
@@ -143,7 +140,7 @@ def _run(
     else:
         state, notes = start(config, program, source, mesh)
     if is_primary():  # only now: a run that is refused leaves no trace
-        _write_config(config, workdir)
+        write_config(config, workdir)
     first = int(state.step)
     profiler = Profiler(config.profile, workdir)
     flops = training_flops(config.model, source.num_classes, config.data.image_size)
@@ -274,41 +271,6 @@ def _log_end(workdir: Path, step: int, stopped_by: int) -> None:
         log_event(workdir, step, "interrupted", signal.Signals(stopped_by).name)
     else:
         log_event(workdir, step, "finished")
-
-
-def _check_workdir(workdir: str) -> None:
-    """Raises ConfigError for a bucket: logs are appended to, and it cannot append."""
-    if re.match(r"(gs|s3|az|hdfs):/", workdir):
-        raise ConfigError(
-            f"--workdir must be a folder that every host sees, got {workdir}; mount the "
-            "bucket and give the folder (docs/cloud.md)"
-        )
-
-
-def _bad_files(workdir: Path) -> Path:
-    """Returns this process's list; each reads images of its own."""
-    index = jax.process_index()
-    return workdir / (f"bad_files.{index}.txt" if index else "bad_files.txt")
-
-
-def _make_workdir(workdir: Path) -> None:
-    """Makes the workdir, and learns here whether it can be written to."""
-    try:
-        workdir.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=workdir):
-            pass
-    except OSError as error:
-        raise ConfigError(
-            f"workdir {workdir} cannot be written to: {error.strerror}; choose another "
-            "--workdir"
-        ) from error
-
-
-def _write_config(config: Config, workdir: Path) -> None:
-    """Leaves the resolved config in the workdir."""
-    unfinished = workdir / "config.json.tmp"
-    unfinished.write_text(json.dumps(dataclasses.asdict(config), indent=2) + "\n")
-    os.replace(unfinished, workdir / "config.json")
 
 
 def _is_donated(state: TrainState) -> bool:

@@ -140,7 +140,7 @@ def attention(album: Album) -> Section:
     return Section("Attention", "".join(f"<p>{n}</p>{p}" for n, p in pairs))
 
 
-def events(workdir: Path, bad_files: Path) -> Section:
+def events(workdir: Path) -> Section:
     rows = [
         (
             f"{datetime.datetime.fromtimestamp(event['time']):%Y-%m-%d %H:%M:%S}",
@@ -155,7 +155,11 @@ def events(workdir: Path, bad_files: Path) -> Section:
         if rows
         else "<p>This run logged none.</p>"
     )
-    lines = bad_files.read_text("utf-8").splitlines() if bad_files.exists() else []
+    lines = [
+        line
+        for path in sorted(workdir.glob("bad_files*.txt"))  # one of each host
+        for line in path.read_text("utf-8").splitlines()
+    ]
     body += f"<p>Images that could not be read: {len(lines)}.</p>"
     if lines:
         pairs = (line.partition("\t") for line in lines)
@@ -203,7 +207,7 @@ def all_sections(album: Album, lines: Lines, workdir: Path) -> Iterator[Section]
             yield make(album)
         except ConfigError as error:
             yield Section(title, f"<p>{text(error)}</p>")
-    yield events(workdir, workdir / "bad_files.txt")
+    yield events(workdir)
     yield config(album.loaded.run)
 
 
