@@ -98,8 +98,9 @@ def test_data_that_has_moved_leaves_the_rest(tmp_path, monkeypatch):
     def gone(*_):
         raise ConfigError("the data <is> gone")
 
+    run = tiny_run()  # which may have to be trained first
     monkeypatch.setattr("vit_jax.data.sources.make_source", gone)
-    page = write_report(tiny_run(), tmp_path / "page.html").read_text()
+    page = write_report(run, tmp_path / "page.html").read_text()
     assert page.count("<p>the data &lt;is&gt; gone</p>") == 5
     assert "<b>" in page
     assert page.count("data:image/svg") == 4
