@@ -180,6 +180,7 @@ def test_bad_input_ends_in_one_line(run, capsys, tmp_path):
     assert "12" in error
     assert "does not exist" in refuse(capsys, "train", "--config=nope.py")
     assert "> 0, got -1" in line("--config.model.layer_norm_epsilon=-1")
+    assert "labels are of images" in line("--config.model.classifier=unpooled")
     single = make_folder(tmp_path / "single", {"train": ("cat",), "test": ("cat",)})
     assert "at least 2 classes" in line(f"--config.data.source=folder:{single}")
     assert "train, test" in line("--config.data.eval_split=nope")

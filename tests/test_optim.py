@@ -68,6 +68,11 @@ def test_a_table_that_does_not_fit_is_told(table, message):
         multipliers(PARAMS, table, "optim.learning_rate_multipliers")
 
 
+def test_a_run_that_would_train_nothing_is_told():
+    with pytest.raises(ConfigError, match="must leave something to train"):
+        one_update(learning_rate_multipliers=((".*", 0.0),))
+
+
 def one_update(**fields):
     config = OptimConfig(schedule="constant", clip_global_norm=0.0, **fields)
     optimizer = make_optimizer(config, lambda _: 0.1, PARAMS)

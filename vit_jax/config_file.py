@@ -55,6 +55,7 @@ def load_config(spec: str, overrides: Sequence[str] = ()) -> Config:
     values = _complete(Config, raw, "config")
     for key in _override_keys(overrides):
         _clear_siblings(values, key)
+    overrides = [text for text in overrides if not _is_cleared(values, text)]
     return from_dict(Config, _override(values, overrides))
 
 
@@ -149,6 +150,21 @@ def _clear_siblings(values: dict[str, Any], path: list[str]) -> None:
     for sibling in duration_siblings(section, path[-1]):
         hint = _without_none(typing.get_type_hints(section)[sibling])
         values[sibling] = config_dict.placeholder(hint)
+
+
+def _is_cleared(values: dict[str, Any], argument: str) -> bool:
+    """Takes the value out for ``--config.model.variant=None``, where it may be none."""
+    path, _, value = argument.removeprefix("--config.").partition("=")
+    if value != "None":
+        return False
+    section, (*parents, key) = Config, path.split(".")
+    for parent in parents:
+        section, values = typing.get_type_hints(section)[parent], values[parent]
+    hint = typing.get_type_hints(section)[key]
+    base = _without_none(hint)
+    if hint is not base:
+        values[key] = config_dict.placeholder(typing.get_origin(base) or base)
+    return hint is not base
 
 
 def _override(values: dict[str, Any], overrides: Sequence[str]) -> dict[str, Any]:

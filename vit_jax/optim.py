@@ -82,6 +82,11 @@ def make_optimizer(
     chain.append(optax.scale_by_learning_rate(schedule))
     optimizer = optax.chain(*chain)
     frozen = is_frozen(config, params)
+    if all(jax.tree.leaves(frozen)):
+        raise ConfigError(
+            "config.optim.learning_rate_multipliers must leave something to train, got "
+            "0.0 for every parameter; begin it with ('head/.*', 1.0) to train the head"
+        )
     if any(jax.tree.leaves(frozen)):  # no moments are kept for what does not move
         labels = jax.tree.map(lambda f: "frozen" if f else "trained", frozen)
         optimizer = optax.partition(

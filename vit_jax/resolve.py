@@ -33,13 +33,19 @@ def resolve(config: Config, saved: ModelConfig | None = None) -> Config:
         be gone.
 
     Raises:
-      ConfigError: an unknown variant, an image size that the patch does not divide, or
-        a checkpoint that is asked for its model and cannot be had.
+      ConfigError: an unknown variant, a classifier with an answer for each patch, an
+        image size that the patch does not divide, or a checkpoint that is asked for its
+        model and cannot be had.
     """
     model = config.model
     if config.init.checkpoint and model.variant is None and model.hidden_size is None:
         model = _with_choices(saved or _model_of(config.init.checkpoint), chosen=model)
     model = models.resolve(model)
+    if model.classifier.endswith("unpooled"):
+        raise ConfigError(
+            "config.model.classifier must be token, gap or map to be trained, got "
+            f'"{model.classifier}": labels are of images, not of patches; use gap'
+        )
     models.check_image_size(model, config.data.image_size)
     return dataclasses.replace(config, model=model)
 

@@ -93,8 +93,8 @@ def adapt(
         tree,
         shapes,
         f"the {checkpoint.format} checkpoint",
-        "leave out config.model.variant to have the checkpoint's own model, or take "
-        "another checkpoint",
+        "take the checkpoint's own model (--config.model.variant=None), or another "
+        "checkpoint",
     )
     return dataclasses.replace(
         checkpoint,
