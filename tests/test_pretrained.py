@@ -4,6 +4,7 @@ import dataclasses
 from pathlib import Path
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -62,6 +63,15 @@ def test_ready_for_fine_tuning() -> None:
         patch_size=(8, 8), hidden_size=32, num_layers=2, num_heads=2, mlp_dim=48,
         representation_size=40))  # fmt: skip
     assert "pre_logits" in kept.params
+
+
+def test_as_people_write_it() -> None:
+    path = GOLDEN / "google_vit" / "token.linen.npz"
+    loaded = load_pretrained(path, image_size=[32, 48], dtype=jnp.bfloat16)  # pyright: ignore
+    assert loaded.config.dtype == "bfloat16"
+    assert loaded.preprocessing == Preprocessing((32, 48))
+    with pytest.raises(ConfigError, match="num_classes must be > 0, got 0"):
+        load_pretrained(path, num_classes=0)
 
 
 def test_an_image_size_that_does_not_fit() -> None:

@@ -9,9 +9,10 @@ import jax
 import numpy as np
 from flax import linen as nn
 from jax.sharding import Mesh
+from jax.typing import DTypeLike
 
 from vit_jax import convert, models, weights
-from vit_jax.config import ConfigError, ModelConfig, Preprocessing
+from vit_jax.config import ConfigError, ModelConfig, Preprocessing, check
 from vit_jax.convert import Lazy, adapt
 from vit_jax.convert.layers import stack_layers
 from vit_jax.sharding import lay_out
@@ -44,7 +45,7 @@ def load_pretrained(
     name_or_path: str | Path,
     num_classes: int | None = None,
     image_size: int | tuple[int, int] | None = None,
-    dtype: str = "float32",
+    dtype: DTypeLike = "float32",
     mesh: Mesh | None = None,
     *,
     config: ModelConfig | None = None,
@@ -81,16 +82,18 @@ def load_pretrained(
     """
     checkpoint = open_checkpoint(name_or_path)
     size = (image_size, image_size) if isinstance(image_size, int) else image_size
+    check(num_classes is None or num_classes > 0, "num_classes", "> 0", num_classes)
     fitted = adapt(
         checkpoint,
         config,
         num_classes,
-        size,
+        size and (size[0], size[1]),
         head=head,
         method=method,
         images=images,
     )
-    made = dataclasses.replace(fitted.model, dtype=dtype)
+    name = dtype if isinstance(dtype, str) else np.dtype(dtype).name
+    made = dataclasses.replace(fitted.model, dtype=name)
     if config is not None:
         made = dataclasses.replace(made, scan=config.scan, remat=config.remat)
     return Pretrained(
