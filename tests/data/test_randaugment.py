@@ -1,16 +1,17 @@
 """RandAugment's sixteen operations, against Pillow and by eye."""
 
-import functools
+import dataclasses
 from typing import Any
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 from PIL import Image, ImageEnhance, ImageFilter, ImageOps
 
+from vit_jax.config import DataConfig
 from vit_jax.data import randaugment
+from vit_jax.data.loader import eval_batches, train_batches
 from vit_jax.data.randaugment import OPERATIONS
+from vit_jax.data.sources import make_source
 
 RNG = np.random.default_rng(0)
 SMOOTH = Image.fromarray(RNG.integers(40, 200, (5, 6, 3), np.uint8)).resize((40, 30))
@@ -18,18 +19,14 @@ IMAGE = np.asarray(SMOOTH)
 SHARP = RNG.integers(0, 256, (30, 40, 3), np.uint8)
 
 
-@functools.partial(jax.jit, static_argnames=("magnitude",))
-def _apply(images, which, signs, places, magnitude):
-    return randaugment.apply(images, which, magnitude, signs, places)
-
-
 def apply(
     name: str, magnitude: float, image: np.ndarray = IMAGE, sign: float = 1.0
 ) -> np.ndarray:
-    which = jnp.array([OPERATIONS.index(name)])
-    places = jnp.array([[0.5], [0.5]])
-    images = _apply(image[None], which, jnp.array([float(sign)]), places, magnitude)
-    return np.asarray(images)[0]
+    before = image.copy()
+    out = randaugment.apply(image, name, magnitude, sign)
+    np.testing.assert_array_equal(image, before)
+    assert (out.shape, out.dtype) == (image.shape, np.uint8)
+    return out
 
 
 def pillow(name: str, magnitude: float) -> Image.Image:
@@ -71,7 +68,7 @@ def test_solarize_add() -> None:
 
 
 def test_smoothing_is_pillows_filter() -> None:
-    ours = np.asarray(randaugment._smooth(jnp.asarray(SHARP[None], jnp.float32)))[0]
+    ours = apply("sharpness", -1 / 1.8, SHARP).astype(int)  # a factor of 0
     theirs = np.asarray(Image.fromarray(SHARP).filter(ImageFilter.SMOOTH))
     assert np.abs(ours - theirs).max() <= 1
 
@@ -117,23 +114,52 @@ def test_cutout_is_a_grey_box() -> None:
     assert box[15 - reach[1] : 15 + reach[1], 20 - reach[0] : 20 + reach[0]].all()
 
 
-def test_each_image_draws_its_own_operations() -> None:
-    images = jnp.asarray(np.broadcast_to(IMAGE, (320, *IMAGE.shape)))
-    run = jax.jit(
-        functools.partial(randaugment.rand_augment, num_operations=1, magnitude=10)
-    )
-    out = np.asarray(run(images, jax.random.key(0)))
+def test_each_draw_is_another_operation() -> None:
+    def draw(seed: int) -> np.ndarray:
+        return randaugment.rand_augment(IMAGE, np.random.default_rng(seed), 1, 10)
+
+    out = np.stack([draw(seed) for seed in range(320)])
     inverted = (out == 255 - IMAGE).all(axis=(1, 2, 3)).sum()
     # 320 draws of 1/16: five standard deviations are 22.
     assert abs(int(inverted) - 20) < 22
     assert len({image.tobytes() for image in out}) > 16
-    np.testing.assert_array_equal(out, run(images, jax.random.key(0)))
+    np.testing.assert_array_equal(out[7], draw(7))
+
+
+def test_the_loader_applies_it(digits: DataConfig) -> None:
+    """To each image its own, a function of seed and place, not of threads."""
+    data = dataclasses.replace(digits, train_crop="resize")
+    source = make_source(data, "train")
+
+    def batch(**fields: Any) -> np.ndarray:
+        changed = dataclasses.replace(data, **fields)
+        batches = train_batches(source, changed, seed=0)
+        try:
+            return next(batches)["image"]
+        finally:
+            batches.close()
+
+    plain, one = batch(), batch(randaugment=(2, 10.0), num_threads=1)
+    two = batch(randaugment=(2, 10.0), num_threads=3)
+    np.testing.assert_array_equal(one, two)
+    changed = (one != plain).any(axis=(1, 2, 3))
+    assert changed.mean() > 0.7
+    (evaluated, *_) = eval_batches(
+        source, dataclasses.replace(data, randaugment=(2, 10.0))
+    )
+    (expected, *_) = eval_batches(source, data)
+    np.testing.assert_array_equal(evaluated["image"], expected["image"])
 
 
 def test_magnitudes_past_ten_are_defined() -> None:
     """AugReg goes to 20."""
     for name in OPERATIONS:
-        out = apply(name, 20)
-        assert out.shape == IMAGE.shape
+        apply(name, 20)
     np.testing.assert_array_equal(apply("solarize", 20), IMAGE)
     np.testing.assert_array_equal(apply("posterize", 20), IMAGE)
+
+
+def test_one_value_alone_stays() -> None:
+    gray = np.full((9, 9, 3), 77, np.uint8)
+    for name in ("auto_contrast", "equalize"):
+        np.testing.assert_array_equal(apply(name, 5, gray), gray)

@@ -8,7 +8,6 @@ from jaxtyping import Array, Float, UInt8
 from vit_jax.config import DataConfig, PerChannel, Preprocessing
 from vit_jax.data.color import color_jitter, three_augment
 from vit_jax.data.erasing import erase
-from vit_jax.data.randaugment import rand_augment
 
 
 def prepare(
@@ -24,8 +23,7 @@ def prepare(
       images: pixels in 0..255, as the loader gives them.
       key: of this step; needed only where something is drawn.
       data: gives ``value_range``, ``mean``, ``std`` and, in training, ``flip``,
-        ``augment``, ``randaugment``, ``color_jitter`` and ``erasing``, which are done in
-        this order.
+        ``augment``, ``color_jitter`` and ``erasing``, which are done in this order.
       train: False leaves out all that is random.
       dtype: of the result; the arithmetic is float32 whatever it is.
     """
@@ -42,9 +40,6 @@ def _change(
         images = flip(images, _fold(key, 0))
     if data.augment == "three":
         images = three_augment(images, _fold(key, 1))
-    num_operations, magnitude = data.randaugment
-    if num_operations:
-        images = rand_augment(images, _fold(key, 4), num_operations, magnitude)
     if data.color_jitter:
         images = color_jitter(images, _fold(key, 2), data.color_jitter)
     if data.erasing:

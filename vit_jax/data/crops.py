@@ -101,7 +101,7 @@ def resize(
     if image.shape[:2] == size:
         return _put(image, out)
     if interpolation in ("bilinear", "area"):
-        cv2 = _load_cv2()
+        cv2 = load_cv2()
         shrinks = image.shape[0] >= height and image.shape[1] >= width
         use_area = interpolation == "area" and shrinks
         flag = cv2.INTER_AREA if use_area else cv2.INTER_LINEAR
@@ -128,7 +128,8 @@ def _put(image: np.ndarray, out: np.ndarray | None) -> np.ndarray:
 _thread = threading.local()
 
 
-def _load_cv2() -> ModuleType:
+def load_cv2() -> ModuleType:
+    """Returns OpenCV, set up for this thread."""
     import cv2
 
     if not hasattr(_thread, "is_set_up"):

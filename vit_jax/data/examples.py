@@ -15,6 +15,7 @@ from vit_jax.data.bad_files import BadFiles
 from vit_jax.data.decode import DecodeError, decode_box
 from vit_jax.data.jpeg import Box, Size
 from vit_jax.data.order import Order
+from vit_jax.data.randaugment import rand_augment
 from vit_jax.data.sources import Source
 
 Example = dict[str, Any]
@@ -24,7 +25,10 @@ _ATTEMPTS = 100
 
 
 class TrainExamples:
-    """Position -> an image written into ``out``, and its label: shuffle, decode, crop."""
+    """Position -> an image written into ``out``, and its label.
+
+    Shuffle, decode, crop, RandAugment.
+    """
 
     def __init__(
         self, source: Source, data: DataConfig, seed: int, bad_files: BadFiles
@@ -72,6 +76,9 @@ class TrainExamples:
         if box is None:
             return None
         crops.resize(box[0], target, data.interpolation, out)
+        num_operations, magnitude = data.randaugment
+        if num_operations:
+            out[...] = rand_augment(out, rng, num_operations, magnitude)
         return {"label": box[1]}
 
 

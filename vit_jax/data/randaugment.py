@@ -1,19 +1,20 @@
-"""RandAugment on the device: for each image, a few of sixteen operations.
+"""RandAugment on the host: a few of sixteen operations on each image.
 
-Every operation is one of four steps with its own numbers, so that a batch in which each
-image draws another one runs no branch: an affine map of the pixels' places, a table of
-values per channel, a blend with a grey or smoothed image, a box that is filled.
+It stands here and not beside the other augmentations because of its look-ups, of places
+and of values: where each image draws an operation of its own, an accelerator does them
+a pixel at a time (`benchmarks/augment.py`).
 
 Reference: Cubuk et al., "RandAugment" (2020), section 3, with the sixteen operations and
 their ranges of its published code, which AugReg (Steiner et al. 2022) used. Here the
 contrast turns around the image's mean grey, as in Pillow.
 """
 
-import jax
-import jax.numpy as jnp
-from jaxtyping import Array, Float, Int, UInt8
+import math
 
-from vit_jax.data.color import luma, to_uint8
+import numpy as np
+from jaxtyping import Int, UInt8
+
+from vit_jax.data.crops import load_cv2
 
 OPERATIONS = (
     "auto_contrast", "equalize", "invert", "posterize", "solarize", "solarize_add",
@@ -24,185 +25,169 @@ _GRAY = 128  # of what comes in from outside, and of the box
 _TRANSLATION = 100 / 224  # at magnitude 10, of the side: the published 100 pixels
 _CUTOUT = 40 / 224  # half the box's side, likewise
 
-Images = UInt8[Array, "b h w 3"]
-Which = Int[Array, " b"]  # index into OPERATIONS
+# ITU-R 601-2 luma, as Pillow weighs red, green and blue.
+_LUMA = np.array([0.299, 0.587, 0.114], np.float32)
+# Pillow's SMOOTH filter.
+_SMOOTH = np.array([[1, 1, 1], [1, 5, 1], [1, 1, 1]], np.float32) / 13
+
+Image = UInt8[np.ndarray, "h w 3"]
 
 
 def rand_augment(
-    images: Images, key: jax.Array, num_operations: int, magnitude: float
-) -> Images:
-    """Returns the images after ``num_operations`` random operations each.
+    image: Image, rng: np.random.Generator, num_operations: int, magnitude: float
+) -> Image:
+    """Returns the image after random operations, one after the other.
 
     Args:
-      images: pixels.
-      key: draws operations, signs and places.
+      image: pixels.
+      rng: draws operations, signs and places.
       num_operations: N of the paper; AugReg: 2.
       magnitude: M of the paper, of 10; AugReg goes to 20.
     """
-    for layer in range(num_operations):
-        which_key, sign_key, place_key = jax.random.split(
-            jax.random.fold_in(key, layer), 3
-        )
-        count = images.shape[0]
-        which = jax.random.randint(which_key, (count,), 0, len(OPERATIONS))
-        signs = jax.random.rademacher(sign_key, (count,), jnp.float32)
-        places = jax.random.uniform(place_key, (2, count), jnp.float32)
-        images = apply(images, which, magnitude, signs, places)
-    return images
+    for _ in range(num_operations):
+        name = OPERATIONS[rng.integers(len(OPERATIONS))]
+        sign = 1.0 if rng.integers(2) else -1.0
+        down, across = rng.random(2)
+        image = apply(image, name, magnitude, sign, (down, across))
+    return image
 
 
 def apply(
-    images: Images,
-    which: Which,
+    image: Image,
+    name: str,
     magnitude: float,
-    signs: Float[Array, " b"],
-    places: Float[Array, "2 b"],
-) -> Images:
-    """Returns each image after its operation.
+    sign: float = 1.0,
+    place: tuple[float, float] = (0.5, 0.5),
+) -> Image:
+    """Returns the image after one operation.
 
     Args:
-      images: pixels.
-      which: the operation of each, an index into ``OPERATIONS``.
-      magnitude: of all, of 10.
-      signs: -1 or 1: the direction of the geometric ones.
-      places: in [0, 1): the centre (down, across) of a cutout.
+      image: pixels.
+      name: one of ``OPERATIONS``.
+      magnitude: of 10.
+      sign: -1 or 1: the direction of the geometric ones.
+      place: in [0, 1): the centre (down, across) of a cutout.
     """
     level = magnitude / 10
-    images = _move(images, which, signs * level)
-    images = _look_up(images, _tables(images, which, level))
-    images = _blend(images, which, 1.8 * level + 0.1)
-    return _cut_out(images, which, level, places)
+    factor = 1.8 * level + 0.1
+    if name == "cutout":
+        return _cut_out(image, level, place)
+    if name == "color":
+        return _color(image, factor)
+    if name == "sharpness":
+        return _sharpen(image, factor)
+    if name in ("auto_contrast", "equalize"):
+        make = _auto_contrast if name == "auto_contrast" else _equalize
+        return _look_up(image, np.stack([make(row) for row in _histograms(image)]))
+    table = _table(image, name, level, factor)
+    if table is not None:
+        return _look_up(image, table)
+    return _move(image, name, sign * level)
 
 
-def _is(which: Which, name: str) -> Array:
-    return which == OPERATIONS.index(name)
+def _table(image: Image, name: str, level: float, factor: float) -> np.ndarray | None:
+    """Returns what becomes of each value, [256]; None for the geometric operations."""
+    values = np.arange(256)
+    match name:
+        case "invert":
+            return 255 - values
+        case "posterize":
+            lost = 8 - min(8, max(1, int(4 * level)))
+            return values >> lost << lost
+        case "solarize":
+            return np.where(values < int(256 * level), values, 255 - values)
+        case "solarize_add":
+            return np.where(values < 128, values + int(110 * level), values)
+        case "brightness":
+            return values * factor
+        case "contrast":
+            channels = np.array(load_cv2().mean(image)[:3])
+            mean = math.floor(float(channels @ _LUMA) + 0.5)
+            return mean + (values - mean) * factor
+    return None
 
 
-def _move(images: Images, which: Which, level: Float[Array, " b"]) -> Images:
-    """Rotates, shears or translates; the nearest pixel is taken."""
-    _, height, width, _ = images.shape
-
-    def only(name: str, value: Array) -> Array:
-        return jnp.where(_is(which, name), value, 0.0)[:, None, None]
-
-    angle = only("rotate", level * jnp.float32(jnp.pi / 6))  # 30 degrees
-    y, x = (axis.astype(jnp.float32) for axis in jnp.mgrid[:height, :width])
-    y, x = y[None] - (height - 1) / 2, x[None] - (width - 1) / 2
-    from_x = jnp.cos(angle) * x - jnp.sin(angle) * y
-    from_y = jnp.sin(angle) * x + jnp.cos(angle) * y
-    # Shears hold the upper left corner, not the centre, in its place.
-    from_x += only("shear_x", 0.3 * level) * (y + (height - 1) / 2)
-    from_y += only("shear_y", 0.3 * level) * (x + (width - 1) / 2)
-    from_x += only("translate_x", jnp.round(_TRANSLATION * width * level))
-    from_y += only("translate_y", jnp.round(_TRANSLATION * height * level))
-    columns = jnp.round(from_x + (width - 1) / 2).astype(jnp.int32)
-    rows = jnp.round(from_y + (height - 1) / 2).astype(jnp.int32)
-    inside = (columns >= 0) & (columns < width) & (rows >= 0) & (rows < height)
-    index = jnp.where(inside, rows * width + columns, 0).reshape(len(images), -1, 1)
-    moved = jnp.take_along_axis(
-        images.reshape(len(images), -1, 3), index, axis=1
-    ).reshape(images.shape)
-    return jnp.where(inside[..., None], moved, jnp.uint8(_GRAY))
+def _look_up(image: Image, table: np.ndarray) -> Image:
+    """Returns each value's entry in a table [256] for all channels, or [3, 256]."""
+    table = np.clip(np.round(table), 0, 255).astype(np.uint8)
+    if table.ndim == 2:
+        table = np.ascontiguousarray(table.T)[None]
+    return load_cv2().LUT(image, table)
 
 
-def _tables(images: Images, which: Which, level: float) -> UInt8[Array, "b 256 3"]:
-    """Returns what becomes of each value in each channel of each image."""
-    values = jnp.arange(256, dtype=jnp.int32)[None, :, None]
-    bits = min(8, max(1, int(4 * level)))
-    factor = jnp.float32(1.8 * level + 0.1)
-    added = jnp.where(values < 128, values + int(110 * level), values)
-    mean = jnp.floor(luma(images.astype(jnp.float32)).mean(axis=(1, 2, 3)) + 0.5)
-    mean = mean[:, None, None]
-    histogram = _histogram(images)
-    tables = {
-        "auto_contrast": _auto_contrast(histogram),
-        "equalize": _equalize(histogram),
-        "invert": 255 - values,
-        "posterize": values >> (8 - bits) << (8 - bits),
-        "solarize": jnp.where(values < int(256 * level), values, 255 - values),
-        "solarize_add": jnp.clip(added, 0, 255),
-        "brightness": values.astype(jnp.float32) * factor,
-        "contrast": mean + (values.astype(jnp.float32) - mean) * factor,
-    }
-    chosen = jnp.broadcast_to(values, histogram.shape).astype(jnp.float32)
-    for name, table in tables.items():
-        chosen = jnp.where(
-            _is(which, name)[:, None, None], table.astype(jnp.float32), chosen
-        )
-    return to_uint8(chosen)
-
-
-def _histogram(images: Images) -> Int[Array, "b 256 3"]:
+def _histograms(image: Image) -> Int[np.ndarray, "3 256"]:
     """Returns how often each value occurs in each channel."""
-    count = images.shape[0]
-    pixels = images.reshape(count, -1, 3).astype(jnp.int32)
-    offsets = (
-        jnp.arange(count, dtype=jnp.int32)[:, None, None] * 768
-        + jnp.arange(3, dtype=jnp.int32)[None, None] * 256
+    count = load_cv2().calcHist
+    rows = [count([image], [c], None, [256], [0, 256]).ravel() for c in range(3)]
+    return np.array(rows).astype(np.int64)
+
+
+def _auto_contrast(histogram: Int[np.ndarray, " 256"]) -> np.ndarray:
+    """Returns the table that stretches a channel to 0..255."""
+    values, there = np.arange(256), np.flatnonzero(histogram)
+    low, high = there[0], there[-1]
+    return (values - low) * 255 // (high - low) if high > low else values
+
+
+def _equalize(histogram: Int[np.ndarray, " 256"]) -> np.ndarray:
+    """Returns the table that makes a channel's values equally frequent (Pillow)."""
+    last = histogram[np.flatnonzero(histogram)[-1]]
+    step = (histogram.sum() - last) // 255
+    before = np.cumsum(histogram) - histogram
+    return (before + step // 2) // step if step else np.arange(256)
+
+
+def _color(image: Image, factor: float) -> Image:
+    """Moves from grey past the image: a matrix of the channels."""
+    matrix = factor * np.eye(3, dtype=np.float32) + (1 - factor) * _LUMA
+    return load_cv2().transform(image, matrix)
+
+
+def _sharpen(image: Image, factor: float) -> Image:
+    """Moves from the smoothed image, of which the rim is not smoothed, past the image."""
+    cv2 = load_cv2()
+    smooth = cv2.filter2D(image, -1, _SMOOTH)
+    for rim in (np.s_[0], np.s_[-1], np.s_[:, 0], np.s_[:, -1]):
+        smooth[rim] = image[rim]
+    return cv2.addWeighted(image, factor, smooth, 1 - factor, 0)
+
+
+def _move(image: Image, name: str, level: float) -> Image:
+    """Rotates, shears or translates; the nearest pixel is taken."""
+    height, width = image.shape[:2]
+    # From a place in the result, (x, y, 1), to one in the image.
+    matrix = np.eye(2, 3)
+    if name == "rotate":
+        angle = level * math.pi / 6  # 30 degrees
+        x, y = (width - 1) / 2, (height - 1) / 2
+        cos, sin = math.cos(angle), math.sin(angle)
+        matrix[:] = [
+            [cos, -sin, x - cos * x + sin * y],
+            [sin, cos, y - sin * x - cos * y],
+        ]
+    elif name in ("shear_x", "shear_y"):
+        matrix[(0, 1) if name == "shear_x" else (1, 0)] = 0.3 * level
+    elif name == "translate_x":
+        matrix[0, 2] = round(_TRANSLATION * width * level)
+    else:
+        matrix[1, 2] = round(_TRANSLATION * height * level)
+    cv2 = load_cv2()
+    return cv2.warpAffine(
+        image,
+        matrix,
+        (width, height),
+        flags=cv2.INTER_NEAREST | cv2.WARP_INVERSE_MAP,
+        borderMode=cv2.BORDER_CONSTANT,
+        borderValue=(_GRAY,) * 3,
     )
-    counts = jnp.zeros(count * 768, jnp.int32).at[(pixels + offsets).ravel()].add(1)
-    return counts.reshape(count, 3, 256).swapaxes(1, 2)
 
 
-def _auto_contrast(histogram: Int[Array, "b 256 3"]) -> Float[Array, "b 256 3"]:
-    """Returns the table that stretches each channel to 0..255."""
-    values = jnp.arange(256, dtype=jnp.int32)[None, :, None]
-    low = jnp.where(histogram > 0, values, 255).min(axis=1, keepdims=True)
-    high = jnp.where(histogram > 0, values, 0).max(axis=1, keepdims=True)
-    spread = jnp.maximum(high - low, 1).astype(jnp.float32)
-    stretched = jnp.floor((values - low).astype(jnp.float32) * 255 / spread)
-    return jnp.where(high > low, stretched, values.astype(jnp.float32))
-
-
-def _equalize(histogram: Int[Array, "b 256 3"]) -> Int[Array, "b 256 3"]:
-    """Returns the table that makes each channel's values equally frequent (Pillow)."""
-    values = jnp.arange(256, dtype=jnp.int32)[None, :, None]
-    high = jnp.where(histogram > 0, values, 0).max(axis=1, keepdims=True)
-    last = jnp.take_along_axis(histogram, high, axis=1)
-    step = (histogram.sum(axis=1, keepdims=True) - last) // 255
-    before = jnp.cumsum(histogram, axis=1) - histogram
-    table = (before + step // 2) // jnp.maximum(step, 1)
-    return jnp.where(step > 0, table, values)
-
-
-def _look_up(images: Images, tables: UInt8[Array, "b 256 3"]) -> Images:
-    pixels = images.reshape(images.shape[0], -1, 3).astype(jnp.int32)
-    return jnp.take_along_axis(tables, pixels, axis=1).reshape(images.shape)
-
-
-def _blend(images: Images, which: Which, factor: float) -> Images:
-    """Moves from grey (color) or from the smoothed image (sharpness) past the image."""
-    values = images.astype(jnp.float32)
-    is_color = _is(which, "color")[:, None, None, None]
-    base = jnp.where(is_color, luma(values), _smooth(values))
-    blended = to_uint8(base + (values - base) * factor)
-    return jnp.where(
-        is_color | _is(which, "sharpness")[:, None, None, None], blended, images
-    )
-
-
-def _smooth(values: Float[Array, "b h w c"]) -> Float[Array, "b h w c"]:
-    """Returns Pillow's SMOOTH filter, (1 1 1, 1 5 1, 1 1 1) / 13; the rim stays."""
-    rows = values[:, :-2] + values[:, 1:-1] + values[:, 2:]
-    total = rows[:, :, :-2] + rows[:, :, 1:-1] + rows[:, :, 2:]
-    inner = (total + 4 * values[:, 1:-1, 1:-1]) / 13
-    return values.at[:, 1:-1, 1:-1].set(jnp.round(inner))
-
-
-def _cut_out(
-    images: Images, which: Which, level: float, places: Float[Array, "2 b"]
-) -> Images:
-    """Fills a square, clipped at the edges, with grey."""
-    _, height, width, _ = images.shape
-
-    def near(size: int, centre: Array) -> Array:
-        distance = (
-            jnp.arange(size, dtype=jnp.float32)[None]
-            - jnp.floor(centre * size)[:, None]
-        )
-        reach = int(_CUTOUT * size * level)
-        return (distance >= -reach) & (distance < reach)
-
-    box = near(height, places[0])[:, :, None] & near(width, places[1])[:, None, :]
-    box &= _is(which, "cutout")[:, None, None]
-    return jnp.where(box[..., None], jnp.uint8(_GRAY), images)
+def _cut_out(image: Image, level: float, place: tuple[float, float]) -> Image:
+    """Fills a box, clipped at the edges, with grey."""
+    spans = []
+    for size, centre in zip(image.shape[:2], place, strict=True):
+        middle, reach = math.floor(centre * size), int(_CUTOUT * size * level)
+        spans.append(slice(max(0, middle - reach), middle + reach))
+    image = image.copy()
+    image[tuple(spans)] = _GRAY
+    return image
