@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 
 from vit_jax.config import ConfigError, DataConfig
+from vit_jax.data.array_records import convert
+from vit_jax.data.export import export
 from vit_jax.data.sources import Source, make_source
 
 Make = Callable[..., Path]
@@ -131,3 +133,11 @@ def test_several_labels(make_files: Make, name: str) -> None:
         for e in map(source.__getitem__, range(3))
     }
     assert rows == {"1.png": [1, 0, 1], "2.png": [0, 0, 0], "3.png": [0, 1, 0]}
+
+
+def test_several_labels_fit_into_no_folder(make_files: Make, tmp_path: Path) -> None:
+    root = make_files("1.png")
+    table = write(root, "list.csv", "path,labels\n1.png,dog|ant\n")
+    for command, split in ((export, "all"), (convert, ["all"])):
+        with pytest.raises(ConfigError, match="must have one label each"):
+            command(str(table), tmp_path / "out", split)

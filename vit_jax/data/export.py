@@ -20,13 +20,19 @@ def export(
       data_dir: where TFDS datasets lie.
 
     Raises:
-      ConfigError: no such source or split, or the folder cannot be written to.
+      ConfigError: no such source or split, several labels per image, or the folder
+        cannot be written to.
     """
     from PIL import Image
 
     # An export reads bytes: sizes play no part.
     data = DataConfig(source=source, data_dir=data_dir, image_size=(1, 1), batch_size=1)
     images = make_source(data, split)
+    if images.multi_label:
+        raise ConfigError(
+            "images must have one label each to be sorted into folders, got several in "
+            f"{source}"
+        )
     digits = len(str(len(images) - 1))
     try:
         for i in range(len(images)):
