@@ -4,11 +4,13 @@
     python benchmarks/peers.py                        # what is here: GPU, else CPU
     python benchmarks/peers.py --variant=ViT-L/16 --batch_size=64 --output=FILE
     python benchmarks/peers.py --only ours timm
+    taskset -c 0 python benchmarks/peers.py --variant=ViT-Ti/16   # one thread each
 
 Each runs alone in a process of its own, so that none holds another's memory. All start
 from uint8 images on the device, compute in bfloat16 with float32 weights (autocast in
-timm, with its fused attention), and update with AdamW; inference returns logits. Rates
-are medians and quartiles of repeats that end with one wait.
+timm, with its fused attention), or in float32 alone, and update with AdamW; inference
+returns logits. Rates are medians and quartiles of repeats that end with one wait; on a
+CPU that other programs use too, images per second of CPU time are steadier.
 """
 
 import argparse
@@ -42,6 +44,7 @@ def main() -> None:
     parser.add_argument("--variant", choices=TIMM, default="ViT-B/16")
     parser.add_argument("--batch_size", type=int, help="default: 128, on CPU 16")
     parser.add_argument("--only", nargs="+", choices=CASES, default=CASES)
+    parser.add_argument("--dtype", choices=("bfloat16", "float32"), default="bfloat16")
     parser.add_argument("--repeats", type=int, default=10)
     parser.add_argument("--seconds", type=float, default=2.0, help="of one repeat")
     parser.add_argument("--phases", nargs="+", default=["train", "inference"])
@@ -58,7 +61,8 @@ def main() -> None:
     results = {
         "variant": arguments.variant,
         "batch_size": arguments.batch_size,
-        "host": f"{platform.machine()}, {os.cpu_count()} CPUs",
+        "dtype": arguments.dtype,
+        "host": f"{processor()}, {len(os.sched_getaffinity(0))} CPUs",
         "command": " ".join(["python", "benchmarks/peers.py", *sys.argv[1:]]),
         "cases": {case: in_process(case, arguments) for case in arguments.only},
     }
@@ -71,6 +75,14 @@ def main() -> None:
 def has_gpu() -> bool:
     """Tells whether NVIDIA's driver is here, without starting a framework."""
     return Path("/proc/driver/nvidia/version").exists()
+
+
+def processor() -> str:
+    """Returns what the CPU calls itself."""
+    for line in Path("/proc/cpuinfo").read_text().splitlines():
+        if line.startswith("model name"):
+            return line.partition(": ")[2]
+    return platform.machine()
 
 
 def in_process(case: str, arguments: argparse.Namespace) -> dict[str, Any]:
@@ -94,7 +106,7 @@ def ours(arguments: argparse.Namespace) -> dict[str, Any]:
     from vit_jax.bench import bench
     from vit_jax.config import Config, DataConfig, ModelConfig, OptimConfig, TrainConfig
 
-    options: dict[str, Any] = {"dtype": "bfloat16"}
+    options: dict[str, Any] = {"dtype": arguments.dtype}
     if "remat" in arguments.case:
         options["remat"] = arguments.case.rpartition(" ")[2]
     if arguments.attention:
@@ -139,7 +151,8 @@ def peer(arguments: argparse.Namespace) -> dict[str, Any]:
 
     def forward(images: Any) -> Any:
         scaled = (images.float() - 127.5) / 127.5
-        with torch.autocast(device.type, torch.bfloat16):
+        enabled = arguments.dtype == "bfloat16"
+        with torch.autocast(device.type, torch.bfloat16, enabled=enabled):
             return model(scaled)
 
     def loss_of(images: Any, labels: Any) -> Any:
@@ -208,7 +221,8 @@ def peer(arguments: argparse.Namespace) -> dict[str, Any]:
 def matrix_product(torch: Any, device: Any, arguments: Any, time_calls: Any, wait: Any):
     """Times torch's product of the size and dtype that `vit_jax.bench` takes."""
     side = 8192 if device.type == "cuda" else 1024
-    dtype = torch.bfloat16 if device.type == "cuda" else torch.float32
+    is_half = device.type == "cuda" and arguments.dtype == "bfloat16"
+    dtype = torch.bfloat16 if is_half else torch.float32
     x = torch.full((side, side), 1 / side, dtype=dtype, device=device)
 
     def run(calls: int) -> None:
@@ -235,7 +249,7 @@ def define_operators(torch: Any) -> None:
 
 def table(results: dict[str, Any]) -> str:
     """Returns a line for each case and phase."""
-    lines = [f"{results['variant']}, batch {results['batch_size']}"]
+    lines = [f"{results['variant']}, batch {results['batch_size']}, {results['dtype']}"]
     for name, case in results["cases"].items():
         if "error" in case:
             lines.append(f"  {name:<18} failed: {case['error']}")
@@ -244,9 +258,10 @@ def table(results: dict[str, Any]) -> str:
             if phase in case:
                 part = case[phase]
                 low, high = part["quartiles"]
+                per_cpu = results["batch_size"] / part["cpu_seconds_per_call"]
                 lines.append(
                     f"  {name:<18} {phase:<10} {part['images_per_s']:9.2f} images/s "
-                    f"({low:.2f} to {high:.2f}), "
+                    f"({low:.2f} to {high:.2f}), {per_cpu:.2f} per second of CPU, "
                     f"{part['share_of_matrix_product']:.0%} of a matrix product"
                 )
     return "\n".join(lines)

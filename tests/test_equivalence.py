@@ -92,6 +92,16 @@ def test_losses_and_parameters_agree(one_device, way: str) -> None:
     assert_close(unstack(found.ema), state.ema)
 
 
+@pytest.mark.parametrize("model", [{}, SCAN | REMAT], ids=str)
+def test_tokens_that_the_tensor_axis_divides_are_cut(model: dict[str, Any]) -> None:
+    """Without a class token there are 4."""
+    gap = change(BASE, model={"classifier": "gap", **model})
+    _, _, losses, state = run(gap, 1, num_steps=4)
+    _, _, found_losses, found = run(change(gap, mesh=TP), 8, num_steps=4)
+    np.testing.assert_allclose(found_losses, losses, rtol=2e-5)
+    assert_close(found.params, jax.device_get(state.params))
+
+
 def held(config: Config) -> tuple[int, int]:
     """Returns the bytes of parameters and moments: on one of 8 devices, and in all."""
     program, _ = program_on(config, 8, num_classes=1000)

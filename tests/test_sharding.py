@@ -84,12 +84,13 @@ def test_fsdp_cuts_what_is_left_along_its_longest_part():
     assert partition_spec((None, "tokens"), (1, 5), mesh) == P(None, None)
 
 
-def test_the_residual_stream_is_cut_over_the_batch_alone():
+def test_the_residual_stream_is_cut_over_the_batch_and_tokens_that_divide():
     mesh = make_mesh(MeshConfig(preset="fsdp_tp"))
-    x = np.ones((8, 5, 16), np.float32)
     names = ("batch", "tokens", "embed")
     function = jax.jit(on_mesh(lambda x: constrain(x * 2, names), mesh))
-    assert function(x).sharding.spec == P("fsdp")  # data has one device
+    for tokens, spec in ((4, P("fsdp", "tensor")), (5, P("fsdp"))):
+        x = np.ones((8, tokens, 16), np.float32)
+        assert function(x).sharding.spec == spec  # data has one device
     assert constrain(x, names) is x  # no mesh, no meaning
 
 

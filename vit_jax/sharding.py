@@ -30,6 +30,13 @@ RULES: dict[str, tuple[str, ...]] = {
     "classes": ("tensor",),
 }
 
+# Of the residual stream. Its tokens are cut over the axis that cuts heads and MLP: what
+# stands between their products (norms, dropout, the sums) is then no longer repeated on
+# each of its devices, nor kept there (Korthikanti et al. 2022, arXiv:2205.05198, section
+# 4.2.2). By benchmarks/layout.py this takes a third of the memory off, and no exchange
+# is added: a sum over devices becomes a scattered one and a gathering.
+STREAM: dict[str, tuple[str, ...]] = {"batch": RULES["batch"], "tokens": ("tensor",)}
+
 # Path components under which every array has a leading axis of layers.
 STACKED = ("encoderblock", "MixerBlock")
 
@@ -190,16 +197,20 @@ def on_mesh(function: Callable[..., T], mesh: Mesh) -> Callable[..., T]:
 
 
 def constrain(x: jax.Array, names: Sequence[str | None]) -> jax.Array:
-    """Says how an activation is cut: over the batch, nothing else.
+    """Says how the residual stream is cut: by `STREAM`, where the mesh divides a side.
 
-    Without it XLA may let the residual stream inherit the cut of the parameters, and
-    gather activations in the place of weights. A model names axes; what they mean is
+    Without it XLA may let the stream inherit the cut of the parameters, and gather
+    activations in the place of weights. A model names axes; what they mean is
     `on_mesh`'s affair, and outside of it nothing.
     """
     mesh = _mesh.get()
     if mesh is None:
         return x
-    spec = [RULES["batch"] if name == "batch" else None for name in names]
+    cuts = [STREAM.get(name or "", ()) for name in names]
+    spec = [
+        cut if cut and side % math.prod(mesh.shape[a] for a in cut) == 0 else None
+        for cut, side in zip(cuts, x.shape, strict=True)
+    ]
     sharding = NamedSharding(mesh, PartitionSpec(*spec))
     return jax.lax.with_sharding_constraint(x, sharding)
 

@@ -92,6 +92,7 @@ def test_rates_and_shares_agree(result):
         assert part["flops_per_image"] == count(model, 10, (8, 8))
         rate = batch_size / part["seconds_per_call"]
         assert part["images_per_s"] == pytest.approx(rate)
+        assert part["cpu_seconds_per_call"] > 0
         share = rate * part["flops_per_image"] / result["matrix_product"]["flops_per_s"]
         assert part["share_of_matrix_product"] == pytest.approx(share)
         assert part["mfu"] is None  # the CPU has no peak in the table

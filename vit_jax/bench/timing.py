@@ -24,22 +24,25 @@ def time_calls(
 
     Returns:
       ``rate`` in items per second, its ``quartiles``, ``seconds_per_call`` by the
-      median, ``calls`` of one repeat, and ``repeats``.
+      median, ``cpu_seconds_per_call`` likewise (of all threads of the host: steadier
+      where other programs run beside), ``calls`` of one repeat, and ``repeats``.
     """
     run(1)
     start = time.perf_counter()
     run(1)
     calls = max(1, round(seconds / (time.perf_counter() - start)))
-    rates = []
+    rates, cpu_seconds = [], []
     for _ in range(repeats):
-        start = time.perf_counter()
+        start, cpu_start = time.perf_counter(), time.process_time()
         run(calls)
         rates.append(calls * items / (time.perf_counter() - start))
+        cpu_seconds.append((time.process_time() - cpu_start) / calls)
     low, median, high = np.percentile(rates, (25, 50, 75)).tolist()
     return {
         "rate": median,
         "quartiles": [low, high],
         "seconds_per_call": items / median,
+        "cpu_seconds_per_call": float(np.median(cpu_seconds)),
         "calls": calls,
         "repeats": repeats,
     }

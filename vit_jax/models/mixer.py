@@ -106,7 +106,8 @@ class MixerBlock(nn.Module):
         y = layer_norm(x, dtype=self.dtype, name="LayerNorm_1")
         y = Mlp(self.mlp_dim, self.dtype, name="channel_mixing")(y)
         x = x + self._drop("stochastic_depth_1")(y, train, rate)
-        return constrain(x, ("batch", "tokens", "embed"))
+        # Every MLP over the tokens would have to gather them.
+        return constrain(x, ("batch", None, "embed"))
 
     def _drop(self, name: str) -> StochasticDepth:
         return StochasticDepth(self.stochastic_depth_rescale, name=name)
