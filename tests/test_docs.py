@@ -138,6 +138,20 @@ def test_recipes_are_what_the_configs_say():
         assert f"| `{name}` | {count}, {magnitude:g} | {alpha:g} |" in text
 
 
+def test_the_table_beside_timm_is_what_the_files_say():
+    text = (ROOT / "docs" / "performance.md").read_text()
+    for dtype in ("float32", "bfloat16"):
+        found = json.loads((RESULTS / f"peers_cpu_{dtype}.json").read_text())["cases"]
+        for name, case in (("here", "ours"), ("timm, compiled", "timm, compiled")):
+            ratios = [
+                found["timm"][phase]["cpu_seconds_per_call"]
+                / found[case][phase]["cpu_seconds_per_call"]
+                for phase in ("train", "inference")
+            ]
+            row = " | ".join(f"{ratio:.2f}" for ratio in ratios)
+            assert f"| {dtype}, {name} | {row} |" in text
+
+
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda p: p.name)
 def test_files_that_are_named_exist(path):
     named = re.findall(
