@@ -57,7 +57,8 @@ def finetune(
                 "accumulator_dtype": "bfloat16",
                 "clip_global_norm": 1.0,
                 "schedule": "cosine",
-                "warmup_steps": min(500, total_steps // 10),
+                # The original's 500 steps; a shorter run warms up for as large a share.
+                "warmup_percent": 100 * min(500, total_steps // 10) / total_steps,
             },
             "train": {
                 "total_steps": total_steps,

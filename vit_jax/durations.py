@@ -80,7 +80,7 @@ def resolve_steps(config: Config, num_examples: int) -> Steps:
     if warmup >= total:
         raise ConfigError(
             f"config.optim.warmup_* must be shorter than the run of {total} steps, "
-            f"got {warmup} steps; shorten it"
+            f"got {warmup} steps; add --config.optim.warmup_percent=5"
         )
     return Steps(
         total=total,
