@@ -108,6 +108,14 @@ def test_a_duration_typed_in_one_unit_replaces_the_files_other():
     assert (config.train.total_steps, config.train.total_epochs) == (5, None)
 
 
+def test_none_unsets_what_the_file_sets():
+    unset = ["--config.model.variant=None", "--config.model.patch_size=None"]
+    model = load_config(str(ROOT / "configs" / "vit_b16.py"), unset).model
+    assert (model.variant, model.patch_size) == (None, None)
+    with pytest.raises(ConfigError, match=r"config\.seed must have a value, got None"):
+        load_config(DIGITS, ["--config.seed=None"])
+
+
 @pytest.mark.parametrize("size", ["24", "(24,24)"])
 def test_one_number_is_a_square(size):
     config = load_config(DIGITS, [f"--config.data.image_size={size}"])

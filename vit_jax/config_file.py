@@ -55,8 +55,11 @@ def load_config(spec: str, overrides: Sequence[str] = ()) -> Config:
     values = _complete(Config, raw, "config")
     for key in _override_keys(overrides):
         _clear_siblings(values, key)
-    overrides = [text for text in overrides if not _is_cleared(values, text)]
-    return from_dict(Config, _override(values, overrides))
+    unset = [t for t in overrides if t.startswith("--config.") and t.endswith("=None")]
+    for key in _override_keys(unset):
+        _clear(values, key)
+    typed = [argument for argument in overrides if argument not in unset]
+    return from_dict(Config, _override(values, typed))
 
 
 def _find(spec: str) -> tuple[Path, str | None]:
@@ -146,25 +149,21 @@ def _clear_siblings(values: dict[str, Any], path: list[str]) -> None:
     """Drops ``total_epochs`` of the file when ``total_steps`` is typed."""
     section: Any = Config
     for key in path[:-1]:
-        section, values = typing.get_type_hints(section)[key], values[key]
+        section = typing.get_type_hints(section)[key]
     for sibling in duration_siblings(section, path[-1]):
-        hint = _without_none(typing.get_type_hints(section)[sibling])
-        values[sibling] = config_dict.placeholder(hint)
+        _clear(values, [*path[:-1], sibling])
 
 
-def _is_cleared(values: dict[str, Any], argument: str) -> bool:
-    """Takes the value out for ``--config.model.variant=None``, where it may be none."""
-    path, _, value = argument.removeprefix("--config.").partition("=")
-    if value != "None":
-        return False
-    section, (*parents, key) = Config, path.split(".")
-    for parent in parents:
-        section, values = typing.get_type_hints(section)[parent], values[parent]
-    hint = typing.get_type_hints(section)[key]
+def _clear(values: dict[str, Any], path: list[str]) -> None:
+    """Sets to None what may be; absl would take the None of an override for a word."""
+    section: Any = Config
+    for key in path[:-1]:
+        section, values = typing.get_type_hints(section)[key], values[key]
+    hint = typing.get_type_hints(section)[path[-1]]
     base = _without_none(hint)
-    if hint is not base:
-        values[key] = config_dict.placeholder(typing.get_origin(base) or base)
-    return hint is not base
+    if base is hint:
+        raise ConfigError(f"config.{'.'.join(path)} must have a value, got None")
+    values[path[-1]] = config_dict.placeholder(typing.get_origin(base) or base)
 
 
 def _override(values: dict[str, Any], overrides: Sequence[str]) -> dict[str, Any]:

@@ -93,8 +93,8 @@ def adapt(
         tree,
         shapes,
         f"the {checkpoint.format} checkpoint",
-        "take the checkpoint's own model (--config.model.variant=None), or another "
-        "checkpoint",
+        "add --config.model.variant=None to have the checkpoint's own model, or take "
+        "another checkpoint",
     )
     return dataclasses.replace(
         checkpoint,
