@@ -96,13 +96,6 @@ def test_overrides_are_typed():
     assert config.optim.learning_rate_multipliers == (("head/.*", 1.0), (".*", 0.0))
 
 
-def test_a_value_that_may_be_none_can_be_taken_out():
-    recipe = load_config("configs/vit_b16.py:digits", ["--config.model.variant=None"])
-    assert recipe.model.variant is None
-    with pytest.raises(ConfigError, match="could not convert string to float"):
-        load_config(DIGITS, ["--config.optim.learning_rate=None"])
-
-
 def test_a_duration_typed_in_one_unit_replaces_the_files_other():
     config = load_config(DIGITS, ["--config.train.total_steps=5"])
     assert (config.train.total_steps, config.train.total_epochs) == (5, None)
