@@ -14,6 +14,7 @@ from tests.models.references import GOLDEN
 from tests.models.tiny import OPTIONS, random_images, tiny
 from vit_jax import convert
 from vit_jax.config import ConfigError, Preprocessing
+from vit_jax.convert import huggingface_config
 from vit_jax.convert.npz import read_npz
 from vit_jax.convert.safetensors import read_safetensors, write_safetensors
 
@@ -324,6 +325,72 @@ def test_heads_that_nobody_knows() -> None:
     assert by_shape.model.num_heads == 4
     with pytest.raises(ConfigError, match='did you mean "num_heads"'):
         convert.read(GOLDEN / "timm" / "plain.safetensors", num_head=4)
+
+
+def test_heads_that_see_something_else_are_left_out(tmp_path: Path) -> None:
+    """transformers' SiglipForImageClassification and CLIPForImageClassification."""
+    clip = tiny(pre_norm=True, patch_bias=False, layer_norm_epsilon=1e-5)
+    for config in (tiny(classifier="map"), clip):
+        save(tmp_path / "x", "huggingface", checkpoint_of(config, None))
+        file = tmp_path / "x" / "model.safetensors"
+        tensors, metadata = read_safetensors(file)
+        head = {"weight": np.ones((5, 16)), "bias": np.ones(5)}
+        more = {
+            f"classifier.{name}": convert.lazy(value.astype(np.float32))
+            for name, value in head.items()
+        }
+        write_safetensors(file, {**tensors, **more}, metadata)
+        again = convert.read(tmp_path / "x")
+        assert again.num_classes is None
+        assert any("its head is left out: it sees the mean" in n for n in again.notes)
+
+
+@pytest.mark.parametrize(
+    ("name", "activation"),
+    [
+        ("vit_base_patch16_siglip_224", "gelu"),
+        ("vit_so400m_patch16_siglip_256", "gelu_tanh"),
+        ("vit_large_patch16_siglip_512", "gelu_tanh"),
+        ("vit_base_patch16_clip_quickgelu_224", "quick_gelu"),
+    ],
+)
+def test_activations_that_timm_has_by_name(name, activation, tmp_path: Path) -> None:
+    arguments = {"num_heads": 4}
+    config = {"architecture": name, "model_args": arguments}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    data = (GOLDEN / "timm" / "plain.safetensors").read_bytes()
+    (tmp_path / "model.safetensors").write_bytes(data)
+    assert convert.read(tmp_path).model.activation == activation
+
+
+@pytest.mark.parametrize(
+    ("preprocessor", "crop", "fraction"),
+    [
+        ({"size": 224}, "resize", 0.875),
+        ({"size": 224, "crop_size": 224, "do_center_crop": True}, "center", 1.0),
+        ({"size": 256, "crop_size": 224, "do_center_crop": True}, "center", 0.875),
+        (
+            {
+                "size": {"shortest_edge": 256},
+                "crop_size": {"height": 224, "width": 224},
+                "do_center_crop": True,
+            },
+            "center",
+            0.875,
+        ),
+        (
+            {"size": {"height": 224, "width": 224}, "crop_size": 512},  # not cropped
+            "resize",
+            0.875,
+        ),
+    ],
+)
+def test_preprocessing_as_transformers_writes_it(preprocessor, crop, fraction) -> None:
+    """google/vit, CLIP, DeiT, DINOv2, SigLIP."""
+    facts = huggingface_config.read({}, preprocessor, "vit")
+    fields = Preprocessing(**facts.preprocessing)
+    assert fields.image_size == (224, 224)
+    assert (fields.eval_crop, fields.eval_crop_fraction) == (crop, fraction)
 
 
 def test_parts_of_safetensors(tmp_path: Path) -> None:

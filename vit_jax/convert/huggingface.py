@@ -18,6 +18,12 @@ from vit_jax.convert.record import Checkpoint
 from vit_jax.convert.timm import with_register_rows
 from vit_jax.convert.torch_rules import dense
 
+# What the heads of these see, and none of ours does.
+_OTHER_FEATURES = {
+    "dinov2": "class token and mean patch at once",
+    "siglip": "the mean patch, not what its pooling makes",
+    "clip": "the mean patch, before the last norm",
+}
 _POSITIONS = "embeddings.position_embeddings"
 _PREFIX = re.compile(r"(vit|deit|dinov2(_with_registers)?|vision_model)\.")
 
@@ -45,9 +51,10 @@ def read(tensors: Mapping[str, Lazy], facts: Facts, what: str) -> Checkpoint:
         if re.fullmatch(architecture.ignored, short):
             continue
         tower[short if short not in tower else name] = tensor
-    if kind == "dinov2" and "classifier.weight" in tower:
-        del tower["classifier.weight"], tower["classifier.bias"]
-        notes.append("its head is left out: it sees class token and mean patch at once")
+    if kind in _OTHER_FEATURES and "classifier.weight" in tower:
+        tower.pop("classifier.weight")
+        tower.pop("classifier.bias", None)
+        notes.append(f"its head is left out: it sees {_OTHER_FEATURES[kind]}")
     if "pooler.dense.weight" in tower:
         notes.append("its pooler is taken for the tanh pre-logits, which it computes")
     if kind == "clip" and "visual_projection.weight" in tensors:

@@ -1,5 +1,6 @@
 """timm's config.json: what it says about a model beyond its arrays, and how it is made."""
 
+import re
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
@@ -19,6 +20,10 @@ _ACTIVATIONS = {
     "silu": "swiglu",
 }
 _TIMM_ACTIVATIONS = {ours: theirs for theirs, ours in _ACTIVATIONS.items()}
+# timm's towers of SigLIP that compute GELU as they were trained; its others do not.
+_WITH_TANH = re.compile(
+    r"vit_((base_patch32|so400m_patch16)_siglip_|large_patch16_siglip_(gap_)?512)"
+)
 _POOLS = {"token": "token", "gap": "avg", "map": "map"}
 _INTERPOLATIONS = {"bicubic": "bicubic", "bilinear": "bilinear_antialias"}
 
@@ -167,6 +172,8 @@ def _fields(
         fields["activation"] = _ACTIVATIONS[activation]
     elif "quickgelu" in name:
         fields["activation"] = "quick_gelu"
+    elif _WITH_TANH.match(name):
+        fields["activation"] = "gelu_tanh"
     known = "activation" in fields or name
     notes = [] if known else ["GELU with the error function, as timm's default"]
     if not name:
