@@ -147,6 +147,17 @@ def test_predict_tells_bad_files_and_still_predicts_the_others(run, images, caps
     assert "Traceback" not in captured.err
 
 
+def test_what_is_assumed_of_a_checkpoint_is_said_aloud(golden, images, capsys):
+    good = str(next(images.rglob("*.png")))
+    path = golden / "timm" / "qk_norm.safetensors"
+    assert main(["predict", f"--checkpoint={path}", "--json", good]) == 0
+    captured = capsys.readouterr()
+    assert len(json.loads(captured.out)) == 1  # standard output is for programs
+    notes = captured.err.splitlines()
+    assert "vit-jax: note: LayerNorm epsilon 1e-06, as timm's default" in notes
+    assert len(notes) == len(set(notes)) == 3
+
+
 def make_folder(root: Path, splits: dict[str, tuple[str, ...]]) -> Path:
     rng = np.random.default_rng(0)
     for split, classes in splits.items():

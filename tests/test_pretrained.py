@@ -163,7 +163,8 @@ def test_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert loaded.config.activation == "quick_gelu"
     assert loaded.config.layer_norm_epsilon == 1e-5
     assert loaded.preprocessing == dataclasses.replace(imagenet, image_size=(24, 24))
-    assert "this file leaves out: head" in loaded.notes
+    # What is published is no assumption.
+    assert loaded.notes == ("this file leaves out: head",)
     # Images as our trainer makes them: the scaling goes into the weights.
     ours = Preprocessing((24, 24))
     folded = pretrained.load_pretrained("tiny", images=ours)

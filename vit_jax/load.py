@@ -1,6 +1,7 @@
 """Any checkpoint, ready to be used: a run's, a file's, or published weights by name."""
 
 import dataclasses
+import logging
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ from vit_jax.models.heads import WITH_CLASS_TOKEN
 from vit_jax.pretrained import load_pretrained
 from vit_jax.sharding import make_mesh, on_mesh, replicated
 
+_LOG = logging.getLogger(__name__)
 _IMAGE_SIZE = (224, 224)  # of weights that fit any size and name none
 _BATCH_SIZE = 64  # of an evaluation; divides over the devices of any usual host
 
@@ -44,7 +46,7 @@ class Loaded:
       loss: ``softmax`` or ``sigmoid``: what makes probabilities of its logits.
       run: the whole config, where the checkpoint is of a run of ours.
       step: completed updates of that run.
-      notes: what was assumed on the way, one sentence each.
+      notes: what was assumed on the way, one sentence each; they are logged, too.
     """
 
     name: str
@@ -138,6 +140,8 @@ def load(name_or_path: str | Path, mesh: Mesh | None = None) -> Loaded:
     notes = found.notes
     if found.preprocessing is None:
         notes = (*notes, "the file names no image size; 224 pixels are assumed")
+    for note in notes:
+        _LOG.info("%s", note)
     return Loaded(
         name=str(name_or_path),
         model=found.model,

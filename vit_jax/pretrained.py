@@ -131,7 +131,7 @@ def open_checkpoint(name_or_path: str | Path) -> convert.Checkpoint:
         raise ConfigError(f"{name} is no file or folder, and {error}") from error
     published = weights.info(name)
     try:
-        checkpoint = convert.read(path, **_fields(published))
+        checkpoint = convert.read(path, published.preprocessing, **_fields(published))
     except ConfigError as error:
         again = "remove that file, and it is fetched again"
         raise ConfigError(f'weights "{name}": {error}, or {again}') from error
@@ -153,12 +153,7 @@ _UNTOLD = ("num_heads", "activation", "layer_norm_epsilon")
 def _with_published(
     checkpoint: convert.Checkpoint, published: weights.PublishedWeights, path: Path
 ) -> convert.Checkpoint:
-    """Returns the checkpoint with the published preprocessing and class names."""
-    preprocessing, old = published.preprocessing, checkpoint.preprocessing
-    if preprocessing is None:
-        preprocessing = old
-    elif checkpoint.grid is not None and old is not None:
-        preprocessing = dataclasses.replace(preprocessing, image_size=old.image_size)
+    """Returns the checkpoint with the published class names."""
     names = checkpoint.class_names
     if published.classes is not None and names is None:
         known = weights.class_names(published.classes)
@@ -166,10 +161,7 @@ def _with_published(
     lacks = weights.lacks(published.name, path)
     notes = (f"this file leaves out: {', '.join(lacks)}",) if lacks else ()
     return dataclasses.replace(
-        checkpoint,
-        preprocessing=preprocessing,
-        class_names=names,
-        notes=(*checkpoint.notes, *notes),
+        checkpoint, class_names=names, notes=(*checkpoint.notes, *notes)
     )
 
 

@@ -8,7 +8,6 @@ from jax.sharding import Mesh
 
 from vit_jax.config import Config
 from vit_jax.data.sources import Source
-from vit_jax.models.layers import stack
 from vit_jax.pretrained import load_pretrained, open_checkpoint
 from vit_jax.program import Program
 from vit_jax.sharding import shardings_of
@@ -41,7 +40,7 @@ def start(
         head="keep" if names and names == source.class_names else "new",
         images=config.data.preprocessing,
     )
-    params: Any = stack(loaded.params) if config.model.scan else loaded.params
-    params = jax.device_put(params, shardings_of(program.abstract_state.params))
+    shardings = shardings_of(program.abstract_state.params)
+    params: Any = jax.device_put(loaded.params, shardings)
     ema = None if state.ema is None else jax.tree.map(jnp.copy, params)
     return state.replace(params=params, ema=ema), loaded.notes

@@ -8,8 +8,10 @@ number for a run that was interrupted and saved.
 """
 
 import argparse
+import contextlib
+import logging
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from vit_jax import __version__
 from vit_jax.cli import datasets, files, images, judging, setup, training
@@ -45,7 +47,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     from vit_jax.config import ConfigError
 
     try:
-        return arguments.run(arguments, overrides)
+        with _notes_on_stderr():
+            return arguments.run(arguments, overrides)
     except ConfigError as error:
         print(f"vit-jax: error: {error}", file=sys.stderr)
         return 2
@@ -59,6 +62,21 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("vit-jax: interrupted", file=sys.stderr)
         return 130
+
+
+@contextlib.contextmanager
+def _notes_on_stderr() -> Iterator[None]:
+    """Says aloud what was assumed about a checkpoint."""
+    logger, handler = logging.getLogger("vit_jax"), logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter("vit-jax: note: %(message)s"))
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    logger.propagate = False  # libraries that we use put a handler above
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.propagate = True
 
 
 def _make_parser() -> argparse.ArgumentParser:

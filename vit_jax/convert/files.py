@@ -43,13 +43,17 @@ _NAMES = ("model.safetensors", "*.safetensors", "pytorch_model.bin", "*.npz", "*
 _PART = re.compile(r"model-\d{5}-of-\d{5}\.safetensors")
 
 
-def read(path: str | Path, **fields: Any) -> Checkpoint:
+def read(
+    path: str | Path, preprocessing: Preprocessing | None = None, **fields: Any
+) -> Checkpoint:
     """Opens a checkpoint of any format, which is told by its content.
 
     The arrays are read when they are used, one at a time.
 
     Args:
         path: a file; a folder with one, and its configs; or a workdir of ours.
+        preprocessing: where it is known better than by the configs, which are not read
+            then; the image size is the file's own, if it tells one.
         fields: of `ModelConfig`, where the file does not tell them: ``num_heads``,
             ``activation``, ``layer_norm_epsilon``, ``classifier``.
 
@@ -64,7 +68,7 @@ def read(path: str | Path, **fields: Any) -> Checkpoint:
     for name in fields:
         if name not in known:
             raise ConfigError(f'unknown field "{name}"{did_you_mean(name, known)}')
-    facts = Facts(fields)
+    facts = Facts(fields, dataclasses.asdict(preprocessing) if preprocessing else {})
     if path.is_dir():
         step = workdir.find(path)
         if step is not None:
