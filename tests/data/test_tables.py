@@ -138,6 +138,7 @@ def test_several_labels(make_files: Make, name: str) -> None:
 def test_several_labels_fit_into_no_folder(make_files: Make, tmp_path: Path) -> None:
     root = make_files("1.png")
     table = write(root, "list.csv", "path,labels\n1.png,dog|ant\n")
-    for command, split in ((export, "all"), (convert, ["all"])):
-        with pytest.raises(ConfigError, match="must have one label each"):
-            command(str(table), tmp_path / "out", split)
+    with pytest.raises(ConfigError, match="must have one label each"):
+        export(str(table), tmp_path / "out", "all")
+    with pytest.raises(ConfigError, match="must have one label each"):
+        convert(str(table), tmp_path / "out", ["all"])
