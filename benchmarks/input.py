@@ -14,7 +14,6 @@ its own, worker processes included, after 8 and after 40 batches.
 
 import argparse
 import concurrent.futures
-import dataclasses
 import itertools
 import json
 import multiprocessing
@@ -29,15 +28,20 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from input_pipelines import (
+    BATCH,
+    NUM_IMAGES,
+    label,
+    open_data,
+    our_pipelines,
+    tensorflow_pipelines,
+    write_photographs,
+)
 
-from vit_jax.config import DataConfig
 from vit_jax.data import crops, jpeg, turbojpeg
-from vit_jax.data.loader import Batch, eval_batches, train_batches
+from vit_jax.data.loader import Batch, train_batches
 from vit_jax.data.order import Order
-from vit_jax.data.sources import make_source
 
-NUM_IMAGES = 1024
-BATCH = 128
 AHEAD = 3  # batches that a pipeline has ready
 PACKAGES = ("grain", "simplejpeg", "opencv-python-headless", "numpy")
 
@@ -97,29 +101,6 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--cpus", type=int, help="CPUs that may be used; default: all")
     parser.add_argument("--output", type=Path, help="write the figures as JSON")
     return parser.parse_args()
-
-
-def label(threads: int, workers: int) -> str:
-    return f"{workers} processes" if workers else f"{threads} threads"
-
-
-def write_photographs(folder: Path) -> None:
-    """Writes ``FOLDER/train/{0,1}/*.jpg``."""
-    from PIL import Image
-    from sklearn.datasets import load_sample_images
-
-    rng = np.random.default_rng(0)
-    photographs = [Image.fromarray(image) for image in load_sample_images().images]
-    for i in range(NUM_IMAGES):
-        photograph = photographs[i % 2]
-        width, height = photograph.size
-        scale = rng.uniform(0.7, 0.95)
-        left, top = rng.uniform(0, 1 - scale, 2) * (width, height)
-        box = (left, top, left + scale * width, top + scale * height)
-        path = folder / "train" / str(i % 2) / f"{i:05}.jpg"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        image = photograph.resize((500, 375), Image.Resampling.BICUBIC, box)
-        image.save(path, quality=90)
 
 
 def measure(
@@ -188,39 +169,6 @@ def cpu_seconds() -> float:
     process = psutil.Process()
     times = [each.cpu_times() for each in (process, *process.children(recursive=True))]
     return sum(each.user + each.system for each in times)
-
-
-def our_pipelines(
-    folder: str, crowd: list[tuple[int, int]]
-) -> dict[str, Iterator[Batch]]:
-    pipelines: dict[str, Iterator[Batch]] = {}
-    for threads, workers in crowd:
-        data, source = open_data(folder, threads, workers)
-        name = label(threads, workers)
-        pipelines[f"train, {name}"] = train_batches(source, data, seed=0)
-        pipelines[f"eval, {name}"] = iter(eval_batches(Again(source), data))
-    return pipelines
-
-
-class Again:
-    """A source many times over: an evaluation that does not end while it is timed."""
-
-    def __init__(self, source: Any) -> None:
-        self._source = source
-        self.class_names, self.num_classes = source.class_names, source.num_classes
-        self.multi_label, self.num_examples = False, 1000 * NUM_IMAGES
-
-    def __len__(self) -> int:
-        return self.num_examples
-
-    def __getitem__(self, index: int) -> dict[str, Any]:
-        return self._source[index % NUM_IMAGES]
-
-
-def open_data(folder: str, threads: int, workers: int) -> tuple[DataConfig, Any]:
-    data = DataConfig(source=folder, image_size=(224, 224), batch_size=BATCH)
-    data = dataclasses.replace(data, num_threads=threads, num_workers=workers)
-    return data, make_source(data, "train")
 
 
 def measure_memory(folder: str, threads: int, workers: int) -> dict[str, int]:
@@ -326,43 +274,6 @@ def cost(function: Callable[..., object], values: list) -> float:
             function(value)
         times.append((time.process_time() - start) / len(values) * 1e6)
     return round(min(times), 1)
-
-
-def tensorflow_pipelines(folder: str) -> dict[str, Iterator[Batch]]:
-    """The original's steps: decode, crop, bilinear resize, flip, scale to [-1, 1]."""
-    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
-    import tensorflow as tf  # pyright: ignore[reportMissingImports]
-
-    def train(path):
-        image = tf.io.decode_jpeg(tf.io.read_file(path), 3)
-        begin, size, _ = tf.image.sample_distorted_bounding_box(
-            tf.shape(image),
-            tf.zeros([0, 0, 4]),
-            area_range=(0.05, 1.0),
-            min_object_covered=0,
-            use_image_if_no_bounding_boxes=True,
-        )
-        image = tf.slice(image, begin, size)
-        image.set_shape([None, None, 3])
-        image = tf.image.resize(image, [224, 224])
-        return (tf.image.random_flip_left_right(image) - 127.5) / 127.5
-
-    def evaluation(path):
-        image = tf.io.decode_jpeg(tf.io.read_file(path), 3)
-        return (tf.image.resize(image, [224, 224]) - 127.5) / 127.5
-
-    pipelines = {}
-    paths = sorted(str(path) for path in Path(folder).rglob("*.jpg"))
-    for function, name in ((train, "train"), (evaluation, "eval")):
-        images = (
-            tf.data.Dataset.from_tensor_slices(paths)
-            .repeat()
-            .map(function, tf.data.AUTOTUNE)
-            .batch(BATCH)
-            .prefetch(2)
-        )
-        pipelines[f"{name}, tf.data"] = ({"image": batch} for batch in images)
-    return pipelines
 
 
 if __name__ == "__main__":
