@@ -1,7 +1,7 @@
 """What each option of `vit_jax.compiler` changes, by the TPU compiler, and some others.
 
     pip install -e ".[tpu]"
-    python benchmarks/compiler_options.py --output=benchmarks/results/compiler_options.json
+    python benchmarks/compiler_options.py S/16 --output=FILE   # all cases without S/16
 
 Compiles a training step for a TPU slice that is not here with no option, with ours, and
 with ours and one more. Cycles leave the exchange between chips out: an option that hides
@@ -42,30 +42,38 @@ MORE: dict[str, dict[str, Any]] = {
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Options of the TPU compiler.")
+    parser.add_argument("only", nargs="*", help="cases whose name has one of these")
     parser.add_argument("--topology", default="v5e:2x4")
     parser.add_argument("--output", type=Path)
-    parser.add_argument("--case", help=argparse.SUPPRESS)  # of a process of its own
-    parser.add_argument("--options", help=argparse.SUPPRESS)
+    parser.add_argument("--options", help=argparse.SUPPRESS)  # in a process of its own
     arguments = parser.parse_args()
-    if arguments.case:
-        print(json.dumps(compile_step(**vars(arguments))))
+    only, topology = arguments.only, arguments.topology
+    if arguments.options:
+        print(json.dumps(compile_step(only[0], arguments.options, topology)))
         return
+    command = " ".join(["python", "benchmarks/compiler_options.py", *sys.argv[1:]])
     rows = []
     for case in CASES:
+        if only and not any(part in case for part in only):
+            continue
         for options in ("none", *MORE):
-            rows.append(in_process(case, options, arguments.topology))
+            rows.append(in_process(case, options, topology))
             print(json.dumps(rows[-1]), flush=True)
-    command = " ".join(["python", "benchmarks/compiler_options.py", *sys.argv[1:]])
-    if arguments.output:
-        text = json.dumps({"rows": rows, "command": command}, indent=1)
-        arguments.output.write_text(text + "\n")
+            if arguments.output:
+                text = json.dumps({"rows": rows, "command": command}, indent=1)
+                arguments.output.write_text(text + "\n")
 
 
 def in_process(case: str, options: str, topology: str) -> dict[str, Any]:
     """Returns a row, from a process that has compiled nothing else."""
-    command = [sys.executable, __file__, f"--case={case}", f"--options={options}"]
     done = subprocess.run(
-        [*command, f"--topology={topology}"],
+        [
+            sys.executable,
+            __file__,
+            case,
+            f"--options={options}",
+            f"--topology={topology}",
+        ],
         capture_output=True,
         env={**os.environ, "JAX_PLATFORMS": "cpu"},
         check=False,
@@ -77,7 +85,7 @@ def in_process(case: str, options: str, topology: str) -> dict[str, Any]:
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def compile_step(case: str, options: str, topology: str, **_: Any) -> dict[str, Any]:
+def compile_step(case: str, options: str, topology: str) -> dict[str, Any]:
     """Returns what the compiler says of a case under some options."""
     from vit_jax import compiler
     from vit_jax.config_file import load_config

@@ -22,11 +22,11 @@ from typing import Any
 COMMON = [
     "--config.model.dtype=bfloat16",
     "--config.model.scan=true",
-    "--config.model.classifier=gap",  # no class token: a number of tokens that divides
     "--config.train.accum_steps=1",
     "--config.optim.name=adamw",
     "--config.optim.weight_decay=0.1",
 ]
+# Without a class token 196 or 4096 tokens, which the axis divides; with it 197.
 LAYOUTS = ("free", "batch", "tokens")
 # Config file, topology, side of the image, batch, remat, sizes of the mesh, layouts.
 CASES: dict[str, tuple[str, str, int, int, str, tuple[int, int, int], tuple]] = {
@@ -36,6 +36,8 @@ CASES: dict[str, tuple[str, str, int, int, str, tuple[int, int, int], tuple]] = 
         "vit_b16", "v5e:2x4", 224, 512, "none", (1, 8, 1), LAYOUTS[:2]),
     "L/16, 224 pixels, fsdp 2, tensor 4": (
         "vit_l16", "v5e:2x4", 224, 512, "full", (1, 2, 4), LAYOUTS),
+    "L/16, 224 pixels, class token, fsdp 2, tensor 4": (
+        "vit_l16", "v5e:2x4", 224, 512, "full", (1, 2, 4), LAYOUTS[1:]),
     "L/16, 1024 pixels, fsdp 2, tensor 4": (
         "vit_l16", "v5p:2x2x2", 1024, 16, "full", (1, 2, 4), LAYOUTS),
     "L/16, 1024 pixels, fsdp 8": (
@@ -89,6 +91,7 @@ def compile_case(name: str, layout: str) -> dict[str, Any]:
         f"configs/{recipe}.py:imagenet2012",
         [
             *COMMON,
+            f"--config.model.classifier={'token' if 'class token' in name else 'gap'}",
             f"--config.data.image_size={side}",
             f"--config.data.batch_size={batch}",
             f"--config.model.remat={remat}",

@@ -6,12 +6,14 @@ OPTIONS: dict[str, dict[str, bool | int | str]] = {
     "tpu": {
         # XLA turns a product whose operand is gathered over the mesh into a loop of
         # small products beside the exchange. A ViT's matrices under FSDP are too small
-        # for that: whole gathers, which also run beside arithmetic, are better. Counted
-        # by libtpu 0.0.42 for a step of S/16 on v5e:2x4, fsdp 8, 32 images a chip:
-        # 107 M cycles in loops, 31 M without, and a third of the time to compile.
+        # for that: whole gathers, which also run beside arithmetic, are better. For a
+        # step of S/16 on v5e:2x4, fsdp 8, 32 images a chip, libtpu 0.0.50 (JAX 0.12)
+        # counts 118 M cycles in loops and 42 M without, and half the bytes exchanged
+        # (benchmarks/compiler_options.py); 0.0.42 (JAX 0.10) the same threefold.
         "xla_jf_spmd_threshold_for_windowed_einsum_mib": 1_000_000,
-        # xla_tpu_enable_data_parallel_all_reduce_opt, which recipes for language models
-        # set, changes neither cycles nor memory of a B/16 step on v5e:2x4.
+        # What recipes for language models set besides changes neither cycles, memory
+        # nor exchange there: xla_tpu_enable_data_parallel_all_reduce_opt,
+        # xla_tpu_enable_async_collective_fusion. So neither is set.
     },
     "gpu": {
         # The scheduler that starts a collective early, off by default when the JAX team

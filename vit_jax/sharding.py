@@ -197,7 +197,7 @@ def on_mesh(function: Callable[..., T], mesh: Mesh) -> Callable[..., T]:
 
 
 def constrain(x: jax.Array, names: Sequence[str | None]) -> jax.Array:
-    """Says how the residual stream is cut: by `STREAM`, where the mesh divides a side.
+    """Says how the residual stream is cut: by `STREAM`; unequal parts are padded.
 
     Without it XLA may let the stream inherit the cut of the parameters, and gather
     activations in the place of weights. A model names axes; what they mean is
@@ -206,12 +206,8 @@ def constrain(x: jax.Array, names: Sequence[str | None]) -> jax.Array:
     mesh = _mesh.get()
     if mesh is None:
         return x
-    cuts = [STREAM.get(name or "", ()) for name in names]
-    spec = [
-        cut if cut and side % math.prod(mesh.shape[a] for a in cut) == 0 else None
-        for cut, side in zip(cuts, x.shape, strict=True)
-    ]
-    sharding = NamedSharding(mesh, PartitionSpec(*spec))
+    spec = PartitionSpec(*(STREAM.get(name or "") for name in names))
+    sharding = NamedSharding(mesh, spec)
     return jax.lax.with_sharding_constraint(x, sharding)
 
 
