@@ -178,6 +178,17 @@ def test_the_table_beside_timm_is_what_the_files_say():
             assert f"| {dtype}, {name} | {row} |" in text
 
 
+def test_layouts_are_what_the_compiler_said():
+    text = (ROOT / "docs" / "scaling.md").read_text()
+    rows = json.loads((RESULTS / "layout.json").read_text())["rows"]
+    rows = [row for row in rows if "1024 pixels" in row["case"]]
+    assert len(rows) == 4
+    for row in rows:
+        mesh = row["case"].partition("pixels, ")[2]
+        cells = f"{row['needed'] / 2**30:.1f} | {row['cycles'] / 1e6:,.0f} | "
+        assert f"| {mesh} | {cells}{row['sent'] / 1e9:.1f} |" in text
+
+
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda p: p.name)
 def test_files_that_are_named_exist(path):
     named = re.findall(
