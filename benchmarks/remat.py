@@ -1,7 +1,7 @@
 """What each remat policy keeps and costs, of one ViT layer, by the TPU compiler.
 
     pip install -e ".[tpu]"
-    python benchmarks/remat.py --output=benchmarks/results/remat.json
+    python benchmarks/remat.py none half dots full --output=FILE   # all without names
 
 Compiles training steps of ViT-B/16 with 2 and with 4 layers, 128 images in bfloat16 on
 one described v5e: half of the difference is a layer's. Beside the policies that
@@ -24,38 +24,37 @@ LAYERS = (2, 4)
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="What a remat policy keeps and costs.")
+    parser.add_argument("policies", nargs="*", default=[*OFFERED, *OTHERS])
     parser.add_argument("--topology", default="v5e:1x1")
     parser.add_argument("--output", type=Path)
-    parser.add_argument("--policy", help=argparse.SUPPRESS)  # of a process of its own
-    parser.add_argument("--layers", type=int, help=argparse.SUPPRESS)
+    parser.add_argument("--layers", type=int, help=argparse.SUPPRESS)  # of a process
     arguments = parser.parse_args()
-    if arguments.policy:
-        print(json.dumps(compile_step(**vars(arguments))))
+    policies, topology = arguments.policies, arguments.topology
+    if arguments.layers:
+        print(json.dumps(compile_step(policies[0], arguments.layers, topology)))
         return
-    rows: dict[str, dict[str, Any]] = {}
-    for policy in (*OFFERED, *OTHERS):
-        few, many = (in_process(policy, n, arguments.topology) for n in LAYERS)
-        more = LAYERS[1] - LAYERS[0]
-        rows[policy] = {
-            "temporaries": (many["temporaries"] - few["temporaries"]) / more,
-            "cycles": (many["cycles"] - few["cycles"]) / more,
-            "compiled": {few["layers"]: few, many["layers"]: many},
-        }
-        row = rows[policy]
-        print(
-            f"{policy:<26}{row['temporaries'] / 2**20:8.0f} MiB a layer"
-            f"{row['cycles'] / 1e6:8.1f} M cycles",
-            flush=True,
+    result: dict[str, Any] = {
+        "topology": topology,
+        "command": " ".join(["python", "benchmarks/remat.py", *sys.argv[1:]]),
+        "layer": {},
+    }
+    for policy in policies:
+        few, many = (in_process(policy, n, topology) for n in LAYERS)
+        mib, cycles = (
+            (many[name] - few[name]) / (LAYERS[1] - LAYERS[0]) / unit
+            for name, unit in (("temporaries", 2**20), ("cycles", 1e6))
         )
-    if arguments.output:
-        command = " ".join(["python", "benchmarks/remat.py", *sys.argv[1:]])
-        result = {"topology": arguments.topology, "layer": rows, "command": command}
-        arguments.output.write_text(json.dumps(result, indent=1) + "\n")
+        print(f"{policy:<26}{mib:8.0f} MiB a layer{cycles:8.1f} M cycles", flush=True)
+        row = {"MiB": round(mib), "M cycles": round(cycles, 1)}
+        result["layer"][policy] = row
+        result["versions"] = many["versions"]
+        if arguments.output:
+            arguments.output.write_text(json.dumps(result, indent=1) + "\n")
 
 
 def in_process(policy: str, layers: int, topology: str) -> dict[str, Any]:
     """Returns what the compiler says, from a process of its own."""
-    command = [sys.executable, __file__, f"--policy={policy}", f"--layers={layers}"]
+    command = [sys.executable, __file__, policy, f"--layers={layers}"]
     done = subprocess.run(
         [*command, f"--topology={topology}"],
         capture_output=True,
@@ -66,7 +65,7 @@ def in_process(policy: str, layers: int, topology: str) -> dict[str, Any]:
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def compile_step(policy: str, layers: int, topology: str, **_: Any) -> dict[str, Any]:
+def compile_step(policy: str, layers: int, topology: str) -> dict[str, Any]:
     """Compiles a training step of so many layers under a policy."""
     from vit_jax.config_file import load_config
     from vit_jax.plan import make_plan
@@ -90,7 +89,6 @@ def compile_step(policy: str, layers: int, topology: str, **_: Any) -> dict[str,
     assert plan.compiled is not None, f"{layers} layers need {plan.needed} bytes"
     assert plan.program is not None
     return {
-        "layers": layers,
         "temporaries": plan.compiled.temporaries,
         "cycles": plan.program.cycles,
         "versions": plan.to_json()["versions"],

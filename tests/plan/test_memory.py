@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 from tests.runs import TINY, change
 from vit_jax.config import MeshConfig
 from vit_jax.models import resolve as resolve_model
+from vit_jax.models.layers import REMAT
 from vit_jax.plan.memory import bytes_per_device, count_memory, saved_bytes
 from vit_jax.plan.topology import name_devices
 from vit_jax.plan.trial import abstract_batch, compile_step, memory_needed, program_of
@@ -132,6 +134,19 @@ def test_the_plans_that_were_tried_were_within_a_tenth():
     assert rows.pop("ViT-Ti/16, scan, remat full") > 0.8
     assert len(rows) == 3
     assert all(0.9 < share < 1.1 for share in rows.values())
+
+
+def test_the_remat_table_is_what_the_compiler_said():
+    layer = json.loads((ROOT / "benchmarks/results/remat.json").read_text())["layer"]
+    source = (ROOT / "vit_jax/models/layers.py").read_text()
+    rows = re.findall(r"#   \| (\w+)\b.* \| +(\d+) \| ([\d.]+) M ", source)
+    assert set(REMAT) == {name for name, _, _ in rows}
+    for name, mib, cycles in rows:
+        assert layer[name] == {"MiB": int(mib), "M cycles": float(cycles)}
+    # Half is worth its name: less memory than dots, fewer cycles than dots and full.
+    assert layer["half"]["MiB"] < layer["dots"]["MiB"]
+    least = min(layer[name]["M cycles"] for name in ("dots", "full"))
+    assert layer["half"]["M cycles"] < least
 
 
 def test_host_memory_is_not_the_devices():

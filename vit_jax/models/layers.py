@@ -18,20 +18,19 @@ from vit_jax.sharding import STACKED
 
 # What a layer keeps for its backward pass; the rest is computed again. ``half`` keeps
 # everything in every second layer and nothing in the others. By the TPU compiler
-# (libtpu 0.0.42, v5e), forward and backward of a ViT-B/16 layer in bfloat16, 128 images:
+# (libtpu 0.0.42, v5e), of one more layer of ViT-B/16 in bfloat16, 128 images, in training
+# (benchmarks/remat.py):
 #
 #   | kept                                  | MiB | estimated cycles |
 #   |---------------------------------------|-----|------------------|
-#   | none: everything                      | 607 | 24.0 M           |
-#   | half (mean of its neighbours)         | 325 | 27.7 M           |
-#   | dots: plain products                  | 313 | 32.0 M           |
-#   | full: nothing but the layer's input   |  43 | 31.5 M           |
-#   | not offered: all but the scores       | 413 | 29.3 M           |
-#   | not offered: dots and attention's out | 388 | 30.1 M           |
-#   | not offered: q, k, v, attention's out | 203 | 30.7 M           |
+#   | none: everything                      | 568 | 23.6 M           |
+#   | half (mean of its neighbours)         | 213 | 28.1 M           |
+#   | dots: plain products                  | 342 | 32.3 M           |
+#   | full: nothing but the layer's input   |  45 | 31.5 M           |
 #
-# Every partial policy breaks fusions, and costs more than its share of ``full``: less
-# memory is best had from fewer layers that keep everything.
+# A policy that keeps a part of a layer breaks fusions, and costs more than its share of
+# ``full`` (that script tries more of them): less memory is best had from fewer layers
+# that keep everything.
 REMAT: dict[str, Callable[..., Any] | None] = {
     "none": None,
     "dots": jax.checkpoint_policies.dots_with_no_batch_dims_saveable,
