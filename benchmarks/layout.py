@@ -5,8 +5,8 @@
 
 Compiles training steps for TPU slices that are not here, each in three layouts of the
 residual stream between layers: as the compiler chooses ("free"), cut over the batch
-alone ("batch"), and its tokens over the tensor axis as well ("tokens"), which is what
-`vit_jax.sharding.constrain` says. Memory, cycles and exchanged bytes are the compiler's,
+alone ("batch"), its tokens over the tensor axis as well where it divides them ("tokens",
+which is what `vit_jax.sharding.constrain` says), and in unequal parts. Memory, cycles and exchanged bytes are the compiler's,
 of one device; cycles leave exchange out, so the seconds add it at the bandwidth of all
 links: hidden behind arithmetic, and not.
 """
@@ -28,6 +28,7 @@ COMMON = [
 ]
 # Without a class token 196 or 4096 tokens, which the axis divides; with it 197.
 LAYOUTS = ("free", "batch", "tokens")
+UNEQUAL = "tokens, unequal"
 # Config file, topology, side of the image, batch, remat, sizes of the mesh, layouts.
 CASES: dict[str, tuple[str, str, int, int, str, tuple[int, int, int], tuple]] = {
     "B/16, 224 pixels, data 8": (
@@ -37,7 +38,7 @@ CASES: dict[str, tuple[str, str, int, int, str, tuple[int, int, int], tuple]] = 
     "L/16, 224 pixels, fsdp 2, tensor 4": (
         "vit_l16", "v5e:2x4", 224, 512, "full", (1, 2, 4), LAYOUTS),
     "L/16, 224 pixels, class token, fsdp 2, tensor 4": (
-        "vit_l16", "v5e:2x4", 224, 512, "full", (1, 2, 4), LAYOUTS[1:]),
+        "vit_l16", "v5e:2x4", 224, 512, "full", (1, 2, 4), ("batch", UNEQUAL)),
     "L/16, 1024 pixels, fsdp 2, tensor 4": (
         "vit_l16", "v5p:2x2x2", 1024, 16, "full", (1, 2, 4), LAYOUTS),
     "L/16, 1024 pixels, fsdp 8": (
@@ -49,7 +50,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Layouts of the residual stream.")
     parser.add_argument("only", nargs="*", help="cases whose name has one of these")
     parser.add_argument("--output", type=Path)
-    parser.add_argument("--layout", choices=LAYOUTS, help=argparse.SUPPRESS)
+    parser.add_argument("--layout", choices=(*LAYOUTS, UNEQUAL), help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.layout:  # of the process of its own
         print(json.dumps(compile_case(arguments.only[0], arguments.layout)))
@@ -80,6 +81,9 @@ def in_process(name: str, layout: str) -> dict[str, Any]:
 
 def compile_case(name: str, layout: str) -> dict[str, Any]:
     """Returns what the compiler says of a case in a layout."""
+    import jax
+    from jax.sharding import NamedSharding, PartitionSpec
+
     from vit_jax import sharding
     from vit_jax.config_file import load_config
     from vit_jax.models import encoder
@@ -99,12 +103,21 @@ def compile_case(name: str, layout: str) -> dict[str, Any]:
         ],
     )
 
+    def cut_unequally(x: jax.Array, names: Any) -> jax.Array:
+        mesh = sharding._mesh.get()
+        if mesh is None:
+            return x
+        spec = PartitionSpec(*(sharding.STREAM.get(name) for name in names))
+        return jax.lax.with_sharding_constraint(x, NamedSharding(mesh, spec))
+
     if layout == "free":
         encoder.constrain = lambda x, names: x
     elif layout == "batch":
         encoder.constrain = lambda x, names: sharding.constrain(
             x, (names[0], None, None)
         )
+    elif layout == UNEQUAL:
+        encoder.constrain = cut_unequally
     plan = make_plan(config, topology=topology)
     row: dict[str, Any] = {"case": name, "topology": topology, "layout": layout}
     if plan.compiled is None or plan.program is None or plan.prediction is None:

@@ -93,8 +93,8 @@ def test_losses_and_parameters_agree(one_device, way: str) -> None:
 
 
 @pytest.mark.parametrize("model", [{}, SCAN | REMAT], ids=str)
-def test_tokens_are_cut_evenly_without_a_class_token(model: dict[str, Any]) -> None:
-    """There are 4 then; with it, everywhere else, 5 over 2 devices."""
+def test_tokens_that_the_tensor_axis_divides_are_cut(model: dict[str, Any]) -> None:
+    """There are 4 without a class token, and 5 everywhere else."""
     gap = change(BASE, model={"classifier": "gap", **model})
     _, _, losses, state = run(gap, 1, num_steps=4)
     _, _, found_losses, found = run(change(gap, mesh=TP), 8, num_steps=4)

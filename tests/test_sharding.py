@@ -84,16 +84,13 @@ def test_fsdp_cuts_what_is_left_along_its_longest_part():
     assert partition_spec((None, "tokens"), (1, 5), mesh) == P(None, None)
 
 
-def test_the_residual_stream_is_cut_over_the_batch_and_its_tokens():
+def test_the_residual_stream_is_cut_over_the_batch_and_tokens_that_divide():
     mesh = make_mesh(MeshConfig(preset="fsdp_tp"))
     names = ("batch", "tokens", "embed")
     function = jax.jit(on_mesh(lambda x: constrain(x * 2, names), mesh))
-    x = np.ones((8, 4, 16), np.float32)
-    assert function(x).sharding.spec == P("fsdp", "tensor")  # data has one device
-    # A class token makes them odd.
-    x = np.arange(8 * 5 * 16, dtype=np.float32).reshape(8, 5, 16)
-    mean = jax.jit(on_mesh(lambda x: constrain(x * 2, names).mean(axis=1), mesh))
-    np.testing.assert_allclose(mean(x), 2 * x.mean(axis=1), rtol=1e-6)
+    for tokens, spec in ((4, P("fsdp", "tensor")), (5, P("fsdp"))):
+        x = np.ones((8, tokens, 16), np.float32)
+        assert function(x).sharding.spec == spec  # data has one device
     assert constrain(x, names) is x  # no mesh, no meaning
 
 

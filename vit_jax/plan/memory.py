@@ -90,7 +90,7 @@ def count_memory(
     images = config.data.batch_size / rows
     whole, cut = saved_bytes(config.model, config.data.image_size, num_classes)
     tensor = mesh.shape["tensor"]
-    if config.model.family != "mixer":  # tokens are cut as well: `sharding.STREAM`
+    if stream_tokens(config) % tensor == 0:  # cut as well: `sharding.STREAM`
         whole, cut = 0, whole + cut
     per_image = whole + cut / tensor
     return CountedMemory(
@@ -100,6 +100,15 @@ def count_memory(
         activations=round(images / micro_batches * per_image),
         batch=round(images * math.prod(config.data.image_size) * 3),
     )
+
+
+def stream_tokens(config: Config) -> int:
+    """Returns how many tokens a ViT's layers see; 1 of a Mixer, which keeps them whole."""
+    if config.model.family == "mixer":
+        return 1
+    model: Any = models.build(config.model, None)
+    sides = zip(config.data.image_size, models.token_size(config.model), strict=True)
+    return model.num_prefix + math.prod(side // token for side, token in sides)
 
 
 def bytes_per_device(abstract_tree: Any) -> int:
