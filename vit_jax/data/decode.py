@@ -113,8 +113,9 @@ def _decode_any(data: bytes, name: str) -> np.ndarray:
             image.load()
             return np.asarray(_to_rgb(ImageOps.exif_transpose(image)))
     except Image.DecompressionBombError as error:
+        size = str(error).partition(" exceeds")[0]  # Pillow goes on with its own limit
         raise DecodeError(
-            f"image must have at most {MAX_PIXELS:,} pixels, got {name} ({error}); "
+            f"image must have at most {MAX_PIXELS:,} pixels, got {name} ({size}); "
             "make it smaller or remove it"
         ) from error
     except Image.UnidentifiedImageError as error:
