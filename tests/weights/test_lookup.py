@@ -55,7 +55,7 @@ def test_every_name_and_place_leads_back() -> None:
         ("imagenet21k/ViT-B16", 'did you mean "imagenet21k/ViT-B_16"'),
         ("dinov2/vit-b_14", 'did you mean "dinov2/ViT-B_14"'),
         ("VIT-B/16", 'did you mean "ViT-B/16"'),
-        ("xyz", '"xyz"; `vit-jax models` lists them'),
+        ("xyz", '"xyz"; `vit-jax models` lists the names'),
     ],
 )
 def test_an_unknown_name(typed: str, hint: str) -> None:

@@ -25,6 +25,7 @@ def draw_attention_maps(maps: np.ndarray, image: np.ndarray, title: str) -> "Fig
     figure = new_figure(side + 4.4, min(height, 16) + 0.9, title)
     left, right = figure.subplots(1, 2, width_ratios=(3, side))
     show_image(left, image, "input")
+    left.set_anchor("N")  # beside the first layer, however many there are
     tiles = np.stack([[overlay(image, head) for head in layer] for layer in maps])
     gap = max(2, image.shape[0] // 16)
     right.imshow(mosaic(tiles, gap, fill=1.0), interpolation="nearest")
@@ -111,10 +112,9 @@ def draw_attention_distance(
     axes.set_xlabel("layer (network depth)")
     axes.set_ylabel("mean attention distance (pixels)")
     height, width = image_size
+    over = "1 image" if num_images == 1 else f"mean over {num_images} images"
     axes.set_title(
-        f"{num_heads} heads a layer, mean over {num_images} images of {height} x {width} "
-        "pixels",
-        fontsize=9,
+        f"{num_heads} heads a layer, {over} of {height} x {width} pixels", fontsize=9
     )
     axes.legend(fontsize=8, frameon=False)
     axes.grid(alpha=0.25)

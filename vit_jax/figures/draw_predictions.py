@@ -55,7 +55,7 @@ def draw_mistakes(images: np.ndarray, captions: Sequence[str], title: str) -> "F
     """
     columns = min(5, max(len(images), 1))
     rows = max(1, -(-len(images) // columns))
-    figure = new_figure(2.0 * columns + 0.4, 2.3 * rows + 0.7, title)
+    figure = new_figure(max(2.0 * columns + 0.4, 7.0), 2.3 * rows + 0.7, title)
     grid = figure.subplots(rows, columns, squeeze=False)
     for axes in grid.flat:
         axes.set_axis_off()

@@ -77,7 +77,8 @@ def unknown(name: str) -> UnknownWeights:
             "it is fetched when these weights are first used as a checkpoint"
         )
     return UnknownWeights(
-        f'weights must be known, got "{name}"{_hint(name)}; `vit-jax models` lists them'
+        f'a checkpoint must be a path that exists or the name of weights, got "{name}"'
+        f"{_hint(name)}; `vit-jax models` lists the names"
     )
 
 
