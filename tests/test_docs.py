@@ -20,13 +20,20 @@ from tests.trained import tiny_run
 from vit_jax.cli import _make_parser, main
 from vit_jax.config_file import load_config
 from vit_jax.data.export import export
+from vit_jax.durations import resolve_steps
+from vit_jax.resolve import resolve
 
 RESULTS = ROOT / "benchmarks" / "results"
-# What needs a network, TensorFlow, a chip, a shell of its own, or hours.
+# What needs a network, TensorFlow, a TPU's compiler, a shell of its own, or hours; those
+# that train are resolved by a test of their own.
 NOT_HERE = re.compile(
-    r"^vit-jax (train|plan|bench|completion|doctor|data prepare)|--workdir=runs/vit_b16"
-    r"|runs/vit_b16|dinov2/|://|ViT-B_16\.npz|^make|timm/"
+    r"^vit-jax (train|plan .*--topology|completion|doctor|data prepare)|^make"
+    r"|runs/vit_b16|bench .*vit_b16|dinov2/|://|timm/"
 )
+CHEAPER = {  # the same command, with less work
+    "bench": ["--repeats=1", "--seconds=0.01", "--num_classes=10"],
+    "plan": ["--no_compile"],
+}
 
 
 @pytest.mark.slow
@@ -54,7 +61,7 @@ def desk(tmp_path, monkeypatch) -> Path:
     monkeypatch.setenv("VIT_JAX_OFFLINE", "1")
     (tmp_path / "configs").symlink_to(ROOT / "configs")
     shutil.copytree(tiny_run(), "runs/digits")
-    shutil.copy(GOLDEN / "google_vit" / "token.prelinen.npz", "ViT-B_16.npz")
+    shutil.copy(GOLDEN / "google_vit" / "token_rep.prelinen.npz", "ViT-B_16.npz")
     pixels = np.random.default_rng(0).integers(0, 256, (40, 60, 3), np.uint8)
     for name in ("photo.jpg", "photo.png", "folder/1.png", "scans/1.jpg"):
         Path(name).parent.mkdir(exist_ok=True)
@@ -81,9 +88,21 @@ def test_commands_run(desk, capsys):
     for line, words in lines.items():
         if NOT_HERE.search(line):
             continue
-        assert main(words[1:]) == 0, f"{line}: {capsys.readouterr().err}"
+        argv = [*words[1:], *CHEAPER.get(words[1], [])]
+        assert main(argv) == 0, f"{line}: {capsys.readouterr().err}"
         ran += 1
-    assert ran > 15
+    assert ran > 25
+
+
+def test_runs_resolve():
+    """All that precedes data and weights: the model, and every duration in steps."""
+    lines = {" ".join(words): words for _, words in commands() if words[1] == "train"}
+    assert len(lines) > 10
+    for words in lines.values():
+        arguments, overrides = _make_parser().parse_known_args(words[1:])
+        config = resolve(load_config(str(ROOT / arguments.config), overrides))
+        for num_examples in (100, 50_000):
+            assert resolve_steps(config, num_examples).total > 0
 
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda p: p.name)

@@ -35,6 +35,15 @@ def test_a_fraction_of_a_step_is_one():
     assert steps({"total_steps": 10, "eval_every_epochs": 0.001}).eval_every == 1
 
 
+def test_a_run_of_one_step_has_no_share_to_warm_up_in():
+    assert steps({"total_steps": 1}, {"warmup_percent": 5.0}).warmup == 0
+    assert steps({"total_steps": 2}, {"warmup_percent": 5.0}).warmup == 1
+
+
+def test_a_short_run_shows_its_course():
+    assert [steps({"total_steps": n}).log_every for n in (3, 15, 40)] == [1, 1, 2]
+
+
 @pytest.mark.parametrize(
     ("train", "optim", "message"),
     [

@@ -7,8 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from tests.models.test_variants import NUM_PARAMS
 from vit_jax.cli import _make_parser
 from vit_jax.config_file import load_config
+from vit_jax.flops import multiply_adds
+from vit_jax.models import VARIANTS
+from vit_jax.published import WEIGHTS
 
 ROOT = Path(__file__).parent.parent
 DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md"]
@@ -71,3 +75,22 @@ def test_links_lead_somewhere(path):
     for target in re.findall(r"\]\(([^)#]+)\)", path.read_text()):
         if not target.startswith("http"):
             assert (path.parent / target).exists(), target
+
+
+def model_row(name: str) -> str:
+    """Returns the line of a model in the README's table."""
+    cost = multiply_adds(VARIANTS[name], 1000, (224, 224)) / 1e9
+    rows = [w for w in WEIGHTS.values() if w.model and w.model.variant == name]
+    best = max(row.top1 or 0.0 for row in rows)
+    millions = NUM_PARAMS[name] / 1e6
+    return f"| {name} | {millions:,.1f} M | {cost:.1f} | {len(rows)} | {best:.1f}% |"
+
+
+def test_models_are_counted():
+    text = (ROOT / "README.md").read_text()
+    table = re.search(r"\| model \| parameters.*?\n\n", text, re.DOTALL)
+    assert table
+    lines = table[0].splitlines()[2:-1]
+    assert len(lines) > 8
+    assert lines == [model_row(line.split("|")[1].strip()) for line in lines]
+    assert f"{len(VARIANTS)}\nvariants" in text or f"{len(VARIANTS)} variants" in text

@@ -77,6 +77,8 @@ def resolve_steps(config: Config, num_examples: int) -> Steps:
             "add --config.train.total_epochs=10"
         )
     warmup = steps(config.optim, "optim", "warmup", total) or 0
+    if (config.optim.warmup_percent or 100) < 100:  # of a single step, none
+        warmup = min(warmup, total - 1)
     if warmup >= total:
         raise ConfigError(
             f"config.optim.warmup_* must be shorter than the run of {total} steps, "

@@ -33,7 +33,7 @@ def _add_convert(commands: Commands) -> None:
         commands,
         "convert",
         "Convert a checkpoint of any format.",
-        "  vit-jax convert ViT-B_16.npz vit_b16.safetensors --drop pre_logits\n"
+        "  vit-jax convert ViT-B_16.npz vit_b16.safetensors --drop pre_logits \\\n    --drop head\n"
         "  vit-jax convert runs/digits digits.npz --to google --check\n",
         _convert,
     )

@@ -9,7 +9,10 @@ from vit_jax.data.sources import make_source
 
 
 def export(
-    source: str, output: Path, split: str = "test", data_dir: str | None = None
+    source: str,
+    output: str | Path,
+    split: str = "test",
+    data_dir: str | None = None,
 ) -> int:
     """Writes ``OUTPUT/CLASS/INDEX.png`` for every image; returns how many.
 
@@ -39,7 +42,7 @@ def export(
             example = images[i]
             label = example["label"]
             name = images.class_names[label] if images.class_names else str(label)
-            folder = output / name.replace(os.sep, "_")
+            folder = Path(output) / name.replace(os.sep, "_")
             folder.mkdir(parents=True, exist_ok=True)
             pixels = decode(example["image"], name=example["name"])
             Image.fromarray(pixels).save(folder / f"{i:0{digits}}.png")
