@@ -302,7 +302,7 @@ def test_help_is_quick():
     assert time.perf_counter() - started < 5, "0.1 s where nothing else runs"
 
 
-@pytest.mark.parametrize("shell", ["bash", "zsh"])
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_completion_knows_commands_and_options(shell, capsys):
     pytest.importorskip("shtab", reason="needs the extra completion")
     assert main(["completion", shell]) == 0

@@ -61,5 +61,9 @@ def add_share(parser: argparse.ArgumentParser) -> None:
 
 def with_files(action: A) -> A:
     """Lets shell completion offer files; these are shtab's names for that."""
-    vars(action)["complete"] = {"bash": "_shtab_compgen_files", "zsh": "_files"}
+    vars(action)["complete"] = {
+        "bash": "_shtab_compgen_files",
+        "zsh": "_files",
+        "fish": "(__fish_complete_path (commandline -ct))",
+    }
     return action

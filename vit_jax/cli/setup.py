@@ -21,10 +21,11 @@ def add(commands: Commands) -> None:
         "completion",
         "Print a script that completes commands and options in a shell.",
         '  eval "$(vit-jax completion bash)"    # in ~/.bashrc\n'
-        "  vit-jax completion zsh > ~/.zfunc/_vit-jax\n",
+        "  vit-jax completion zsh > ~/.zfunc/_vit-jax\n"
+        "  vit-jax completion fish > ~/.config/fish/completions/vit-jax.fish\n",
         _completion,
     )
-    completion.add_argument("shell", choices=("bash", "zsh"))
+    completion.add_argument("shell", choices=("bash", "zsh", "fish"))
 
 
 def _doctor(arguments: argparse.Namespace, _: list[str]) -> int:
