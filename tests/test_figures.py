@@ -287,3 +287,16 @@ def test_without_matplotlib_the_extra_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     with pytest.raises(ConfigError, match=r"vit_jax\[plots\]"):
         figures.draw_curves([], "none")
+
+
+def test_mfu_is_another_scale_of_the_throughput():
+    speeds = [(1, 900.0), (2, 1000.0)]
+    lines = [
+        {"kind": "train", "step": step, "images_per_second": speed, "mfu": speed / 2000}
+        for step, speed in speeds
+    ]
+    left, right = figures.draw_curve(lines, "Throughput").axes
+    assert left.get_ylim()[1] > 1000, "the curve is under the top"
+    np.testing.assert_allclose(right.get_ylim()[1] / left.get_ylim()[1], 100 / 2000)
+    assert right.get_ylabel() == "MFU (%)"
+    assert len(figures.draw_curve([], "Throughput").axes) == 1

@@ -75,12 +75,14 @@ def _learning_rate(axes: Any, lines: Lines) -> None:
 def _throughput(axes: Any, lines: Lines) -> None:
     _plot(axes, lines, "train", "images_per_second", BLUE)
     axes.set_ylabel("throughput (images/s)")
-    axes.set_ylim(bottom=0)
-    if len(curve(lines, "train", "mfu")[0]):
+    _, speeds = curve(lines, "train", "images_per_second")
+    top = 1.15 * max(speeds, default=1.0)
+    axes.set_ylim(0, top)
+    _, rates = curve(lines, "train", "mfu")
+    if len(rates):  # the same line, by another scale
         right = axes.twinx()
-        _plot(right, lines, "train", "mfu", ORANGE, scale=100)
-        right.set_ylabel("MFU (%), orange")
-        right.set_ylim(bottom=0)
+        right.set_ylim(0, 100 * top * rates[-1] / speeds[-1])
+        right.set_ylabel("MFU (%)")
 
 
 PANELS: dict[str, Callable[[Any, Lines], None]] = {
