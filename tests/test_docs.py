@@ -126,7 +126,10 @@ def test_commands_inside_sentences_and_tables_parse(path):
         load_config(str(ROOT / "configs" / "vit_b16.py:folder"), [SOURCE, override])
 
 
-OTHERS = re.compile(r"--config\.(pp|batch|base_lr|eval_every|dataset|pretrained_dir)\b")
+OTHERS = re.compile(
+    r"--config\.(pp|batch|base_lr|total_steps|eval_every|dataset|pretrained_dir"
+    r"|tfds_data_dir)\b"
+)
 SOURCE = "--config.data.source=digits"
 
 
