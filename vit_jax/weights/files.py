@@ -199,7 +199,8 @@ def _near_summary(cache: Path) -> str:
 
 def _explain(weights: PublishedWeights, tried: list[str], offline: bool) -> str:
     names = dict.fromkeys(str(next(places.local_names(p))) for p in weights.places)
-    own = f"put it in a folder as {' or '.join(names)}, set VIT_JAX_WEIGHTS=FOLDER"
+    own = "give its path in place of the name, or put it in a folder as "
+    own += f"{' or '.join(names)}, and set VIT_JAX_WEIGHTS=FOLDER"
     helps = [
         f"a file that you have: {own}",
         "a mirror: set VIT_JAX_MIRROR=https://HOST/PREFIX (for the Hub, HF_ENDPOINT)",
