@@ -41,7 +41,7 @@ def test_a_run_of_one_step_has_no_share_to_warm_up_in():
 
 
 def test_a_short_run_shows_its_course():
-    assert [steps({"total_steps": n}).log_every for n in (3, 15, 40)] == [1, 1, 2]
+    assert [steps({"total_steps": n}).log_every for n in (3, 8, 40)] == [1, 1, 2]
 
 
 @pytest.mark.parametrize(

@@ -261,7 +261,7 @@ class TrainConfig:
     save_every_steps: int | None = None
     save_every_epochs: float | None = None
     save_every_percent: float | None = None
-    log_every_steps: int = 50
+    log_every_steps: int = 50  # a short run reports five times at least
     accum_steps: int = 1  # micro-batches that one update is made of
     loss: str = "softmax"
     label_smoothing: float = 0.0

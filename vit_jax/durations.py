@@ -89,6 +89,6 @@ def resolve_steps(config: Config, num_examples: int) -> Steps:
         warmup=warmup,
         eval_every=steps(config.train, "train", "eval_every", total) or total,
         save_every=steps(config.train, "train", "save_every", total) or total,
-        # A run of few steps shows its course, too.
-        log_every=min(config.train.log_every_steps, max(1, total // 10)),
+        # A run of few steps shows its course, too: five times at least.
+        log_every=min(config.train.log_every_steps, max(1, total // 5)),
     )
