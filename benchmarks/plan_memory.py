@@ -5,8 +5,9 @@
 On a device that counts (GPU, TPU) it is the device's own peak. On Linux without one it
 is the growth of the largest resident set over what the process held once the step was
 compiled; one thread, so that the scratch memory of the others is not in it. Each case
-runs in a process of its own: memory that another has freed would hide some of it. What a CPU's convolution takes for itself is in no compiler's
-count: 2 MB an image of 224 pixels.
+runs in a process of its own: memory that another has freed would hide some of it. What
+the CPU's kernels take for themselves is in no compiler's count; it shows where full
+remat has left little else.
 """
 
 import argparse

@@ -129,8 +129,8 @@ def test_a_step_takes_what_its_plan_says():
 def test_the_plans_that_were_tried_were_within_a_tenth():
     found = json.loads((ROOT / "benchmarks/results/plan_memory_cpu.json").read_text())
     rows = {row["case"]: row["planned"] / row["taken"] for row in found["rows"]}
-    # What a CPU's convolution takes for itself no compiler counts: two megabytes an
-    # image, which shows where full remat has left little else.
+    # What the CPU's kernels take for themselves no compiler counts: it shows where full
+    # remat has left little else.
     assert rows.pop("ViT-Ti/16, scan, remat full") > 0.8
     assert len(rows) == 3
     assert all(0.9 < share < 1.1 for share in rows.values())
