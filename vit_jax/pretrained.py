@@ -128,7 +128,7 @@ def open_checkpoint(name_or_path: str | Path) -> convert.Checkpoint:
             or path.is_absolute()
         ):
             raise ConfigError(f"{path} does not exist; check the path") from error
-        raise ConfigError(f"{name} is no file or folder, and {error}") from error
+        raise
     published = weights.info(name)
     try:
         checkpoint = convert.read(path, published.preprocessing, **_fields(published))
