@@ -204,7 +204,9 @@ def test_what_is_not_there(tmp_path: Path) -> None:
         load_pretrained(tmp_path / "none.npz")
     with pytest.raises(ConfigError, match="no checkpoint in"):
         load_pretrained(tmp_path)
-    expected = r'^a checkpoint must be a path that exists or .* weights, got "runs/nope"'
+    expected = (
+        r'^a checkpoint must be a path that exists or .* weights, got "runs/nope"'
+    )
     with pytest.raises(ConfigError, match=expected):
         load_pretrained("runs/nope")
     with pytest.raises(ConfigError, match='did you mean "ViT-B/16"'):
