@@ -131,6 +131,13 @@ def test_predict_agrees_with_evaluation(run, tmp_path, capsys):
     assert np.mean(right) == pytest.approx(last["top1"])
 
 
+def test_a_format_without_class_names_is_told(run, tmp_path, capsys):
+    _, workdir = run
+    for name, said in (("run.npz", 1), ("run.safetensors", 0)):
+        assert main(["convert", str(workdir), str(tmp_path / name)]) == 0
+        assert capsys.readouterr().out.count("holds no class names") == said
+
+
 def test_predict_tells_bad_files_and_still_predicts_the_others(run, images, capsys):
     _, workdir = run
     good = next(images.rglob("*.png"))

@@ -66,6 +66,8 @@ def convert_file(
     lines += [f"wrote {file} ({file.stat().st_size:,} bytes)" for file in files]
     if drop:
         lines.append(f"left out: {', '.join(drop)}")
+    if source.class_names and files[0].suffix == ".npz":
+        lines.append("note: a .npz holds no class names; classes will be numbers")
     if check:
         lines += _check(source, Path(dst), file_format, drop)
     return lines
