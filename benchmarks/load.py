@@ -4,23 +4,26 @@
 
 Writes a checkpoint of random weights in the original's format to a temporary folder,
 then reads it in fresh processes: once with NumPy, array by array, and with
-`load_pretrained` on one device and over a mesh of eight virtual CPU devices. Memory is
-the largest resident set that the process had, less what it had before the load.
+`load_pretrained` on one device and over a mesh of eight virtual CPU devices, in turns.
+A time over NumPy's is the median of the turns', whose range stands beside it; memory is
+the largest resident set that a process had, less what it had before the load.
 """
 
 import argparse
 import json
 import os
 import platform
+import statistics
 import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 CASES = ("numpy", "one_device", "mesh")
-REPEATS = 3
+TURNS = 9
 
 
 def write_checkpoint(path: Path, variant: str) -> None:
@@ -101,7 +104,7 @@ def reset_peak() -> None:
 
 
 def run_case(case: str, path: Path) -> dict[str, float]:
-    """Runs a case in fresh processes; the fastest time, the largest memory."""
+    """Runs a case in a fresh process."""
     env = {
         **os.environ,
         "PYTHONPATH": str(ROOT),
@@ -109,12 +112,21 @@ def run_case(case: str, path: Path) -> dict[str, float]:
         "XLA_FLAGS": "--xla_force_host_platform_device_count=8",
     }
     command = [sys.executable, __file__, f"--case={case}", f"--file={path}"]
-    results = []
-    for _ in range(REPEATS):
-        output = subprocess.run(command, env=env, check=True, capture_output=True)
-        results.append(json.loads(output.stdout.decode().splitlines()[-1]))
-    best = min(results, key=lambda result: result["seconds"])
-    return {**best, "peak_bytes": max(result["peak_bytes"] for result in results)}
+    output = subprocess.run(command, env=env, check=True, capture_output=True)
+    return json.loads(output.stdout.decode().splitlines()[-1])
+
+
+def summarize(turns: list[dict[str, dict[str, float]]], case: str) -> dict[str, Any]:
+    """Returns the medians of a case; of its memory, the largest."""
+    rows = [turn[case] for turn in turns]
+    ratios = [turn[case]["seconds"] / turn["numpy"]["seconds"] for turn in turns]
+    return {
+        **rows[0],
+        "seconds": statistics.median(row["seconds"] for row in rows),
+        "peak_bytes": max(row["peak_bytes"] for row in rows),
+        "time_over_numpy": statistics.median(ratios),
+        "time_over_numpy_range": [min(ratios), max(ratios)],
+    }
 
 
 def versions() -> dict[str, str]:
@@ -139,15 +151,16 @@ def main() -> None:
         path = Path(folder) / "weights.npz"
         write_checkpoint(path, arguments.variant)
         size = path.stat().st_size
-        cases = {case: run_case(case, path) for case in CASES}
+        turns = [{case: run_case(case, path) for case in CASES} for _ in range(TURNS)]
+    cases = {case: summarize(turns, case) for case in CASES}
     for case in cases.values():
         case["peak_over_file"] = case["peak_bytes"] / size
-        case["time_over_numpy"] = case["seconds"] / cases["numpy"]["seconds"]
     result = {
         "command": f"python benchmarks/load.py --variant={arguments.variant}",
         "device": f"CPU, {os.cpu_count()} cores, {platform.machine()}",
         "versions": versions(),
         "variant": arguments.variant,
+        "turns": TURNS,
         "file_bytes": size,
         "cases": cases,
     }

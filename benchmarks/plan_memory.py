@@ -4,10 +4,10 @@
 
 On a device that counts (GPU, TPU) it is the device's own peak. On Linux without one it
 is the growth of the largest resident set over what the process held once the step was
-compiled; one thread, so that the scratch memory of the others is not in it. Each case
-runs in a process of its own: memory that another has freed would hide some of it. What
-the CPU's kernels take for themselves is in no compiler's count; it shows where full
-remat has left little else.
+compiled; with one arena of the C library, since what its others hold back, up to some
+64 MB a thread, is free memory of the process and not the step's. Each case runs in
+processes of its own, with the options of `vit_jax.compiler` and with none: beside the
+memory, CPU seconds of a step, the least of three, say what the options cost.
 """
 
 import argparse
@@ -16,31 +16,35 @@ import os
 import platform
 import subprocess
 import sys
+import time
 from pathlib import Path
 
+FULL = ["--config.model.scan=true", "--config.model.remat=full"]
 CASES = {
     "ViT-Ti/16, loop": ("ViT-Ti/16", 32, []),
     "ViT-Ti/16, scan": ("ViT-Ti/16", 32, ["--config.model.scan=true"]),
-    "ViT-Ti/16, scan, remat full": (
-        "ViT-Ti/16",
-        128,
-        ["--config.model.scan=true", "--config.model.remat=full"],
-    ),
+    "ViT-Ti/16, scan, remat full": ("ViT-Ti/16", 128, FULL),
     "ViT-Ti/16, 4 micro-batches": ("ViT-Ti/16", 64, ["--config.train.accum_steps=4"]),
+    "ViT-S/16, remat half": ("ViT-S/16", 32, ["--config.model.remat=half"]),
+    "ViT-B/16, scan, remat full": ("ViT-B/16", 16, FULL),
+    "R26+ViT-S/32, loop": ("R26+ViT-S/32", 16, []),
 }
+OPTIONS = ("ours", "none")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="The plan's memory beside a run's.")
     parser.add_argument("--output", type=Path)
     parser.add_argument("--case", choices=CASES, help="this one alone")
+    parser.add_argument("--options", choices=OPTIONS, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
-    if arguments.case:
-        os.environ.setdefault("XLA_FLAGS", "--xla_cpu_multi_thread_eigen=false")
-        show({"case": arguments.case, **measure(*CASES[arguments.case])})
+    if arguments.options:  # in a process of its own
+        row = {"case": arguments.case, "options": arguments.options}
+        show(row | measure(*CASES[arguments.case], arguments.options))
         return
+    cases = [arguments.case] if arguments.case else list(CASES)
     results = {
-        "rows": [show(in_process(case)) for case in CASES],
+        "rows": [show(in_process(case, kind)) for case in cases for kind in OPTIONS],
         "host": f"{platform.machine()}, {os.cpu_count()} CPUs",
         "command": "python benchmarks/plan_memory.py",
     }
@@ -48,10 +52,13 @@ def main() -> None:
         arguments.output.write_text(json.dumps(results, indent=1) + "\n")
 
 
-def in_process(case: str) -> dict:
+def in_process(case: str, options: str) -> dict:
     """Returns a row, from a process that has run nothing else."""
-    command = [sys.executable, __file__, f"--case={case}"]
-    done = subprocess.run(command, stdout=subprocess.PIPE, check=True, text=True)
+    command = [sys.executable, __file__, f"--case={case}", f"--options={options}"]
+    env = os.environ | {"MALLOC_ARENA_MAX": "1"}
+    done = subprocess.run(
+        command, stdout=subprocess.PIPE, check=True, text=True, env=env
+    )
     return json.loads(done.stdout.splitlines()[-1])
 
 
@@ -61,10 +68,11 @@ def show(row: dict) -> dict:
     return row
 
 
-def measure(variant: str, batch_size: int, overrides: list[str]) -> dict:
-    """Returns bytes planned and taken by updates of a model."""
+def measure(variant: str, batch_size: int, overrides: list[str], options: str) -> dict:
+    """Returns bytes planned and taken by updates of a model, and their CPU seconds."""
     import jax
 
+    from vit_jax import compiler
     from vit_jax.bench.phases import peak_memory, random_batch
     from vit_jax.config_file import load_config
     from vit_jax.plan.memory import count_memory, program_memory
@@ -82,6 +90,8 @@ def measure(variant: str, batch_size: int, overrides: list[str]) -> dict:
             *overrides,
         ],
     )
+    if options == "none":
+        compiler.OPTIONS.clear()
     config = resolve(config)
     mesh = make_mesh(config.mesh, jax.devices()[:1])
     program = program_of(config, 1000, mesh)
@@ -92,16 +102,21 @@ def measure(variant: str, batch_size: int, overrides: list[str]) -> dict:
     on_host = peak_memory(mesh) is None
     before = largest_resident(reset=True) if on_host else 0
     batch = random_batch(batch_size, config, 1000, mesh)
-    now = init()
-    jax.block_until_ready(step(now, batch))
+    now, _ = jax.block_until_ready(step(init(), batch))
     taken = largest_resident() - before if on_host else peak_memory(mesh)
     assert taken is not None
+    seconds = []
+    for _ in range(3):
+        start = time.process_time()
+        now, _ = jax.block_until_ready(step(now, batch))
+        seconds.append(time.process_time() - start)
     return {
         "device": jax.devices()[0].device_kind,
         "counted": count_memory(config, state, mesh, 1000).total,
         "planned": planned.total,
         "taken": taken,
         "planned_over_taken": planned.total / taken,
+        "cpu_seconds": min(seconds),
     }
 
 

@@ -16,12 +16,21 @@ def mesh_of(platform):
 
 
 def test_options_are_of_the_platform():
-    assert compiler.compiler_options(mesh_of("tpu"))
-    assert compiler.compiler_options(mesh_of("cpu")) == {}
+    for platform in ("cpu", "gpu", "tpu"):
+        options = compiler.compiler_options(mesh_of(platform))
+        assert options == compiler.OPTIONS[platform]
+    assert compiler.compiler_options(mesh_of("other")) == {}
+
+
+def test_an_option_that_the_cpus_compiler_has_lost_is_left_out(monkeypatch):
+    kept = compiler.OPTIONS["cpu"]
+    monkeypatch.setitem(compiler.OPTIONS, "cpu", kept | {"xla_no_such_option": 1})
+    assert compiler.compiler_options(mesh_of("cpu")) == kept
 
 
 def test_the_steps_are_compiled_with_them(monkeypatch):
     monkeypatch.setitem(compiler.OPTIONS, "cpu", {"xla_no_such_option": 1})
+    monkeypatch.setattr(compiler, "_is_known", lambda name, value: True)
     program, _ = program_on(TINY, 1, num_classes=10)
     size = (32, 8, 8, 3)
     batch = {
