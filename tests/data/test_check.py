@@ -55,6 +55,14 @@ def test_one_split(folder: Path) -> None:
     assert not report.duplicates
 
 
+def test_several_labels(make_files: Callable[..., Path]) -> None:
+    root = make_files("1.png", "2.png", "3.png")
+    (root / "list.csv").write_text("path,labels\n1.png,ant|bee\n2.png,bee\n3.png,\n")
+    report = check(str(root / "list.csv"), progress=False)
+    assert not report.bad_files
+    assert report.class_counts == {"ant": 1, "bee": 2}
+
+
 def test_nothing_to_read(make_files: Callable[..., Path]) -> None:
     root = make_files("a/1.png")
     (root / "a" / "1.png").write_text("text")

@@ -151,9 +151,8 @@ def _look(
     try:
         example = images[index]
         name, label, content = example["name"], example["label"], example["image"]
-        labels = (int(label),)
-        if images.multi_label:
-            labels = tuple(int(i) for i in np.flatnonzero(label))
+        many = np.flatnonzero(label) if images.multi_label else [label]
+        labels = tuple(int(i) for i in many)
         pixels = decode(content, name=name)
         digest = hashlib.sha256(content).digest()
         tile = resize(pixels, (_TILE, _TILE), "area")
