@@ -75,9 +75,21 @@ def test_numbers_are_the_labels(make_files: Make) -> None:
     assert source.num_classes == 11
 
 
+@pytest.mark.parametrize("labels", [("007", "1"), ("20230101", "3"), ("٣", "1")])
+def test_codes_are_names(make_files: Make, labels: tuple[str, str]) -> None:
+    root = make_files("1.png", "2.png")
+    text = "path,label\n" + "".join(f"{i + 1}.png,{x}\n" for i, x in enumerate(labels))
+    assert read(write(root, "a.csv", text), "all").class_names == tuple(sorted(labels))
+
+
 @pytest.mark.parametrize(
     ("name", "text", "message"),
     [
+        (
+            "a.csv",
+            'path,label\n"1.png,x\n' + "2.png,y\n" * 20_000,
+            "look for a quotation mark that is not closed",
+        ),
         ("a.csv", "path,label\n", "must list at least one image"),
         ("a.csv", "", "must list at least one image"),
         (

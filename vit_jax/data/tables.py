@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import os
+import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -20,6 +21,7 @@ _LABEL_COLUMNS = ("label", "class", "class_name", "target", "category")
 _SPLIT_COLUMN = "split"
 _MULTI_COLUMN = "labels"
 _SEPARATOR = "|"
+_NUMBER = "0|[1-9][0-9]{0,4}"  # of a class
 
 Row = dict[str, Any]
 
@@ -96,7 +98,13 @@ def _rows(file: str) -> Iterator[Row]:
     suffix = files.suffix(file)
     if suffix != ".jsonl":
         dialect = "excel-tab" if suffix == ".tsv" else "excel"
-        yield from csv.DictReader(lines, dialect=dialect)
+        try:
+            yield from csv.DictReader(lines, dialect=dialect)
+        except csv.Error as error:
+            raise ConfigError(
+                f"table {file} must be read as rows of cells, got {error}; look for a "
+                "quotation mark that is not closed"
+            ) from error
         return
     for number, line in enumerate(lines, start=1):
         try:
@@ -132,9 +140,10 @@ def _column(file: str, rows: Sequence[Row], names: Sequence[str]) -> list[str]:
 def class_order(labels: Sequence[str]) -> list[str]:
     """Returns the classes in the order of their labels."""
     names = sorted(set(labels))
-    if not all(name.isdecimal() for name in names):
+    # Numbers as one counts, not 007, nor what must be an identifier for its size.
+    if not all(re.fullmatch(_NUMBER, name) for name in names):
         return names
-    # Numbers are the labels themselves, though one may not occur.
+    # They are the labels themselves, though one may not occur.
     return [str(number) for number in range(max(map(int, names), default=-1) + 1)]
 
 
