@@ -69,3 +69,48 @@ def test_what_is_wrong(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pyarrow.parquet", None)
     with pytest.raises(ConfigError, match=r"pip install 'vit_jax\[parquet\]'"):
         read(tmp_path, "train")
+
+
+@pytest.mark.parametrize(
+    ("labels", "names", "got"),
+    [
+        ([0, -1], ["cat", "dog"], "-1"),  # how a secret label is published
+        ([0, None], ["cat", "dog"], "None"),
+        ([0, 2], ["cat", "dog"], "2"),
+        (["dog", "cow"], ["cat", "dog"], "cow"),
+        ([0, -1], None, "-1"),
+        ([0, None], None, "None"),
+        ([[0], [0, 1]], None, r"\[0"),
+    ],
+)
+def test_a_row_without_a_label_is_told(
+    tmp_path: Path, labels: list, names: list[str] | None, got: str
+) -> None:
+    write(tmp_path / "train.parquet", labels, names)
+    with pytest.raises(ConfigError, match=f"must have one label .* got {got}.* in row"):
+        read(tmp_path, "train")
+
+
+@pytest.mark.parametrize("names", [["1", "0"], None])
+def test_a_split_without_labels_stands_in_nobody_s_way(
+    tmp_path: Path, names: list[str] | None
+) -> None:
+    write(tmp_path / "train.parquet", [0, 1, 1], names)
+    write(tmp_path / "test.parquet", [-1, -1], names)
+    train = read(tmp_path, "train")
+    assert train.num_classes == 2
+    assert sorted(train[i]["label"] for i in range(3)) == [0, 1, 1]
+
+
+def test_numbers_and_names_are_told_apart(tmp_path: Path) -> None:
+    for labels in ([0, 1], ["1", "0"]):
+        write(tmp_path / "train.parquet", labels, ["1", "0"])
+        train = read(tmp_path, "train")
+        found = {int(train[i]["name"][-1]): train[i]["label"] for i in range(2)}
+        assert found == {0: 0, 1: 1}
+
+
+def test_no_rows(tmp_path: Path) -> None:
+    write(tmp_path / "train.parquet", [], ["cat", "dog"])
+    with pytest.raises(ConfigError, match="must hold images, got none"):
+        read(tmp_path, "train")

@@ -73,7 +73,8 @@ def open_parquet(path: str, split: str) -> ParquetSource:
       split: a split string.
 
     Raises:
-      ConfigError: pyarrow is missing, no files, or no image and label columns.
+      ConfigError: pyarrow is missing, no files, no image and label columns, or an image
+        without label.
     """
     try:
         import pyarrow.parquet  # noqa: F401
@@ -92,15 +93,13 @@ def open_parquet(path: str, split: str) -> ParquetSource:
             f"{', '.join(schema.names)}"
         )
     cells = [_column(path, column) for path in paths]
-    values = [str(cell) for each in cells for cell in each]
-    names = _class_names(schema, column)
-    classes = names or class_order(values)
-    numbers = {name: number for number, name in enumerate(classes)}
-    integers = names is not None and not isinstance(next(itertools.chain(*cells)), str)
-    labels = np.array([int(v) if integers else numbers[v] for v in values], np.int64)
     rows = np.array(
         [(f, r) for f, each in enumerate(cells) for r in range(len(each))], np.int64
     )
+    if not len(rows):
+        raise ConfigError(f'Parquet files must hold images, got none in "{path}"')
+    names = _class_names(schema, column)
+    classes, labels = _labels(list(itertools.chain(*cells)), names)
     splits = _splits([os.path.basename(path) for path in paths], rows, labels)
     sizes = {name: len(members) for name, members in splits.items()}
     chosen = []
@@ -111,7 +110,36 @@ def open_parquet(path: str, split: str) -> ParquetSource:
         )
         chosen.append(members[order[start:stop]])
     index = np.concatenate(chosen)
+    missing = index[labels[index] < 0]
+    if len(missing):
+        file, row = rows[missing[0]]
+        raise ConfigError(
+            f"each image must have one label of the {len(classes)} classes, got "
+            f"{cells[file][row]} in row {row} of {paths[file]}; choose another split"
+        )
     return ParquetSource(paths, rows[index], labels[index], classes)
+
+
+def _labels(
+    cells: Sequence[Any], names: list[str] | None
+) -> tuple[list[str], np.ndarray]:
+    """Returns the classes, and the label of each cell: -1 where it has none.
+
+    (-1 is also how test sets whose labels are kept secret are published.)
+    """
+    labels = np.full(len(cells), -1, np.int64)
+    given = [
+        (i, cell if names else str(cell))
+        for i, cell in enumerate(cells)
+        if cell not in (None, -1) and not isinstance(cell, list)
+    ]
+    classes = names or class_order([str(cell) for _, cell in given])
+    numbers: dict[Any, int] = {name: number for number, name in enumerate(classes)}
+    if names:  # rows hold either
+        numbers |= {number: number for number in range(len(names))}
+    for i, cell in given:
+        labels[i] = numbers.get(cell, -1)
+    return classes, labels
 
 
 def _class_names(schema: Any, column: str) -> list[str] | None:
