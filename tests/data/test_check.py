@@ -1,6 +1,7 @@
 """What a look through a source finds."""
 
 import json
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,8 +10,11 @@ import pytest
 from PIL import Image
 
 from tests.data.image_files import encode
-from vit_jax.config import ConfigError
+from vit_jax.cli import main
+from vit_jax.config import ConfigError, DataConfig
+from vit_jax.data import check as data_check
 from vit_jax.data.check import check, write_picture
+from vit_jax.data.sources import make_source
 
 
 @pytest.fixture
@@ -61,6 +65,33 @@ def test_several_labels(make_files: Callable[..., Path]) -> None:
     report = check(str(root / "list.csv"), progress=False)
     assert not report.bad_files
     assert report.class_counts == {"ant": 1, "bee": 2}
+
+
+def test_millions_are_not_all_queued_at_once(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(data_check, "_AHEAD", 2)
+    data = DataConfig(source=str(folder), image_size=(1, 1), batch_size=1)
+    images = make_source(data, "all")
+    read = []
+    monkeypatch.setattr(data_check, "_look", lambda _, index: read.append(index))
+    found = data_check._look_at_all(images)
+    next(found)
+    time.sleep(0.2)  # for whatever is queued
+    assert sorted(read) == [0, 1, 2]
+    assert len(list(found)) == 8
+    assert sorted(read) == list(range(9))
+
+
+@pytest.mark.parametrize("name", ["samples.foo", "samples"])
+def test_a_picture_of_no_type_is_told_before_all_is_read(
+    folder: Path, name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    picture = folder / name
+    assert main(["data", "check", str(folder), f"--picture={picture}"]) == 2
+    out, error = capsys.readouterr()
+    assert not out
+    assert error.startswith("vit-jax: error: --picture must end in .png or .jpg")
 
 
 def test_nothing_to_read(make_files: Callable[..., Path]) -> None:

@@ -5,7 +5,7 @@ import json
 import sys
 from pathlib import Path
 
-from vit_jax.cli.parsers import Commands, add_command, with_files
+from vit_jax.cli.parsers import Commands, add_command, check_picture, with_files
 
 _SOURCE = (
     "as data.source: digits, folder:DIR, tfds:NAME, tar:DIR, list.csv, gs://..., ..."
@@ -96,6 +96,7 @@ def _add_export(actions: Commands) -> None:
 
 
 def _check(arguments: argparse.Namespace, _: list[str]) -> int:
+    check_picture(arguments.picture, ".png", ".jpg")
     from vit_jax.data.check import check, write_picture
 
     report = check(

@@ -2,6 +2,7 @@
 
 import argparse
 from collections.abc import Callable
+from pathlib import Path
 from typing import TypeVar
 
 Commands = "argparse._SubParsersAction[argparse.ArgumentParser]"
@@ -57,6 +58,16 @@ def add_share(parser: argparse.ArgumentParser) -> None:
     hosts.add_argument(
         "--process_id", type=int, metavar="I", help="of this one, from 0"
     )
+
+
+def check_picture(path: Path | None, *suffixes: str) -> None:
+    """Tells of a picture that could not be written, before the work for it."""
+    from vit_jax.config import ConfigError
+
+    if path and path.suffix.lower() not in suffixes:
+        raise ConfigError(
+            f"--picture must end in {' or '.join(suffixes)}, got {path}; rename it"
+        )
 
 
 def with_files(action: A) -> A:

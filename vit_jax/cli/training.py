@@ -7,7 +7,13 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from vit_jax.cli.parsers import Commands, add_command, add_config, with_files
+from vit_jax.cli.parsers import (
+    Commands,
+    add_command,
+    add_config,
+    check_picture,
+    with_files,
+)
 
 
 def add(commands: Commands) -> None:
@@ -176,6 +182,7 @@ def _say_nothing(*_) -> None:
 
 
 def _plan(arguments: argparse.Namespace, overrides: list[str]) -> int:
+    check_picture(arguments.picture, ".png", ".svg", ".pdf")
     from vit_jax import plan
     from vit_jax.config_file import load_config
 
