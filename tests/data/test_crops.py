@@ -108,6 +108,19 @@ def test_eval_centre_crop_of_an_image_that_has_the_size() -> None:
     np.testing.assert_array_equal(crops.crop_eval(MAP, preprocessing), MAP[6:54, 16:64])
 
 
+@pytest.mark.parametrize("turned", [False, True])
+def test_eval_centre_crop_scales_to_the_size_that_torchvision_computes(
+    turned: bool,
+) -> None:
+    """``int(256 * 588 / 392)`` is 384; 588 times the rounded quotient is below it."""
+    image = np.random.default_rng(0).integers(0, 256, (392, 588, 3), dtype=np.uint8)
+    size, window = (256, 384), np.s_[16:240, 80:304]
+    if turned:
+        image, size, window = image.transpose(1, 0, 2), size[::-1], window[::-1]
+    out = crops.crop_eval(image, Preprocessing((224, 224), "center", 0.875))
+    np.testing.assert_array_equal(out, crops.resize(image, size, "bilinear")[window])
+
+
 @pytest.mark.parametrize("shape", [(60, 80), (333, 500), (17, 4), (1, 1), (224, 224)])
 @pytest.mark.parametrize("size", [(16, 16), (24, 8), (7, 31)])
 def test_eval_centre_crop_has_the_size(

@@ -71,12 +71,12 @@ def crop_eval(
     height, width = preprocessing.image_size
     fraction = preprocessing.eval_crop_fraction
     small = math.floor(height / fraction), math.floor(width / fraction)
-    scale = max(small[0] / image.shape[0], small[1] / image.shape[1])
-    # At least the target: the product above may fall a hair below it.
-    scaled = (
-        max(small[0], int(image.shape[0] * scale)),
-        max(small[1], int(image.shape[1] * scale)),
-    )
+    rows, columns = image.shape[:2]
+    # Whole numbers are divided once: 2.0 times 256 must not become 511.
+    if small[0] * columns >= small[1] * rows:
+        scaled = small[0], small[0] * columns // rows
+    else:
+        scaled = small[1] * rows // columns, small[1]
     image = resize(image, scaled, preprocessing.interpolation)
     top = round((image.shape[0] - height) / 2)
     left = round((image.shape[1] - width) / 2)
