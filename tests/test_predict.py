@@ -31,6 +31,20 @@ def test_finds_files_folders_and_globs(folder):
     assert find_images(["notes.txt"]) == ["notes.txt"]  # named outright
 
 
+def test_what_is_hidden_in_a_folder_is_passed_over(folder):
+    """A notebook leaves copies in .ipynb_checkpoints, a file manager thumbnails."""
+    (folder / ".ipynb_checkpoints").mkdir()
+    for name in (".ipynb_checkpoints/a-checkpoint.jpg", ".b.PNG"):
+        (folder / name).write_bytes((folder / "a.jpg").read_bytes())
+    assert names(find_images([str(folder)]), folder) == ["a.jpg", "b.PNG", "sub/c.webp"]
+
+
+def test_a_home_of_nobody_is_a_name_like_others():
+    assert find_images(["~nobody-here/a.jpg"]) == ["~nobody-here/a.jpg"]
+    with pytest.raises(ConfigError, match="nobody-here"):
+        Predictor("~nobody-here/run")
+
+
 @pytest.mark.parametrize(
     ("argument", "message"), [("*.gif", "matches no file"), ("", "found none")]
 )
@@ -52,3 +66,10 @@ def test_probabilities_fit_the_loss(folder, tmp_path_factory, loss):
     assert sorted(predictions[0].labels) == list(range(10))
     # Padding and the place in a batch change nothing.
     assert predictor.predict(found[2:], top_k=10) == predictions[2:]
+    # Nor do other images, read and computed at the same time, or one that is none.
+    mixed = [*found, str(folder / "notes.txt"), *found] * 20
+    again = predictor.predict(mixed, top_k=10)
+    assert [p.path for p in again] == mixed
+    good = [p for p in again if not p.error]
+    assert good == predictions * 40
+    assert {p.path for p in again if p.error} == {str(folder / "notes.txt")}

@@ -1,7 +1,10 @@
 """Image files as a user names them, and a function of images applied to each."""
 
+import concurrent.futures
+import functools
 import itertools
-from collections.abc import Callable, Iterable, Iterator
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -9,9 +12,10 @@ import jax
 import numpy as np
 
 from vit_jax.config import ConfigError, Preprocessing
-from vit_jax.data import crops
+from vit_jax.data import crops, files
 from vit_jax.data.decode import decode
 from vit_jax.data.folders import SUFFIXES
+from vit_jax.data.loader import num_cpus
 from vit_jax.load import Loaded
 from vit_jax.sharding import batch_sharding
 
@@ -25,7 +29,7 @@ class Outcome(NamedTuple):
 
 
 def find_images(arguments: Iterable[str]) -> list[str]:
-    """Returns the files that files, folders (searched through) and globs name.
+    """Returns the files that files, folders (searched but for hidden ones) and globs name.
 
     Raises:
       ConfigError: a folder or glob without images, or nothing at all.
@@ -34,16 +38,12 @@ def find_images(arguments: Iterable[str]) -> list[str]:
     for argument in arguments:
         if not argument:  # an unset variable of a script; Path makes this folder of it
             raise ConfigError('an image must be a file, folder or glob, got ""')
-        path = Path(argument).expanduser()
+        path = Path(os.path.expanduser(argument))
         if path.is_dir():
-            files = sorted(
-                p
-                for p in path.rglob("*")
-                if p.suffix.lower() in SUFFIXES
-                and not p.name.startswith(".")
-                and p.is_file()
-            )
-            if not files:
+            below = (path / name for name in files.walk(str(path)))
+            here = sorted(p for p in below if p.suffix.lower() in SUFFIXES)
+            here = [p for p in here if p.is_file()]
+            if not here:
                 raise ConfigError(
                     f"{argument} must hold images ({' '.join(SUFFIXES)}), found "
                     "none; name the files or another folder"
@@ -52,14 +52,14 @@ def find_images(arguments: Iterable[str]) -> list[str]:
             root = Path(path.anchor)
             pattern = str(path.relative_to(root) if path.anchor else path)
             try:
-                files = sorted(p for p in root.glob(pattern) if p.is_file())
+                here = sorted(p for p in root.glob(pattern) if p.is_file())
             except ValueError as error:
                 raise ConfigError(f"{argument} is no pattern: {error}") from error
-            if not files:
+            if not here:
                 raise ConfigError(f"{argument} matches no file; check the pattern")
         else:
-            files = [path]  # whether it can be read is told beside the others' results
-        found.extend(str(file) for file in files)
+            here = [path]  # whether it can be read is told beside the others' results
+        found.extend(str(file) for file in here)
     return found
 
 
@@ -93,18 +93,34 @@ def over_files(
     """
     batch_size = -(-batch_size // loaded.mesh.size) * loaded.mesh.size
     rows = batch_sharding(loaded.mesh)
+    size = loaded.preprocessing.image_size
     remaining = iter(paths)
-    while batch := list(itertools.islice(remaining, batch_size)):
-        # Blank where there is no image: every batch has one shape, compiled once.
-        size = loaded.preprocessing.image_size
-        images = np.zeros((batch_size, *size, 3), np.uint8)
-        errors: list[str | None] = [None] * len(batch)
-        for i, path in enumerate(batch):
-            try:
-                images[i] = read_image(path, loaded.preprocessing)
-            except ConfigError as error:
-                errors[i] = str(error)
-        values = jax.device_get(function(jax.device_put(images, rows)))
-        for i, (path, error) in enumerate(zip(batch, errors, strict=True)):
-            value = None if error else jax.tree.map(lambda x, i=i: x[i], values)
-            yield Outcome(str(path), value, error)
+    computed: Iterator[Outcome] = iter(())
+    with concurrent.futures.ThreadPoolExecutor(num_cpus()) as threads:
+        while batch := list(itertools.islice(remaining, batch_size)):
+            # Blank where there is no image: every batch has one shape, compiled once.
+            images = np.zeros((batch_size, *size, 3), np.uint8)
+            put = functools.partial(_put, preprocessing=loaded.preprocessing)
+            errors = list(threads.map(put, batch, images))
+            values = function(jax.device_put(images, rows))
+            yield from computed  # of the batch before: one is read while one is computed
+            computed = _outcomes(batch, errors, values)
+    yield from computed
+
+
+def _put(path: str | Path, out: np.ndarray, preprocessing: Preprocessing) -> str | None:
+    """Writes an image into ``out``; returns why it cannot."""
+    try:
+        out[...] = read_image(path, preprocessing)
+    except ConfigError as error:
+        return str(error)
+    return None
+
+
+def _outcomes(
+    batch: Sequence[str | Path], errors: Sequence[str | None], values: Any
+) -> Iterator[Outcome]:
+    values = jax.device_get(values)
+    for i, (path, error) in enumerate(zip(batch, errors, strict=True)):
+        value = None if error else jax.tree.map(lambda x, i=i: x[i], values)
+        yield Outcome(str(path), value, error)
