@@ -258,6 +258,15 @@ def test_an_empty_value_is_refused(capsys, name):
     assert f"{name} must be followed by a value" in capsys.readouterr().err
 
 
+def test_home_is_meant_behind_an_equals_sign_too(run, images, monkeypatch, tmp_path):
+    """Bash hands ``--output=~/x`` over as it is."""
+    _, workdir = run
+    monkeypatch.setenv("HOME", str(tmp_path))
+    argv = ["predict", f"--checkpoint={workdir}", str(images), "--output=~/names.csv"]
+    assert main(argv) == 0
+    assert (tmp_path / "names.csv").exists()
+
+
 def test_a_part_of_a_name_lists_the_weights(capsys):
     assert main(["models", "dinov2"]) == 0
     assert capsys.readouterr().out.count("dinov2/") == 8

@@ -2,6 +2,7 @@
 
 import dataclasses
 import logging
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -133,7 +134,7 @@ def load(name_or_path: str | Path, mesh: Mesh | None = None) -> Loaded:
       >>> load("runs/digits").class_names
     """
     mesh = mesh or make_mesh(MeshConfig())
-    path = Path(name_or_path).expanduser()
+    path = Path(os.path.expanduser(name_or_path))
     if path.is_dir() and read_card(path) is not None:
         return _load_run(path, mesh)
     found = load_pretrained(name_or_path, mesh=mesh)

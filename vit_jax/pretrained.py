@@ -1,6 +1,7 @@
 """A published, converted or own checkpoint as a model that is ready to be used."""
 
 import dataclasses
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -116,7 +117,7 @@ def open_checkpoint(name_or_path: str | Path) -> convert.Checkpoint:
     Raises:
         ConfigError: there is no such checkpoint, or it is damaged.
     """
-    path = Path(name_or_path).expanduser()
+    path = Path(os.path.expanduser(name_or_path))
     if path.exists():
         return convert.read(path)
     name = str(name_or_path)

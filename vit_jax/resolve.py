@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import os
 from pathlib import Path
 
 from vit_jax import models, weights
@@ -52,7 +53,7 @@ def resolve(config: Config, saved: ModelConfig | None = None) -> Config:
 
 def _model_of(checkpoint: str) -> ModelConfig:
     there = None
-    if not Path(checkpoint).expanduser().exists():
+    if not Path(os.path.expanduser(checkpoint)).exists():
         with contextlib.suppress(ConfigError):  # told by open_checkpoint, in its words
             there = weights.info(checkpoint).model  # known before anything is fetched
     there = there or open_checkpoint(checkpoint).model

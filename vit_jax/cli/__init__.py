@@ -10,6 +10,7 @@ number for a run that was interrupted and saved.
 import argparse
 import contextlib
 import logging
+import os
 import sys
 from collections.abc import Iterator, Sequence
 
@@ -37,10 +38,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command; returns the exit code."""
     argv = list(sys.argv[1:] if argv is None else argv)
     parser = _make_parser()
-    for argument in argv:
+    for i, argument in enumerate(argv):
+        option, equals, value = argument.partition("=")
         # An unset variable of a script, which would otherwise mean this folder.
-        if argument.startswith("--") and argument.endswith("="):
+        if option.startswith("--") and equals and not value:
             parser.error(f"{argument} must be followed by a value, got none")
+        # Shells expand ~ where a word begins, not behind the =.
+        if option.startswith("--") and value.startswith("~"):
+            argv[i] = f"{option}={os.path.expanduser(value)}"
     arguments, overrides = parser.parse_known_args(argv)
     if overrides and "config" not in arguments:
         parser.error(f"unrecognised arguments: {' '.join(overrides)}")

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import os
 import sys
 from pathlib import Path
 
@@ -124,7 +125,7 @@ def _prepare(arguments: argparse.Namespace, _: list[str]) -> int:
 def _convert(arguments: argparse.Namespace, _: list[str]) -> int:
     from vit_jax.data.array_records import convert
 
-    output = arguments.output.expanduser()
+    output = Path(os.path.expanduser(arguments.output))
     sizes = convert(
         arguments.source, output, arguments.splits.split(","), arguments.data_dir
     )

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import os
 import re
 import zipfile
 from collections.abc import Collection, Mapping, Sequence
@@ -63,7 +64,7 @@ def read(
     Raises:
         ConfigError: there is none, it is damaged, or it is of no model that we have.
     """
-    path = Path(path).expanduser()
+    path = Path(os.path.expanduser(path))
     known = [field.name for field in dataclasses.fields(ModelConfig)]
     for name in fields:
         if name not in known:
@@ -118,7 +119,7 @@ def write(
             cannot be written.
     """
     check_choice("--to", file_format, FORMATS)
-    path = Path(path).expanduser()
+    path = Path(os.path.expanduser(path))
     tree = {name: lazy(array) for name, array in tensors.items()}
     fitted = fit(file_format, tree, model, num_classes, drop)
     if file_format.startswith("google"):

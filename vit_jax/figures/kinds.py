@@ -1,5 +1,6 @@
 """Each kind of figure by name, drawn from an album."""
 
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -90,7 +91,7 @@ def _filters(album: Album) -> Named:
 
 
 def _curves(album: Album) -> Named:
-    path = Path(album.loaded.name).expanduser() / "metrics.jsonl"
+    path = Path(os.path.expanduser(album.loaded.name)) / "metrics.jsonl"
     if not path.exists():
         raise ConfigError(
             f"curves must come from a workdir with metrics.jsonl, got "

@@ -1,5 +1,6 @@
 """One page about a run: what it was, how it went, what came out. Needs ``plots``."""
 
+import os
 from pathlib import Path
 
 import jax
@@ -29,7 +30,7 @@ def write_report(workdir: str | Path, output: str | Path | None = None) -> Path:
     Example:
       >>> write_report("runs/digits")
     """
-    workdir = Path(workdir).expanduser()
+    workdir = Path(os.path.expanduser(workdir))
     output = Path(output) if output else workdir / "report.html"
     new_figure(1, 1, "")  # before any work is done, that it can be
     loaded = load(workdir)
