@@ -4,6 +4,7 @@ import argparse
 import csv
 import io
 import json
+import os
 import shlex
 import shutil
 import subprocess
@@ -265,6 +266,33 @@ def test_home_is_meant_behind_an_equals_sign_too(run, images, monkeypatch, tmp_p
     argv = ["predict", f"--checkpoint={workdir}", str(images), "--output=~/names.csv"]
     assert main(argv) == 0
     assert (tmp_path / "names.csv").exists()
+
+
+def test_a_file_s_name_need_not_be_text(run, images, capsysbinary, tmp_path):
+    """Bytes that are no UTF-8, as old archives and cameras leave them."""
+    _, workdir = run
+    name = os.fsencode(tmp_path) + b"/caf\xe9.png"
+    try:
+        shutil.copy(next(images.rglob("*.png")), name)
+    except OSError:
+        pytest.skip("this file system takes text only")
+    with_it = [f"--checkpoint={workdir}", os.fsdecode(name)]
+    for form in ([], ["--csv"]):
+        assert main(["predict", *with_it, *form]) == 0
+        assert name in capsysbinary.readouterr().out
+    for command, output in (
+        ("predict", "names.csv"),
+        ("predict", "names.jsonl"),
+        ("features", "features.npz"),
+        ("features", "features.parquet"),
+    ):
+        assert main([command, *with_it, f"--output={tmp_path / output}"]) == 0
+    assert name in (tmp_path / "names.csv").read_bytes()
+    with np.load(tmp_path / "features.npz") as found:
+        assert os.fsencode(str(found["paths"][0])) == name
+    figures = ["figures", *with_it, "--kind=rollout", f"--output={tmp_path}"]
+    assert main(figures) == 0
+    assert (tmp_path / "rollout.png").exists()
 
 
 def test_a_part_of_a_name_lists_the_weights(capsys):

@@ -42,7 +42,8 @@ class Page(HTMLParser):
 def page(tmp_path_factory):
     workdir = tmp_path_factory.mktemp("report") / "run"
     shutil.copytree(tiny_run(), workdir)
-    (workdir / "bad_files.txt").write_text("a&b.png\tnot an <image>\n")
+    # Names of files are bytes, and need not be text.
+    (workdir / "bad_files.txt").write_bytes(b"a&b.png\tnot an <image>\n\xe9\tempty\n")
     log_event(workdir, 12, "resumed", "<later>")
     assert main(["report", str(workdir)]) == 0
     return (workdir / "report.html").read_text()

@@ -1,5 +1,6 @@
 """Features of any number of images, as a file."""
 
+import os
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -105,7 +106,9 @@ def _write_parquet(path: Path, chunks: Chunks, shape: tuple[int, ...]) -> None:
             column: Any = pa.array(arrays["features"].reshape(-1), pa.float32())
             for size in reversed(shape):
                 column = pa.FixedSizeListArray.from_arrays(column, size)
-            paths = pa.array(arrays["paths"].tolist(), pa.string())
+            names = (str(path) for path in arrays["paths"])
+            # Parquet holds text, which a file's name need not be.
+            paths = pa.array([os.fsencode(n).decode(errors="replace") for n in names])
             writer.write_table(pa.table([paths, column], schema=schema))
 
 

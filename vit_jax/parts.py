@@ -126,7 +126,7 @@ def work_off(
     """
     index, count = share
     mine = paths[len(paths) * index // count : len(paths) * (index + 1) // count]
-    digest = hashlib.sha256("\n".join(mine).encode()).hexdigest()
+    digest = hashlib.sha256(os.fsencode("\n".join(mine))).hexdigest()
     record = json.loads(json.dumps({**made_of, "images": len(mine), "paths": digest}))
     part = path_of(output, share)
     try:

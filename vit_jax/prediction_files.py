@@ -58,7 +58,10 @@ def write_predictions(
                 arrays["paths"], arrays["labels"], arrays["probabilities"], strict=True
             )
         )
-        with path.open("w", newline="") as file:
+        # Names of files are bytes, of which not all are text: they are left as they are.
+        with path.open(
+            "w", encoding="utf-8", errors="surrogateescape", newline=""
+        ) as file:
             if output.suffix == ".csv":
                 print_csv(predictions, file)
             else:

@@ -9,6 +9,7 @@ number for a run that was interrupted and saved.
 
 import argparse
 import contextlib
+import io
 import logging
 import os
 import sys
@@ -51,6 +52,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.error(f"unrecognised arguments: {' '.join(overrides)}")
     from vit_jax.config import ConfigError
 
+    if isinstance(sys.stdout, io.TextIOWrapper):  # names of files need not be text
+        sys.stdout.reconfigure(errors="surrogateescape")
     try:
         with _notes_on_stderr():
             return arguments.run(arguments, overrides)

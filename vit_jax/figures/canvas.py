@@ -1,5 +1,6 @@
 """Matplotlib, where it is installed, and how all figures look."""
 
+import os
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -70,5 +71,6 @@ def _no_frame(axes: Any) -> None:
 
 
 def short(text: str, length: int = 28) -> str:
-    """Returns the end of a name that is too long for a title."""
+    """Returns a name as a title can show it, and of one that is too long the end."""
+    text = os.fsencode(text).decode(errors="replace")  # of files, it may be no text
     return text if len(text) <= length else f"…{text[1 - length :]}"

@@ -53,7 +53,7 @@ def write_report(workdir: str | Path, output: str | Path | None = None) -> Path:
     )
     try:
         output.parent.mkdir(parents=True, exist_ok=True)
-        output.write_text(page, encoding="utf-8")
+        output.write_text(page, encoding="utf-8", errors="replace")
     except OSError as error:
         raise ConfigError(
             f"output {output} cannot be written to: {error.strerror}; name another file"
