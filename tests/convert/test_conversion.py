@@ -46,6 +46,22 @@ def test_format_by_name(tmp_path: Path) -> None:
         convert.convert_file(tmp_path / "a.safetensors", tmp_path / "c", "tim")
 
 
+def test_only_what_was_there_is_left_out(tmp_path: Path) -> None:
+    source = checkpoint_of(tiny(activation="gelu"))
+    every = ["pre_logits", "head", "activation", "layer_norm_epsilon"]
+    lines = convert.convert_file(
+        "source", tmp_path / "x.npz", drop=every, checkpoint=source
+    )
+    assert "left out: head, activation" in lines
+    for name in ("pre_logits", "layer_norm_epsilon"):
+        assert f"note: there was no {name} to be left out" in lines
+    # A format that holds it loses nothing.
+    lines = convert.convert_file(
+        "source", tmp_path / "x.safetensors", drop=["activation"], checkpoint=source
+    )
+    assert not any(line.startswith("left out") for line in lines)
+
+
 @pytest.mark.parametrize(
     ("name", "to", "advice"),
     [

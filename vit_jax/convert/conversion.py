@@ -11,7 +11,7 @@ from vit_jax import models
 from vit_jax.config import ConfigError, check_choice
 from vit_jax.convert import peers, trees
 from vit_jax.convert.files import read, write
-from vit_jax.convert.limits import FORMATS
+from vit_jax.convert.limits import DROPPABLE, FORMATS, fit
 from vit_jax.convert.record import Checkpoint
 
 _SUFFIXES = {".npz": "google_prelinen", ".safetensors": "timm"}
@@ -64,13 +64,28 @@ def convert_file(
     )
     lines = [f"{src}: {describe(source)}", *(f"note: {n}" for n in source.notes)]
     lines += [f"wrote {file} ({file.stat().st_size:,} bytes)" for file in files]
-    if drop:
-        lines.append(f"left out: {', '.join(drop)}")
+    lines += _tell_dropped(source, file_format, drop)
     if source.class_names and files[0].suffix == ".npz":
         lines.append("note: a .npz holds no class names; classes will be numbers")
     if check:
         lines += _check(source, Path(dst), file_format, drop)
     return lines
+
+
+def _tell_dropped(
+    source: Checkpoint, file_format: str, drop: Collection[str]
+) -> list[str]:
+    """Returns what of ``drop`` was left out, and what there was not."""
+    model, tensors = source.model, source.tensors
+    fitted = fit(file_format, tensors, model, source.num_classes, drop).model
+    gone, absent = [], []
+    for name in drop:
+        names = DROPPABLE[name]
+        changed = not names and getattr(model, name) != getattr(fitted, name)
+        is_gone = changed or any(tensor.startswith(names) for tensor in tensors)
+        (gone if is_gone else absent).append(name)
+    lines = [f"left out: {', '.join(gone)}"] if gone else []
+    return lines + [f"note: there was no {name} to be left out" for name in absent]
 
 
 def _check_name(dst: Path, file_format: str) -> None:
