@@ -115,7 +115,8 @@ def _train_and_resume() -> str:
     same = jax.tree.map(np.array_equal, jax.device_get(state), jax.device_get(restored))
     if not jax.tree.all(same):
         raise ArithmeticError("a checkpoint must hold what was saved, and does not")
-    return f"two steps on {mesh.size} devices, saved and restored to the bit"
+    where = f"{mesh.size} devices" if mesh.size > 1 else "1 device"
+    return f"two steps on {where}, saved and restored to the bit"
 
 
 def _read_images() -> str:
