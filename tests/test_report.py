@@ -12,8 +12,10 @@ from vit_jax.cli import main
 from vit_jax.config import ConfigError
 from vit_jax.evaluate import evaluate
 from vit_jax.events import log_event, read_events
+from vit_jax.figures import Album
 from vit_jax.report import write_report
 from vit_jax.report.page import table, text
+from vit_jax.report.sections import summary
 
 
 class Page(HTMLParser):
@@ -44,6 +46,9 @@ def page(tmp_path_factory):
     shutil.copytree(tiny_run(), workdir)
     # Names of files are bytes, and need not be text.
     (workdir / "bad_files.txt").write_bytes(b"a&b.png\tnot an <image>\n\xe9\tempty\n")
+    # The last evaluation of a run that was stopped is of parameters before its last.
+    metrics = workdir / "metrics.jsonl"
+    metrics.write_text(re.sub(r'"top5": [\d.]+', '"top5": 0.0123', metrics.read_text()))
     log_event(workdir, 12, "resumed", "<later>")
     assert main(["report", str(workdir)]) == 0
     return (workdir / "report.html").read_text()
@@ -70,8 +75,10 @@ def test_the_page_is_whole_and_needs_no_other_file(page):
 
 
 def test_the_numbers_are_the_run_s(page):
-    top1 = evaluate(tiny_run())["top1"]
-    assert f"<b>{top1:.2%}</b>" in page
+    found = evaluate(tiny_run())
+    for name in ("top1", "top5"):
+        assert f"<b>{found[name]:.2%}</b>" in page
+    assert "1.23%" not in page
     assert "(95%)" in page
     assert "64" in page
     for event in ("started", "finished", "resumed"):
@@ -105,6 +112,18 @@ def test_data_that_has_moved_leaves_the_rest(tmp_path, monkeypatch):
     assert page.count("<p>the data &lt;is&gt; gone</p>") == 5
     assert "<b>" in page
     assert page.count("data:image/svg") == 4
+
+
+def test_several_labels_have_a_mean_average_precision(tmp_path):
+    line = {"kind": "eval", "step": 1200, "map": 0.5, "top1": 0.25, "top5": 1.0}
+    found = summary(SeveralLabels(golden_model("token")), [line], 22_154)
+    assert "<b>50.00%</b><span>mAP<br>at step 1,200</span>" in found
+    assert "<b>25.00%</b>" in found
+
+
+class SeveralLabels(Album):
+    def confusion(self):
+        raise ConfigError("the data must have one label an image")
 
 
 def test_only_a_run_has_a_report(tmp_path):

@@ -131,6 +131,12 @@ class Album:
             found.labels, found.values.argmax(axis=1), found.values.shape[1]
         )
 
+    def top(self, number: int) -> float:
+        """Returns the share of the images whose class is among so many answers."""
+        found = self.logits
+        best = np.argsort(-found.values, axis=1, kind="stable")[:, :number]
+        return float((best == found.labels[:, None]).any(axis=1).mean())
+
     def reliability(self) -> dict:
         """Returns what `evaluators.calibration.reliability` does."""
         scores = np.asarray(probabilities(self.loaded, self.logits.values))

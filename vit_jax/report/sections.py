@@ -39,12 +39,16 @@ def summary(album: Album, lines: Lines, num_params: int) -> str:
         ece = album.reliability()["ece"]
         boxes += [
             (f"{hits / count:.2%}", "top-1", interval),
+            (f"{album.top(5):.2%}", "top-5", ""),
             (f"{count:,}", "images evaluated", f"split {album.subject.split}"),
             (f"{ece:.1%}", "calibration error", "ECE, 15 bins"),
         ]
     evaluated = [line for line in lines if line["kind"] == "eval"]
-    if evaluated and "top5" in evaluated[-1]:
-        boxes.insert(1, (f"{evaluated[-1]['top5']:.2%}", "top-5", ""))
+    if not boxes and evaluated:  # several labels, or the data has moved
+        last = evaluated[-1]
+        for name, shown in (("map", "mAP"), ("top1", "top-1"), ("top5", "top-5")):
+            if name in last:
+                boxes.append((f"{last[name]:.2%}", shown, f"at step {last['step']:,}"))
     boxes.append((_millions(num_params), "parameters", ""))
     speeds = _values(lines, "images_per_second")
     if speeds:
