@@ -180,9 +180,8 @@ class DataConfig:
                 getattr(self, name) >= 0, f"{where}.{name}", ">= 0", getattr(self, name)
             )
         for name in ("color_jitter", "mixup", "cutmix"):
-            check(
-                getattr(self, name) >= 0, f"{where}.{name}", ">= 0", getattr(self, name)
-            )
+            value = getattr(self, name)
+            check(0 <= value < math.inf, f"{where}.{name}", "finite and >= 0", value)
         low = min(self.randaugment)
         check(low >= 0, f"{where}.randaugment", "(count, magnitude)", self.randaugment)
         starts = [percent for percent, _ in self.progressive]
@@ -238,6 +237,7 @@ class OptimConfig:
         for name in ("learning_rate", "clip_global_norm", "weight_decay", "linear_end"):
             value = getattr(self, name)
             check(0 <= value < math.inf, f"{where}.{name}", "finite and >= 0", value)
+        check(0 < self.eps < math.inf, f"{where}.eps", "finite and > 0", self.eps)
         for name in ("momentum", "b1", "b2"):
             value = getattr(self, name)
             check(0 <= value < 1, f"{where}.{name}", "in [0, 1)", value)
@@ -347,7 +347,7 @@ class Config:
     profile: Pair | None = None  # first and last update that is traced; "100": one
 
     def __post_init__(self) -> None:
-        check(self.seed >= 0, "config.seed", ">= 0", self.seed)
+        check(0 <= self.seed < 2**63, "config.seed", "in [0, 2**63)", self.seed)
         first, last = self.profile or (1, 1)
         rule = "(first, last) with 1 <= first <= last"
         check(1 <= first <= last, "config.profile", rule, self.profile)
