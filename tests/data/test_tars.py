@@ -124,3 +124,18 @@ def test_classes_of_imagenet_are_shards(tmp_path: Path) -> None:
     source = read(tmp_path, "all")
     assert source.class_names == ("n01440764", "n02084071")
     assert pixels(source) == {10 * i + j: i for i in range(2) for j in range(3)}
+
+
+@pytest.mark.parametrize("damage", [b"", b"[[", None])
+def test_an_index_that_cannot_be_read_is_made_anew(
+    tmp_path: Path, damage: bytes | None
+) -> None:
+    write(tmp_path / "train.tar", {"a/1.png": image(1), "b/2.png": image(2)})
+    expected = pixels(read(tmp_path / "train.tar", "train"))
+    (index,) = (tmp_path / "cache" / "tar_index").iterdir()
+    index.unlink()
+    if damage is None:
+        index.mkdir()  # as good as a file of another user
+    else:
+        index.write_bytes(damage)
+    assert pixels(read(tmp_path / "train.tar", "train")) == expected

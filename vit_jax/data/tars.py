@@ -1,6 +1,7 @@
 """Tar shards (webdataset layout), read at random: an index is made once for each."""
 
 import concurrent.futures
+import contextlib
 import hashlib
 import json
 import os
@@ -128,7 +129,7 @@ def _index(shard: str) -> list[Entry]:
     identity = f"{shard}|{files.identity(shard)}"
     digest = hashlib.sha256(identity.encode()).hexdigest()[:32]
     cached = cache_dir() / "tar_index" / f"{digest}.json"
-    if cached.exists():
+    with contextlib.suppress(OSError, ValueError):  # not there, another user's, damaged
         return [tuple(entry) for entry in json.loads(cached.read_text())]
     with files.told(shard):
         entries = _scan(shard)
