@@ -100,6 +100,8 @@ def test_probe_learns_what_is_linear():
     assert (answers == labels[60:]).all()
     with pytest.raises(ConfigError, match="two training images of each class"):
         probe.fit_and_predict(x[:3], np.array([0, 1, 2]), x)
+    with pytest.raises(ConfigError, match="two classes to tell apart, got 1"):
+        probe.fit_and_predict(x[:3], np.array([4, 4, 4]), x)
 
 
 def run(name, **options):

@@ -45,11 +45,16 @@ def fit_and_predict(
       test: features [n, d].
 
     Raises:
-      ConfigError: a class has fewer than two images.
+      ConfigError: there is one class, or a class has fewer than two images.
     """
     from sklearn.model_selection import train_test_split
 
-    if np.bincount(labels)[np.unique(labels)].min() < 2:
+    counts = np.unique(labels, return_counts=True)[1]
+    if len(counts) < 2:
+        raise ConfigError(
+            f"a linear probe must have two classes to tell apart, got {len(counts)}"
+        )
+    if counts.min() < 2:
         raise ConfigError(
             "a linear probe must have two training images of each class, got one of "
             "some; choose a larger --train_split"
