@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from vit_jax.config import ConfigError, DataConfig
+from vit_jax.data import files
 from vit_jax.data.decode import decode
 from vit_jax.data.folders import FolderSource, open_folder
 from vit_jax.data.sources import make_source
@@ -118,3 +119,12 @@ def test_empty_class(make_files: Make) -> None:
     (root / "b").mkdir()
     message = folder_error(root, "train")
     assert f"each class folder must hold an image, got none in {root}/b" in message
+
+
+def test_links_are_followed_but_not_in_circles(make_files: Make) -> None:
+    root = make_files("images/cat/1.png", "elsewhere/2.png")
+    (root / "images" / "cat" / "more").symlink_to(root / "elsewhere")
+    (root / "images" / "cat" / "self").symlink_to(".")
+    (root / "images" / "cat" / "back").symlink_to(root / "images")
+    found = sorted(files.walk(str(root / "images")))
+    assert found == ["cat/1.png", "cat/more/2.png"]

@@ -130,11 +130,24 @@ def walk(folder: str) -> Iterator[str]:
         yield from (path for path in paths if not re.search(r"(^|/)\.", path))
         return
     for here, folders, names in os.walk(folder, followlinks=True):
-        folders[:] = [name for name in folders if not name.startswith(".")]
+        folders[:] = [
+            name
+            for name in folders
+            if not name.startswith(".") and not _leads_back(here, name)
+        ]
         prefix = os.path.relpath(here, folder).replace(os.sep, "/")
         for name in names:
             if not name.startswith("."):
                 yield name if prefix == "." else f"{prefix}/{name}"
+
+
+def _leads_back(here: str, name: str) -> bool:
+    """Returns whether a folder is a link to one that it lies in: a way without end."""
+    path = os.path.join(here, name)
+    above = os.path.join(os.path.realpath(here), "")
+    return os.path.islink(path) and above.startswith(
+        os.path.join(os.path.realpath(path), "")
+    )
 
 
 def match(pattern: str, ending: str) -> list[str]:
