@@ -95,6 +95,16 @@ def test_a_device_that_jax_does_not_see_is_noticed(monkeypatch):
     assert check.mend == 'pip install -U "vit_jax[cuda]"'
 
 
+def test_a_tpu_is_told_from_a_network_card_of_the_same_vendor(tmp_path, monkeypatch):
+    monkeypatch.delenv("TPU_ACCELERATOR_TYPE", raising=False)
+    for slot, device in (("0000:00:04.0", "0x0042"), ("0000:00:05.0", "0x0063")):
+        assert not doctor._has_tpu(tmp_path)
+        (tmp_path / slot).mkdir()
+        (tmp_path / slot / "vendor").write_text("0x1ae0\n")
+        (tmp_path / slot / "device").write_text(f"{device}\n")
+    assert doctor._has_tpu(tmp_path)
+
+
 def test_every_extra_exists():
     text = (Path(__file__).parent.parent / "pyproject.toml").read_text()
     for extra in doctor.EXTRAS:

@@ -122,8 +122,18 @@ def _has_gpu() -> bool:
     )
 
 
-def _has_tpu() -> bool:
-    return Path("/dev/accel0").exists() or "TPU_ACCELERATOR_TYPE" in os.environ
+# PCI ids of Google's chips, v3 to 7x, which JAX looks for as well; its network cards have
+# the same vendor. Devices in /dev are called otherwise from one generation to the next.
+_GOOGLE = "0x1ae0"
+_TPUS = ("0x0027", "0x0056", "0x005e", "0x0062", "0x0063", "0x006f", "0x0076")
+
+
+def _has_tpu(buses: Path = Path("/sys/bus/pci/devices")) -> bool:
+    return "TPU_ACCELERATOR_TYPE" in os.environ or any(
+        vendor.read_text().strip() == _GOOGLE
+        and (vendor.parent / "device").read_text().strip() in _TPUS
+        for vendor in buses.glob("*/vendor")
+    )
 
 
 _ACCELERATORS = {
