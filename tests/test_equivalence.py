@@ -162,7 +162,9 @@ def save(config: Config, state: Any, workdir) -> None:
 
 def test_layers_have_rates_of_their_own_under_a_scan() -> None:
     table = (("Transformer/encoderblock_0/.*", 0.0), (".*", 1.0))
+    # Clipped, so that a gradient of what is frozen would show in its norm.
     slow = {"learning_rate_multipliers": table, "warmup_steps": 0}
+    slow |= {"clip_global_norm": 1e-2, "learning_rate": 10.0}
     config = change(BASE, optim=slow, train={"ema_decay": None})
     _, _, losses, loop = run(config, 1, num_steps=3)
     _, _, found, scan = run(change(config, model=SCAN), 1, num_steps=3)

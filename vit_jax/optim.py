@@ -58,9 +58,7 @@ def make_optimizer(
       ConfigError: a table that leaves a parameter out or has a pattern that matches
         none.
     """
-    rates = multipliers(
-        params, config.learning_rate_multipliers, "optim.learning_rate_multipliers"
-    )
+    rates = _rates(config, params)
     chain = []
     if config.clip_global_norm:
         chain.append(optax.clip_by_global_norm(config.clip_global_norm))
@@ -102,10 +100,32 @@ def make_optimizer(
 
 
 def is_frozen(config: OptimConfig, params: Any) -> Any:
-    """Returns a tree of bools: True where the learning-rate multiplier is 0."""
+    """Returns a tree of bools: True where the learning-rate multiplier is 0.
+
+    A stack of layers is frozen where all of them are.
+    """
+    return jax.tree.map(lambda rate: not np.any(rate), _rates(config, params))
+
+
+def stop_frozen(config: OptimConfig, params: Any) -> Any:
+    """Returns the parameters, with no gradient where the multiplier is 0.
+
+    Backpropagation ends where nothing is trained, and what is not trained has no part
+    in the norm of the gradients, alone or in a stack with layers that are.
+    """
+
+    def stop(parameter: jax.Array, rate: float | np.ndarray) -> jax.Array:
+        if np.all(rate):
+            return parameter
+        stopped = jax.lax.stop_gradient(parameter)
+        return jnp.where(rate != 0, parameter, stopped) if np.any(rate) else stopped
+
+    return jax.tree.map(stop, params, _rates(config, params))
+
+
+def _rates(config: OptimConfig, params: Any) -> Any:
     table = config.learning_rate_multipliers
-    rates = multipliers(params, table, "optim.learning_rate_multipliers")
-    return jax.tree.map(lambda rate: not np.any(rate), rates)
+    return multipliers(params, table, "optim.learning_rate_multipliers")
 
 
 def multipliers(params: Any, table: Table, where: str) -> Any:

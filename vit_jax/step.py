@@ -12,7 +12,7 @@ from jaxtyping import Array, Float, UInt8
 from vit_jax.config import Config
 from vit_jax.data.mix import mix
 from vit_jax.losses import LOSSES, make_targets
-from vit_jax.optim import is_frozen
+from vit_jax.optim import stop_frozen
 from vit_jax.progressive import fit_positions
 from vit_jax.state import TrainState, derive_key
 
@@ -53,11 +53,7 @@ def make_train_step(
     def loss_fn(
         params: Any, images: UInt8[Array, "b h w c"], labels: Array, keys: Any
     ) -> Float[Array, ""]:
-        frozen = is_frozen(config.optim, params)
-        # Backpropagation ends where nothing is trained.
-        params = jax.tree.map(
-            lambda p, f: jax.lax.stop_gradient(p) if f else p, params, frozen
-        )
+        params = stop_frozen(config.optim, params)
         inputs = prepare(images, keys["augment"], train=True)
         targets = make_targets(labels, num_classes, smoothing)
         inputs, targets = mix(
