@@ -13,7 +13,7 @@ import pytest
 from tests.runs import TINY, change, program_on
 from vit_jax.card import make_card
 from vit_jax.checkpoint import Checkpoints, load_trained
-from vit_jax.config import Config, MeshConfig
+from vit_jax.config import Config, ConfigError, MeshConfig
 from vit_jax.models.layers import unstack
 from vit_jax.resolve import resolve
 from vit_jax.sharding import make_mesh, to_mesh
@@ -152,6 +152,37 @@ def test_a_checkpoint_moves_between_loop_and_scan_and_meshes(tmp_path) -> None:
         trained = load_trained(workdir, make_mesh(MeshConfig()))
         jax.tree.map(np.testing.assert_array_equal, trained.params, before.ema)
         state = restored
+
+
+def test_a_frozen_encoder_moves_between_loop_and_scan(tmp_path) -> None:
+    """No moments are kept of it, so that it is no array of the optimizer's state."""
+    head = {"learning_rate_multipliers": (("head/.*", 1.0), (".*", 0.0))}
+    loop, scan = (change(BASE, model={"scan": s}, optim=head) for s in (False, True))
+    for i, (config, following) in enumerate(((loop, scan), (scan, loop))):
+        state = run(config, 1, num_steps=1)[-1]
+        save(config, state, tmp_path / str(i))
+        restored = restore(following, tmp_path / str(i))
+        before, after = (unstack(jax.device_get(tree)) for tree in (state, restored))
+        jax.tree.map(np.testing.assert_array_equal, after, before)
+
+
+@pytest.mark.parametrize("scan", [False, True])
+def test_layers_frozen_in_part_stay_in_a_loop_or_a_scan(tmp_path, scan: bool) -> None:
+    table = (("Transformer/encoderblock_0/.*", 0.0), (".*", 1.0))
+    part = {"learning_rate_multipliers": table}
+    config = change(BASE, model={"scan": scan}, optim=part)
+    save(config, program_on(config, 1, num_classes=10)[0].init(), tmp_path)
+    with pytest.raises(ConfigError, match=f"config.model.scan must be {scan}, as in"):
+        restore(change(config, model={"scan": not scan}), tmp_path)
+
+
+def restore(config: Config, workdir) -> Any:
+    program, _ = program_on(config, 1, num_classes=10)
+    checkpoints = Checkpoints(workdir)
+    try:
+        return checkpoints.restore(program.abstract_state)[0]
+    finally:
+        checkpoints.close()
 
 
 def save(config: Config, state: Any, workdir) -> None:

@@ -29,9 +29,10 @@ from vit_jax.card import (
     model_of,
     read_card,
 )
-from vit_jax.config import PLAIN, Config, ConfigError, Preprocessing
+from vit_jax.config import PLAIN, Config, ConfigError, OptimConfig, Preprocessing
 from vit_jax.config_file import from_dict
 from vit_jax.models.layers import stack, unstack
+from vit_jax.optim import is_cut_by_freezing
 from vit_jax.sharding import Axes, lay_out, shardings_of
 from vit_jax.state import TrainState, init_params
 
@@ -119,6 +120,7 @@ class Checkpoints:
         wanted = abstract if had_ema else abstract.replace(ema=None)
         is_stacked = model_of(card).scan
         axes = models.axes(model_of(card))
+        _check_moments(card, abstract.params, is_stacked)
         saved = as_saved(wanted, is_stacked, axes)
         items: dict[str, Any] = {
             name: ocp.args.StandardRestore(tree) for name, tree in _items(saved)
@@ -161,6 +163,19 @@ def _items(state: TrainState) -> Iterator[tuple[str, Any]]:
     if state.ema is not None:
         yield "ema", state.ema
     yield "opt_state", {"step": state.step, "opt_state": state.opt_state}
+
+
+def _check_moments(card: Mapping[str, Any], params: Any, is_stacked: bool) -> None:
+    """Raises ConfigError where loop and scan have moments of different layers."""
+    stacked = jax.eval_shape(stack, params)
+    is_same = is_stacked == (jax.tree.structure(stacked) == jax.tree.structure(params))
+    optim = from_dict(OptimConfig, card["config"]["optim"], "card.config.optim")
+    if not is_same and is_cut_by_freezing(optim, stacked):
+        raise ConfigError(
+            f"config.model.scan must be {is_stacked}, as in the checkpoint, where "
+            f"learning_rate_multipliers freezes some of the layers, got {not is_stacked}"
+            f"; add --config.model.scan={is_stacked}"
+        )
 
 
 def as_saved(abstract: Any, is_stacked: bool, axes: Axes) -> Any:

@@ -123,6 +123,15 @@ def stop_frozen(config: OptimConfig, params: Any) -> Any:
     return jax.tree.map(stop, params, _rates(config, params))
 
 
+def is_cut_by_freezing(config: OptimConfig, stacked_params: Any) -> bool:
+    """Returns whether some layers of a stack are frozen and others not.
+
+    A scan has the moments of all of them then, a loop those of what is trained.
+    """
+    rates = jax.tree.leaves(_rates(config, stacked_params))
+    return any(np.any(rate) and not np.all(rate) for rate in rates)
+
+
 def _rates(config: OptimConfig, params: Any) -> Any:
     table = config.learning_rate_multipliers
     return multipliers(params, table, "optim.learning_rate_multipliers")

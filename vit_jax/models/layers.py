@@ -4,6 +4,7 @@ A scan compiles one layer instead of l, and keeps its parameters stacked: one ar
 a leading axis of layers, ``encoderblock/…``, in the place of l, ``encoderblock_0/…``.
 """
 
+import functools
 import re
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -14,7 +15,7 @@ from flax import linen as nn
 from jaxtyping import Array, Float
 
 from vit_jax.models.residual import stochastic_depth_rate
-from vit_jax.sharding import STACKED
+from vit_jax.sharding import STACKED, path_name
 
 # What a layer keeps for its backward pass; the rest is computed again. ``half`` keeps
 # everything in every second layer and nothing in the others. By the TPU compiler
@@ -117,7 +118,16 @@ def stack(tree: Any) -> Any:
 
 def unstack(tree: Any) -> Any:
     """Returns any tree of parameters, a state's too, as the loop has it."""
-    return _in_dicts(_unstack, tree)
+    # Of the whole tree: an optimizer has no moments, so no arrays, of frozen layers.
+    num_layers = next(
+        (
+            leaf.shape[0]
+            for path, leaf in jax.tree_util.tree_leaves_with_path(tree)
+            if not set(STACKED).isdisjoint(path_name(path).split("/"))
+        ),
+        0,
+    )
+    return _in_dicts(functools.partial(_unstack, num_layers=num_layers), tree)
 
 
 def _in_dicts(change: Callable[[Any], Any], tree: Any) -> Any:
@@ -143,13 +153,14 @@ def _stack(tree: Mapping[str, Any]) -> dict[str, Any]:
     return made
 
 
-def _unstack(tree: Mapping[str, Any]) -> dict[str, Any]:
+def _unstack(tree: Mapping[str, Any], num_layers: int) -> dict[str, Any]:
     made: dict[str, Any] = {}
     for key, value in tree.items():
         if key not in STACKED:
-            made[key] = _in_dicts(_unstack, value)
+            made[key] = _in_dicts(
+                functools.partial(_unstack, num_layers=num_layers), value
+            )
             continue
-        num_layers = len(jax.tree.leaves(value)[0]) if jax.tree.leaves(value) else 0
         for i in range(num_layers):
             made[f"{key}_{i}"] = jax.tree.map(lambda leaf, i=i: leaf[i], value)
     return made
