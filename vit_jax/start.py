@@ -21,7 +21,8 @@ def start(
 
     ``config.init.checkpoint`` is the name of published weights, or a file, folder or
     workdir of any format. It is fitted: a new head starts at zero, unless the data have
-    the checkpoint's very classes, and position embeddings are resampled to the images.
+    the checkpoint's very classes and the model what its head was trained on, and
+    position embeddings are resampled to the images.
 
     Raises:
       ConfigError: it cannot be had, is damaged, or does not fit the model.
@@ -37,7 +38,7 @@ def start(
         config.model.dtype,
         mesh,
         config=config.model,
-        head="keep" if names and names == source.class_names else "new",
+        head="auto" if names and names == source.class_names else "new",
         images=config.data.preprocessing,
     )
     shardings = shardings_of(program.abstract_state.params)

@@ -225,6 +225,18 @@ def test_head_is_kept_or_new() -> None:
         adapt(source, num_classes=7, head="keep")
 
 
+def test_a_head_does_not_outlive_its_pre_logits() -> None:
+    """As wide as the model, so that the head would fit, and predict nonsense."""
+    source = checkpoint_of(tiny(representation_size=16))
+    without = tiny()
+    fitted = adapt(source, without)
+    assert not np.any(fitted.tensors["head/kernel"])
+    with pytest.raises(ConfigError, match=r"head must be new .*representation_size=16"):
+        adapt(source, without, head="keep")
+    kept = adapt(source, tiny(representation_size=16))
+    assert np.any(kept.tensors["head/kernel"])
+
+
 @pytest.mark.parametrize("name", sorted(OPTIONS))
 def test_another_image_size(name: str) -> None:
     """Every option fits (non-square) images of another size, or says why not."""

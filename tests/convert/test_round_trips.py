@@ -140,19 +140,21 @@ def test_what_a_format_holds(file_format: str, tmp_path: Path) -> None:
 
 
 def test_pre_logits_are_named_and_can_be_dropped(tmp_path: Path) -> None:
-    source = checkpoint_of(tiny(representation_size=16))
     path = tmp_path / "x.safetensors"
-    with pytest.raises(ConfigError, match=r"pre_logits.*--drop=pre_logits"):
+    # As wide as the model, so that a head would fit either.
+    source = checkpoint_of(tiny(representation_size=16))
+    both = r"pre_logits.*head.*--drop=pre_logits --drop=head"
+    with pytest.raises(ConfigError, match=both):
         save(path, "timm", source)
-    save(path, "timm", source, drop=("pre_logits",))
-    assert convert.read(path).model.representation_size is None
-    wide = checkpoint_of(tiny(representation_size=12))
-    with pytest.raises(ConfigError, match="head"):
-        save(path, "timm", wide, drop=("pre_logits",))
-    save(path, "timm", wide, drop=("pre_logits", "head"))
-    assert convert.read(path).num_classes is None
+    with pytest.raises(ConfigError, match=r"it was trained on.*--drop=head"):
+        save(path, "timm", source, drop=("pre_logits",))
+    save(path, "timm", source, drop=("pre_logits", "head"))
+    written = convert.read(path)
+    assert written.model.representation_size is written.num_classes is None
+    features = checkpoint_of(tiny(representation_size=16), None)
+    save(path, "timm", features, drop=("pre_logits",))
     with pytest.raises(ConfigError, match='did you mean "pre_logits"'):
-        save(path, "timm", wide, drop=("pre_logit",))
+        save(path, "timm", source, drop=("pre_logit",))
 
 
 def test_pooler_holds_pre_logits(tmp_path: Path) -> None:

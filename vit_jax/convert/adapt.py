@@ -37,7 +37,8 @@ def adapt(
         num_classes: None: as the checkpoint, which keeps its head.
         image_size: (height, width) in pixels; None: as the checkpoint.
         head: ``keep`` the checkpoint's, put a ``new`` one of zeros in its place, or
-            ``auto``: new where the number of classes differs.
+            ``auto``: new where the number of classes differs, or where the tanh
+            pre-logits that it was trained on are left out.
         method: how position embeddings are resampled; see `resample.resample`.
         images: how images will be scaled (``value_range``, ``mean``, ``std``); another
             scaling than the weights expect is folded into the patch embedding. None: as
@@ -52,6 +53,14 @@ def adapt(
     is_new = head == "new" or (head == "auto" and classes != checkpoint.num_classes)
     target = models.resolve(model or _without_pre_logits(checkpoint.model, is_new))
     target = dataclasses.replace(target, scan=False, remat="none")
+    if classes is not None and _loses_pre_logits(checkpoint, target):
+        if head == "keep":
+            raise ConfigError(
+                "head must be new where the tanh pre-logits that it was trained on are "
+                'left out, got "keep"; or set config.model.representation_size='
+                f"{checkpoint.model.representation_size}"
+            )
+        is_new = True
     notes = [
         f"its {field} is {there}, the model's {here}"
         for field in ("activation", "layer_norm_epsilon")
@@ -63,7 +72,7 @@ def adapt(
     size, grid = _sizes(checkpoint, target, image_size)
     if is_new:
         tree = {k: v for k, v in tree.items() if not k.startswith(_HEADS)}
-    if target.representation_size is None and "pre_logits/kernel" in tree:
+    if _loses_pre_logits(checkpoint, target):
         tree = {k: v for k, v in tree.items() if not k.startswith("pre_logits/")}
         notes.append("the tanh pre-logits are left out")
     if target.patch_size != checkpoint.model.patch_size:
@@ -110,6 +119,11 @@ def adapt(
 
 def _without_pre_logits(model: ModelConfig, is_new: bool) -> ModelConfig:
     return dataclasses.replace(model, representation_size=None) if is_new else model
+
+
+def _loses_pre_logits(checkpoint: Checkpoint, target: ModelConfig) -> bool:
+    has_them = checkpoint.model.representation_size is not None
+    return has_them and target.representation_size is None
 
 
 def _sizes(

@@ -93,7 +93,7 @@ def fit(
     for name in drop:
         check_choice("--drop", name, DROPPABLE)
     fitted = _dropped(file_format, tree, model, num_classes, drop)
-    problems = _problems(file_format, fitted)
+    problems = _problems(file_format, fitted, model)
     if problems:
         names = [_DROP_NAMES.get(field, field) for field in problems]
         can_drop = [n for n in names if n in DROPPABLE]
@@ -124,7 +124,7 @@ def _limits(file_format: str, fitted: Fitted) -> dict[str, tuple[Any, ...]]:
     return {**_HUGGING_FACE, **_ARCHITECTURES[architecture_of(fitted.model)]}
 
 
-def _problems(file_format: str, fitted: Fitted) -> dict[str, str]:
+def _problems(file_format: str, fitted: Fitted, model: ModelConfig) -> dict[str, str]:
     values = {**dataclasses.asdict(fitted.model), "num_classes": fitted.num_classes}
     problems = {
         "head" if field == "num_classes" else field: f"it is {values[field]}, and must "
@@ -132,16 +132,15 @@ def _problems(file_format: str, fitted: Fitted) -> dict[str, str]:
         for field, allowed in _limits(file_format, fitted).items()
         if values[field] not in allowed
     }
-    both = fitted.model.representation_size and fitted.num_classes is not None
-    if file_format == "huggingface" and both:
-        problems["representation_size"] = "a head sees the class token itself"
+    has_both = model.representation_size and fitted.num_classes is not None
+    kept = fitted.model.representation_size and "representation_size" not in problems
+    if has_both and not kept:
+        problems["head"] = "without the pre-logits that it was trained on, it is no use"
+    elif has_both and file_format == "huggingface":
+        problems["head"] = "it would see the class token itself, not the pre-logits"
     is_dinov2 = architecture_of(fitted.model) == "dinov2"
     if file_format == "huggingface" and is_dinov2 and not dinov2_ratio(fitted.model):
         problems["mlp_dim"] = "it must be a whole number of times the width"
-    width = fitted.model.hidden_size
-    kernel = fitted.tree.get("head/kernel")
-    if kernel and not fitted.model.representation_size and kernel.shape[0] != width:
-        problems["head"] = "without the pre-logits that it was trained on, it is no use"
     return problems
 
 
