@@ -47,6 +47,17 @@ def test_class_token_stays_and_the_grid_is_resampled() -> None:
     assert fit_positions(params, model, (16, 16), (16, 16)) is params
 
 
+def test_a_hybrids_tokens_are_cells_of_its_feature_map() -> None:
+    root = {"family": "hybrid", "patch_size": (2, 2), "resnet_layers": ()}
+    data = {"image_size": (16, 16), "progressive": ((0, 8),)}
+    config = change(TINY, model=root | {"resnet_width_factor": 0.5}, data=data)
+    table = np.arange(1 + 4, dtype=np.float32).reshape(1, 5, 1)
+    params = {"Transformer": {"posembed_input": {"pos_embedding": table}}}
+    fitted = fit_positions(params, resolve(config).model, (16, 16), (8, 8))
+    new = fitted["Transformer"]["posembed_input"]["pos_embedding"]
+    np.testing.assert_allclose(new[0, :, 0], [0, 2.5], rtol=1e-6)
+
+
 def test_trains_at_every_size(tmp_path) -> None:
     result = train(change(GROWING, train={"total_steps": 4}), tmp_path)
     assert result.step == 4

@@ -64,15 +64,14 @@ def _has_any_size(model: ModelConfig) -> bool:
 def fit_positions(params: Any, model: ModelConfig, full: Size, size: Size) -> Any:
     """Returns the parameters with a learned table resampled for images of ``size``.
 
-    Bilinear, as when a checkpoint is adapted to another size (Dosovitskiy et al. 2021,
-    section 3.2); gradients flow through it to the table.
+    Bilinear between the tokens' centres, antialiased; gradients flow through it to the
+    table.
     """
     if size == full or model.posemb != "learned":
         return params
-    patch = model.patch_size
-    assert patch is not None
-    old = full[0] // patch[0], full[1] // patch[1]
-    new = size[0] // patch[0], size[1] // patch[1]
+    down, across = models.token_size(model)
+    old = full[0] // down, full[1] // across
+    new = size[0] // down, size[1] // across
     flat: dict[str, Any] = dict(flatten_dict(params, sep="/"))
     table = flat[_TABLE]
     prefix = table.shape[1] - old[0] * old[1]
