@@ -14,12 +14,13 @@ import jax
 import numpy as np
 import pytest
 
+import vit_jax.train as train_module
 from tests.runs import TINY, TINY_FILE, change
 from vit_jax.card import read_card
 from vit_jax.checkpoint import load_trained
 from vit_jax.config import ConfigError, MeshConfig
 from vit_jax.config_file import load_config
-from vit_jax.metrics import TIMINGS, read_metrics
+from vit_jax.metrics import TIMINGS, MetricsLog, read_metrics
 from vit_jax.sharding import make_mesh
 from vit_jax.train import train
 
@@ -300,3 +301,25 @@ def test_a_disk_that_refuses_a_save_is_told_and_the_last_one_is_safe(tmp_path):
     card = read_card(workdir)
     assert card is not None
     assert card["step"] == 4
+
+
+def test_what_is_in_flight_at_an_evaluation_is_no_pause(tmp_path, monkeypatch):
+    """Else an evaluation would make images/s of the steps before it too high."""
+    pauses: list[float] = []
+    fetch = train_module._to_floats
+
+    def wait_and_fetch(values):
+        time.sleep(0.5)  # the device is still at work on the last updates
+        return fetch(values)
+
+    monkeypatch.setattr(train_module, "_to_floats", wait_and_fetch)
+    monkeypatch.setattr(train_module, "evaluate_batches", lambda *_: METRICS)
+    monkeypatch.setattr(MetricsLog, "pause", lambda _, seconds: pauses.append(seconds))
+    # Reports after every second update, evaluates after the fifth and the last.
+    train(change(TINY, train=EVERY | {"total_steps": 10}), tmp_path)
+    assert len(pauses) == 10
+    assert pauses[4] < 0.4
+
+
+METRICS = {"loss": 1.0, "top1": 0.5, "top5": 0.5, "count": 1}
+EVERY = {"log_every_steps": 2, "eval_every_steps": 5, "save_every_steps": 10}

@@ -204,9 +204,10 @@ def _run(
                     jax.block_until_ready(in_flight.popleft())
                 if due(steps.log_every):
                     log.train(step, sound())
+                elif due(steps.eval_every) or due(steps.save_every):
+                    sound()  # waits for what is in flight, which is training, no pause
                 aside = time.perf_counter()
                 if due(steps.eval_every):
-                    sound()
                     metrics = evaluate_batches(
                         program.eval_step, state.eval_params, eval_batches, mesh
                     )
