@@ -80,7 +80,9 @@ def test_mfu_stands_in_every_line_where_the_peak_is_known(
     monkeypatch.setattr("vit_jax.metrics.time.perf_counter", lambda: now[0])
     for peak_rate in (64.0, None):
         (tmp_path / str(peak_rate)).mkdir()
-        log = MetricsLog(tmp_path / str(peak_rate), 0, 100, 8, peak_rate)
+        log = MetricsLog(
+            tmp_path / str(peak_rate), 0, 100, 8, lambda _, rate=peak_rate: rate
+        )
         now[0] += 2.0
         log.train(4, VALUES)  # 16 images/s
         log.close()

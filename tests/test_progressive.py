@@ -6,6 +6,7 @@ import pytest
 
 from tests.runs import TINY, change, program_on
 from vit_jax.config import ConfigError
+from vit_jax.flops import training_flops
 from vit_jax.progressive import fit_positions, make_size_at
 from vit_jax.resolve import resolve
 from vit_jax.sharding import to_mesh
@@ -62,6 +63,20 @@ def test_trains_at_every_size(tmp_path) -> None:
     result = train(change(GROWING, train={"total_steps": 4}), tmp_path)
     assert result.step == 4
     assert result.metrics["count"] == 359
+
+
+def test_mfu_is_that_of_the_smaller_images(tmp_path, monkeypatch) -> None:
+    """A quarter of the patches is a quarter of the work: as fast is less of the peak."""
+    flops: list[int] = []
+    monkeypatch.setattr(
+        "vit_jax.train.peak_rate", lambda work, devices: flops.append(work) or 1.0
+    )
+    every = {"total_steps": 4, "log_every_steps": 1}
+    config = change(GROWING, train=every)
+    train(config, tmp_path)
+    model = resolve(config).model
+    small, large = (training_flops(model, 10, (side, side)) for side in (8, 16))
+    assert flops == [small, small, large, large]
 
 
 def test_gradients_reach_the_whole_table() -> None:

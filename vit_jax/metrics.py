@@ -27,7 +27,8 @@ class MetricsLog:
         it is about to happen again.
       total: updates of the whole run.
       batch_size: images of one update, for images/s.
-      peak_rate: images/s that are an MFU of 1; None: no MFU is shown.
+      peak_at: update (from 1) -> images/s that are an MFU of 1, which follow the size
+        of its images; None, or None from it: no MFU is shown.
 
     A train line has ``goodput``: the share of the wall time since the run was first
     started that went into updates that count. Compiling, evaluating, saving, being down,
@@ -40,10 +41,10 @@ class MetricsLog:
         step: int,
         total: int,
         batch_size: int,
-        peak_rate: float | None = None,
+        peak_at: Callable[[int], float | None] | None = None,
     ):
         self._path = workdir / "metrics.jsonl"
-        self._peak_rate = peak_rate
+        self._peak_at = peak_at or (lambda step: None)
         self._started, self._counted = _history(self._path, step)
         _keep_until(self._path, step)
         self._file = self._path.open("a", encoding="utf-8")
@@ -72,7 +73,7 @@ class MetricsLog:
         seconds = max(now - last_time - self._paused, 1e-9)
         self._window, self._paused = (step, now), 0.0
         speed = (step - last_step) * self._batch_size / seconds
-        timings = self._timings(speed, seconds)
+        timings = self._timings(speed, seconds, self._peak_at(step))
         # The share of the time in which no batch was ready; the devices may still have
         # been at work on the steps before, so that they idled for less.
         timings["input_wait"] = self._waited / seconds
@@ -92,7 +93,9 @@ class MetricsLog:
             self._bar.set_postfix_str(text, refresh=False)
             self._bar.update(step - self._bar.n)
 
-    def _timings(self, speed: float, seconds: float) -> dict[str, float]:
+    def _timings(
+        self, speed: float, seconds: float, peak: float | None
+    ) -> dict[str, float]:
         self._counted += seconds
         now = time.time()
         elapsed = max(now - self._started, self._counted)
@@ -104,8 +107,8 @@ class MetricsLog:
         }
         if speed:  # none where the first update is reported on its own
             timings["images_per_second"] = speed
-            if self._peak_rate:
-                timings["mfu"] = speed / self._peak_rate
+            if peak:
+                timings["mfu"] = speed / peak
         return timings
 
     def evaluation(self, step: int, values: Mapping[str, float]) -> None:

@@ -143,14 +143,19 @@ def _run(
         write_config(config, workdir)
     first = int(state.step)
     profiler = Profiler(config.profile, workdir)
-    flops = training_flops(config.model, source.num_classes, config.data.image_size)
+    size_at = make_size_at(config, steps.total)
+
+    def peak_at(step: int) -> float | None:
+        flops = training_flops(config.model, source.num_classes, size_at(step - 1))
+        return peak_rate(flops, mesh.devices.flat)
+
     make_log: Any = MetricsLog if is_primary() else SilentLog
     log = make_log(
         workdir,
         first,
         steps.total,
         config.data.batch_size,
-        peak_rate(flops, mesh.devices.flat),
+        peak_at,
     )
     if first:
         log.say(f"resumed from {workdir} at step {first}/{steps.total}")
