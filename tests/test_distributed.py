@@ -136,6 +136,25 @@ def test_the_loss_of_the_coordinator_is_told(tmp_path):
 
 
 @pytest.mark.slow
+def test_a_mistake_on_one_host_alone_ends_it_at_once(tmp_path):
+    """It does not wait for the others, which wait for it in the first exchange."""
+    config = write_config(tmp_path)
+    source = '("folder:/nope" if "--process_id=1" in sys.argv else "digits")'
+    text = config.read_text().replace("'source': 'digits'", f"'source': {source}")
+    config.write_text(f"import sys\n{text}")
+    hosts = Hosts(config, tmp_path / "run", 2)
+    started = time.monotonic()
+    assert hosts.processes[1].wait(timeout=60) == 2
+    took = time.monotonic() - started
+    (code, output), (_, mistake) = hosts.end()
+    assert time.monotonic() - started - took < 30
+    assert code != 0
+    assert "vit-jax: error: process 0 of 2" in output
+    assert "/nope" in mistake
+    assert "coordination" not in mistake
+
+
+@pytest.mark.slow
 def test_a_peer_that_does_not_come_ends_the_wait():
     code = f"""
 from vit_jax.distributed import initialize

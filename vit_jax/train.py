@@ -59,6 +59,7 @@ class Result:
     num_bad_files: int = 0  # images skipped, named in the workdir's bad_files.txt
 
 
+@leaving_together()
 def train(config: Config, workdir: str | Path) -> Result:
     """Trains, or goes on where the workdir's last checkpoint ends, bit for bit.
 
@@ -99,7 +100,6 @@ def train(config: Config, workdir: str | Path) -> Result:
     eval_batches = loader.eval_batches(eval_source, config.data, **options)
     with (
         contextlib.closing(batches),
-        leaving_together(),
         explained(config, program.abstract_state, mesh, source.num_classes),
     ):
         result = _run(
