@@ -1,7 +1,7 @@
 """Exact metrics over a whole split: padded, masked batches, each example once."""
 
 import functools
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -30,8 +30,8 @@ def evaluate_batches(
     """
     sums: dict[str, float] = {}
     scores, labels = [], []
-    for batch in batches:
-        values = jax.device_get(eval_step(params, to_mesh(batch, mesh)))
+    results = (eval_step(params, to_mesh(batch, mesh)) for batch in batches)
+    for values in _fetched(results):
         if "scores" in values:
             mask = values.pop("mask")
             scores.append(values.pop("scores")[mask])
@@ -51,6 +51,17 @@ def evaluate_batches(
             np.concatenate(scores), np.concatenate(labels)
         )
     return {**means, "count": count}
+
+
+def _fetched(results: Iterable[Any]) -> Iterator[Any]:
+    """Yields each result once the next is on its way, so that no device waits for us."""
+    before = None
+    for result in results:
+        if before is not None:
+            yield jax.device_get(before)
+        before = result
+    if before is not None:
+        yield jax.device_get(before)
 
 
 def evaluate(
