@@ -68,6 +68,13 @@ def test_a_table_that_does_not_fit_is_told(table, message):
         multipliers(PARAMS, table, "optim.learning_rate_multipliers")
 
 
+@pytest.mark.parametrize("value", [-1.0, float("nan"), float("inf")])
+def test_a_multiplier_that_would_climb_is_told(value):
+    table = (("head/.*", value), (".*", 1.0))
+    with pytest.raises(ConfigError, match=r'of "head/\.\*" must be finite and >= 0'):
+        multipliers(PARAMS, table, "optim.learning_rate_multipliers")
+
+
 def test_a_run_that_would_train_nothing_is_told():
     with pytest.raises(ConfigError, match="must leave something to train"):
         one_update(learning_rate_multipliers=((".*", 0.0),))

@@ -4,6 +4,7 @@ The default chain is the fine-tuning recipe of the original (Dosovitskiy et al. 
 appendix B.1.1): clip by global norm, SGD with momentum, warm-up then cosine.
 """
 
+import math
 import re
 from typing import Any
 
@@ -12,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from vit_jax.config import ConfigError, OptimConfig, Table
+from vit_jax.config import ConfigError, OptimConfig, Table, check
 from vit_jax.durations import Steps
 from vit_jax.sharding import STACKED, path_name
 
@@ -55,8 +56,8 @@ def make_optimizer(
       params: the parameters or their abstract tree; only paths are read.
 
     Raises:
-      ConfigError: a table that leaves a parameter out or has a pattern that matches
-        none.
+      ConfigError: a table that leaves a parameter out, has a pattern that matches none,
+        or a multiplier that is negative or no finite number.
     """
     rates = _rates(config, params)
     chain = []
@@ -143,6 +144,9 @@ def multipliers(params: Any, table: Table, where: str) -> Any:
     Paths are those of the loop over layers: ``encoderblock_0``, however they are held.
     Where the layers of a stack differ, the factor is an array [l, 1, ...].
     """
+    for pattern, value in table:
+        what = f'config.{where} of "{pattern}"'
+        check(0 <= value < math.inf, what, "finite and >= 0", value)
     unused = {pattern for pattern, _ in table}
 
     def factor(path: tuple[Any, ...], leaf: Any) -> float | np.ndarray:
