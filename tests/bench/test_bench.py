@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import re
 import types
 
 import jax
@@ -10,11 +11,12 @@ import pytest
 
 from tests.runs import TINY, change
 from vit_jax.bench import bench, format_bench, measure
-from vit_jax.bench.phases import peak_memory
+from vit_jax.bench.phases import peak_memory, time_inference
 from vit_jax.bench.timing import compile_twice, time_calls
 from vit_jax.config import ConfigError, MeshConfig
 from vit_jax.flops import inference_flops, training_flops
 from vit_jax.resolve import resolve
+from vit_jax.sharding import make_mesh
 
 
 class Clock:
@@ -38,6 +40,23 @@ def test_rates_are_items_over_seconds(monkeypatch):
     assert timed["quartiles"] == pytest.approx([56, 80])
     assert timed["seconds_per_call"] == pytest.approx(0.5)
     assert (timed["calls"], timed["repeats"]) == (4, 4)
+
+
+def test_inference_is_laid_out_as_an_evaluation_is(monkeypatch):
+    """The layers' stream is cut over the mesh, not left to what XLA would inherit."""
+    texts = []
+
+    def keep_text(lower):
+        texts.append(lower().as_text())
+        raise InterruptedError
+
+    monkeypatch.setattr("vit_jax.bench.phases.compile_twice", keep_text)
+    config = resolve(change(TINY, model={"num_layers": 2}))
+    mesh = make_mesh(MeshConfig(preset="fsdp_tp"))
+    with pytest.raises(InterruptedError):
+        time_inference(config, mesh, 10, 1, 1.0)
+    cuts = re.findall(r"sharding_constraint|custom_call @Sharding", texts[0])
+    assert len(cuts) >= 3  # before the first layer, and after each
 
 
 def test_a_slow_call_is_made_once_a_repeat(monkeypatch):

@@ -12,11 +12,12 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from vit_jax.bench.timing import compile_twice, time_calls
+from vit_jax.compiler import compiler_options
 from vit_jax.config import Config
 from vit_jax.data import augment
 from vit_jax.plan.memory import program_memory
 from vit_jax.plan.trial import program_of
-from vit_jax.sharding import batch_sharding, shardings_of, to_mesh
+from vit_jax.sharding import batch_sharding, on_mesh, shardings_of, to_mesh
 from vit_jax.step import apply_model
 
 
@@ -67,8 +68,11 @@ def time_inference(
             inputs = prepare(images, None, train=False)
             return apply_model(program.model, params, inputs, train=False)
 
-        shardings = shardings_of(params), batch_sharding(mesh)
-        return jax.jit(infer, in_shardings=shardings).lower(params, images)
+        return jax.jit(
+            on_mesh(infer, mesh),
+            in_shardings=(shardings_of(params), batch_sharding(mesh)),
+            compiler_options=compiler_options(mesh),
+        ).lower(params, images)
 
     infer, compiling = compile_twice(lower)
     params = program_of(config, num_classes, mesh).init().params
