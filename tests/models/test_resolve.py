@@ -63,6 +63,10 @@ def test_families() -> None:
         (tiny(hidden_size=15), "must be a multiple of 2 for .*, got 15; use 14 or 16"),
         (tiny(hidden_size=12, posemb="rope2d"), "multiple of 8 .* got 12; use 8 or 16"),
         (tiny(hidden_size=18, posemb="sincos2d"), "multiple of 4 .*; use 16 or 20"),
+        (
+            tiny(hidden_size=4, num_heads=1, posemb="sincos2d"),
+            "hidden_size must be at least 8 for posemb sincos2d, got 4; use 8",
+        ),
         (tiny(num_layers=0), "num_layers must be at least 1, got 0"),
         (tiny(num_registers=-1), "num_registers must be at least 0, got -1"),
         (tiny(patch_size=(0, 8)), r"patch_size must be at least 1, got \(0, 8\)"),

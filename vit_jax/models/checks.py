@@ -132,6 +132,11 @@ def _check_heads(config: ModelConfig) -> None:
         unit = math.lcm(unit, 4)
     elif config.posemb == "learned2d":
         unit = math.lcm(unit, 2)
+    if config.posemb == "sincos2d" and width < 8:
+        raise ConfigError(
+            f"config.model.hidden_size must be at least 8 for posemb sincos2d, got "
+            f"{width}; use {unit * -(-8 // unit)}"
+        )
     if width % unit:
         below, above = nearest_multiples(width, unit)
         raise ConfigError(
