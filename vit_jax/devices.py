@@ -44,11 +44,6 @@ class Chip:
     link_bandwidth: float
     clock: float | None = None
 
-    @property
-    def ridge(self) -> float:
-        """FLOPs per byte of memory from which on the matrix units are the limit."""
-        return self.peak_flops / self.memory_bandwidth
-
 
 CHIPS = (
     # Two cores of 4 units of 128 x 128 at 1.05 GHz, seen as one device ("megacore");
