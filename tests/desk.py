@@ -38,9 +38,10 @@ SMALL = {"hidden_size": 16, "num_layers": 2, "num_heads": 2, "mlp_dim": 32,
          "tokens_mlp_dim": 8}  # fmt: skip
 TFDS = ("cifar10", "cifar100", "imagenet2012", "oxford_iiit_pet", "oxford_flowers102")
 FILES = {"ViT-B_16.npz": "imagenet21k/ViT-B_16", "Ti_16.npz": "augreg/Ti_16"}
-RUNS = {  # name -> its recipe, and how many updates are enough
-    "digits": ("digits.py", 20),
-    "vit_b16": ("vit_b16.py:folder", 1),
+SMALL_BATCH = ["--config.data.batch_size=8", "--config.train.accum_steps=1"]
+RUNS = {  # name -> its recipe, made shorter
+    "digits": ("digits.py", ["--config.train.total_steps=20"]),
+    "vit_b16": ("vit_b16.py:folder", ["--config.train.total_steps=1", *SMALL_BATCH]),
 }
 
 
@@ -64,8 +65,8 @@ def one_device() -> Iterator[None]:
     """Hides all devices but the first, as long as it is open: a laptop has no more."""
     first = jax.local_devices()[:1]
     with (
-        mock.patch.object(jax, "devices", lambda *_: first),
-        mock.patch.object(jax, "local_devices", lambda *_, **__: first),
+        mock.patch.object(jax, "devices", return_value=first),
+        mock.patch.object(jax, "local_devices", return_value=first),
     ):
         yield
 
@@ -143,13 +144,11 @@ def imagenet() -> Path:
 @functools.cache
 def run(name: str) -> Path:
     """Returns a run that the documents speak of: of its recipe, on ``flowers``."""
-    recipe, steps = RUNS[name]
+    recipe, overrides = RUNS[name]
     flowers = Path(tempfile.mkdtemp()) / "flowers"
-    export("digits", flowers, "train[:80]")
-    overrides = [f"--config.train.total_steps={steps}", "--config.train.accum_steps=1"]
-    overrides.append("--config.data.batch_size=16")
-    if name != "digits":
-        overrides.append(f"--config.data.source=folder:{flowers}")
+    if recipe.endswith("folder"):
+        export("digits", flowers, "train[:80]")
+        overrides = [*overrides, f"--config.data.source=folder:{flowers}"]
     workdir = Path(tempfile.mkdtemp()) / name
     with small_models(), one_device():
         train(load_config(f"configs/{recipe}", overrides), workdir)
@@ -184,9 +183,10 @@ def lay_desk(here: Path, text: str) -> None:
     if "IMAGENET" in text or "folder:imagenet" in text:
         for name in ("IMAGENET", "imagenet"):
             (here / name).symlink_to(imagenet())
-    (here / "home" / "runs").mkdir(parents=True, exist_ok=True)
-    for name in ("tensorflow_datasets", "runs/tfds"):
-        (here / "home" / name).symlink_to(tfds_folder())
+    for folder in ("tensorflow_datasets", "runs/tfds"):
+        (here / "home" / folder).mkdir(parents=True)
+        for name in TFDS:
+            (here / "home" / folder / name).symlink_to(tfds_folder() / name)
     for name in RUNS:
         if f"runs/{name}" in text:
             shutil.copytree(run(name), here / "runs" / name)

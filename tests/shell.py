@@ -64,12 +64,13 @@ class Call(NamedTuple):
         return " ".join([self.program, *self.arguments])
 
 
-def blocks(path: Path) -> list[Snippet]:
-    """Returns the fenced blocks of a document."""
+def blocks(path: Path, language: str = "") -> list[Snippet]:
+    """Returns the fenced blocks of a document, or those of one language."""
     text, found = path.read_text(), []
     for match in FENCE.finditer(text):
         at = f"{path.name}:{text.count(chr(10), 0, match.start()) + 2}"
-        found.append(Snippet(at, match[2], textwrap.dedent(match[3])))
+        if language in ("", match[2]):
+            found.append(Snippet(at, match[2], textwrap.dedent(match[3])))
     return found
 
 

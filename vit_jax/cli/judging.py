@@ -19,7 +19,7 @@ def _add_eval(commands: Commands) -> None:
         "Evaluate a checkpoint on a whole split.",
         "  vit-jax eval --workdir=runs/digits\n"
         "  vit-jax eval --workdir=runs/digits --split=train --json\n"
-        "  vit-jax eval --checkpoint=ViT-B_16.npz --source=folder:imagenet\n"
+        "  vit-jax eval --checkpoint=deit/ViT-B_16-224 --source=folder:imagenet\n"
         "  vit-jax eval --workdir=runs/digits --evaluator=knn\n",
         _evaluate,
     )
