@@ -2,38 +2,16 @@
 
 import json
 import re
-import shlex
-import shutil
 import subprocess
 import sys
-from pathlib import Path
 
-import numpy as np
 import pytest
-from PIL import Image
 
 from configs.datasets import DATASETS
 from configs.pretrain_augreg import AUGMENTATIONS
-from tests.conftest import GOLDEN
-from tests.test_readme import DOCUMENTS, ROOT, blocks, commands
-from tests.trained import tiny_run
-from vit_jax.cli import _make_parser, main
-from vit_jax.config_file import load_config
-from vit_jax.data.export import export
-from vit_jax.durations import resolve_steps
-from vit_jax.resolve import resolve
+from tests.shell import DOCUMENTS, ROOT
 
 RESULTS = ROOT / "benchmarks" / "results"
-# What needs a network, TensorFlow, a TPU's compiler, a shell of its own, or hours; those
-# that train are resolved by a test of their own.
-NOT_HERE = re.compile(
-    r"^vit-jax (train|plan .*--topology|completion|doctor|data prepare)|^make"
-    r"|runs/vit_b16|bench .*vit_b16|dinov2/|://|timm/"
-)
-CHEAPER = {  # the same command, with less work
-    "bench": ["--repeats=1", "--seconds=0.01", "--num_classes=10"],
-    "plan": ["--no_compile"],
-}
 
 
 @pytest.mark.slow
@@ -52,86 +30,6 @@ def test_the_site_builds_without_warnings(tmp_path):
     pages = list((tmp_path / "site").rglob("*.html"))
     fetched = re.compile(r'<(?:script|link|img)[^>]+(?:src|href)="https?://')
     assert not [page for page in pages if fetched.search(page.read_text())], "offline"
-
-
-@pytest.fixture
-def desk(tmp_path, monkeypatch) -> Path:
-    """A folder as the documents assume it: a run, a checkpoint file, photos."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("VIT_JAX_OFFLINE", "1")
-    (tmp_path / "configs").symlink_to(ROOT / "configs")
-    shutil.copytree(tiny_run(), "runs/digits")
-    shutil.copy(GOLDEN / "google_vit" / "token_rep.prelinen.npz", "ViT-B_16.npz")
-    pixels = np.random.default_rng(0).integers(0, 256, (40, 60, 3), np.uint8)
-    for name in ("photo.jpg", "photo.png", "folder/1.png", "scans/1.jpg"):
-        Path(name).parent.mkdir(exist_ok=True)
-        Image.fromarray(pixels).save(name)
-    export("digits", Path("samples"), "test[:8]")
-    shutil.copytree("samples", "runs/digits/samples")
-    export("digits", Path("flowers"), "train[:80]")
-    return tmp_path
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda p: p.name)
-def test_python_runs(path, desk):
-    code = [body for body in blocks(path, "python") if not body.startswith("# no run")]
-    names: dict = {}
-    for body in code:
-        body = body.replace("total_epochs=20", "total_epochs=1")  # the same, sooner
-        exec(compile(body, path.name, "exec"), names)  # noqa: S102, our own documents
-
-
-@pytest.mark.slow
-def test_commands_run(desk, capsys):
-    lines = {" ".join(words): words for _, words in commands()}
-    ran = 0
-    for line, words in lines.items():
-        if NOT_HERE.search(line):
-            continue
-        argv = [*words[1:], *CHEAPER.get(words[1], [])]
-        assert main(argv) == 0, f"{line}: {capsys.readouterr().err}"
-        ran += 1
-    assert ran > 25
-
-
-def test_runs_resolve():
-    """All that precedes data and weights: the model, and every duration in steps."""
-    lines = {" ".join(words): words for _, words in commands() if words[1] == "train"}
-    assert len(lines) > 10
-    for words in lines.values():
-        arguments, overrides = _make_parser().parse_known_args(words[1:])
-        config = resolve(load_config(str(ROOT / arguments.config), overrides))
-        for num_examples in (100, 50_000):
-            assert resolve_steps(config, num_examples).total > 0
-
-
-@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda p: p.name)
-def test_commands_inside_sentences_and_tables_parse(path):
-    text = re.sub(r"^```.*?^```", "", path.read_text(), flags=re.MULTILINE | re.DOTALL)
-    overrides = []
-    for code in re.findall(r"`([^`]+)`", text):
-        words = shlex.split(code) if code.startswith(("vit-jax ", "--config.")) else []
-        if words[:1] == ["vit-jax"] and "COMMAND" not in words:
-            if "=..." in code or len(words) == 2:
-                continue
-            arguments, rest = _make_parser().parse_known_args(words[1:])
-            assert "config" in arguments or not rest, code
-            if rest:
-                load_config(arguments.config, rest)
-        ours = not OTHERS.search(code)
-        overrides += [w for w in words if w.startswith("--config.") and ours]
-    for override in overrides:
-        if re.search(r"=[A-Z]+$|=folder:DIR$", override):
-            continue  # a placeholder
-        load_config(str(ROOT / "configs" / "vit_b16.py:folder"), [SOURCE, override])
-
-
-OTHERS = re.compile(
-    r"--config\.(pp|batch|base_lr|total_steps|eval_every|dataset|pretrained_dir"
-    r"|tfds_data_dir)\b"
-)
-SOURCE = "--config.data.source=digits"
 
 
 def test_performance_is_what_the_files_say():
