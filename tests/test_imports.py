@@ -15,11 +15,11 @@ HEAVY = {"tensorflow", "torch", "pandas"}
 
 # The order of the house: a file imports only from files above it.
 ORDER = [
-    "config", "durations", "config_file", "sharding", "distributed", "devices", "compiler", "data",
+    "config", "durations", "config_file", "bucket", "sharding", "distributed", "devices", "compiler", "data",
     "models", "progressive", "flops", "convert", "published", "checksums", "class_names", "weights",
     "pretrained", "resolve", "optim", "losses", "state", "step", "program", "start",
     "card", "checkpoint", "load", "metrics", "events", "profiler", "average_precision",
-    "evaluate", "interrupts", "workdir",
+    "evaluate", "interrupts", "workdir", "mirror",
     "plan", "out_of_memory", "train", "image_files", "parts", "predict", "prediction_files",
     "features", "feature_files",
     "evaluators", "figures", "report", "bench", "self_test",

@@ -15,6 +15,7 @@ import orbax.checkpoint as ocp
 from etils import epath
 
 import vit_jax
+from vit_jax import bucket
 from vit_jax.config import PLAIN, Config, ConfigError, ModelConfig
 from vit_jax.config_file import from_dict
 
@@ -77,7 +78,9 @@ def model_of(card: Mapping[str, Any]) -> ModelConfig:
 
 def find_checkpoint(path: Path) -> epath.Path | None:
     """Returns the folder of the finished checkpoint that ``path`` means."""
-    resolved = epath.Path(path).resolve()
+    resolved = epath.Path(path)
+    if not bucket.is_bucket(path):
+        resolved = resolved.resolve()
     names = ocp.path.step.standard_name_format()
     if resolved.parent.name == FOLDER and resolved.name.isdigit():
         found = [m.path for m in names.find_all(resolved.parent)]

@@ -20,7 +20,7 @@ import orbax.checkpoint as ocp
 from flax import linen as nn
 from jax.sharding import Mesh
 
-from vit_jax import models
+from vit_jax import bucket, models
 from vit_jax.card import (
     FOLDER,
     alone,
@@ -55,7 +55,9 @@ class Checkpoints:
                 f"{folder} must be a folder that can be written to; {_GO}"
             )
         try:
-            self._manager = ocp.CheckpointManager(folder.resolve(), options=options)
+            self._manager = ocp.CheckpointManager(
+                bucket.absolute(folder), options=options
+            )
         except (OSError, ValueError) as error:
             reason = _os_reason(error) or error
             raise ConfigError(
@@ -91,6 +93,8 @@ class Checkpoints:
         Told before the first step and before each save: a disk that fills up in the
         middle of a save leaves a long and dark trail.
         """
+        if bucket.is_bucket(self.workdir):
+            return  # it has no end
         leaves = jax.tree.leaves(state)
         needed = sum(leaf.size * leaf.dtype.itemsize for leaf in leaves) + _OVERHEAD
         free = shutil.disk_usage(self.workdir).free
@@ -143,7 +147,8 @@ class Checkpoints:
         self._manager.close()
 
     def _explain(self, error: Exception, when: str) -> Exception:
-        reason = _os_reason(error)
+        in_bucket = bucket.is_bucket(self.workdir)
+        reason = bucket.reason(error) if in_bucket else _os_reason(error)
         if reason is None:
             return error
         return ConfigError(
@@ -201,14 +206,8 @@ _OVERHEAD = 1_000_000  # bytes of metadata and card
 def _os_reason(error: BaseException | None) -> str | None:
     """Returns the operating system's reason inside Orbax's and TensorStore's errors."""
     reasons = [os.strerror(number) for number in _FAILED_WRITES]
-    seen: set[int] = set()  # a chain of errors may be a ring
-    while error is not None and id(error) not in seen:
-        seen.add(id(error))
-        for reason in reasons:
-            if reason in str(error):
-                return reason
-        error = error.__cause__ or error.__context__
-    return None
+    texts = map(str, bucket.causes(error))
+    return next((r for text in texts for r in reasons if r in text), None)
 
 
 _FAILED_WRITES = (
@@ -245,7 +244,7 @@ def load_trained(path: str | Path, mesh: Mesh) -> Trained:
     Raises:
       ConfigError: there is no checkpoint at ``path``.
     """
-    path = Path(path)
+    path = bucket.place(path)
     card = read_card(path)
     if card is None:
         raise ConfigError(

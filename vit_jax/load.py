@@ -2,7 +2,6 @@
 
 import dataclasses
 import logging
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ import jax
 from flax import linen as nn
 from jax.sharding import Mesh
 
+from vit_jax import bucket
 from vit_jax.card import read_card
 from vit_jax.checkpoint import load_trained
 from vit_jax.config import (
@@ -134,7 +134,7 @@ def load(name_or_path: str | Path, mesh: Mesh | None = None) -> Loaded:
       >>> load("runs/digits").class_names
     """
     mesh = mesh or make_mesh(MeshConfig())
-    path = Path(os.path.expanduser(name_or_path))
+    path = bucket.find(name_or_path)
     if path.is_dir() and read_card(path) is not None:
         return _load_run(path, mesh)
     found = load_pretrained(name_or_path, mesh=mesh)

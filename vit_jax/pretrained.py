@@ -1,7 +1,6 @@
 """A published, converted or own checkpoint as a model that is ready to be used."""
 
 import dataclasses
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ from flax import linen as nn
 from jax.sharding import Mesh
 from jax.typing import DTypeLike
 
-from vit_jax import convert, models, weights
+from vit_jax import bucket, convert, models, weights
 from vit_jax.config import ConfigError, ModelConfig, Preprocessing, check
 from vit_jax.convert import Lazy, adapt
 from vit_jax.convert.layers import stack_layers
@@ -117,8 +116,8 @@ def open_checkpoint(name_or_path: str | Path) -> convert.Checkpoint:
     Raises:
         ConfigError: there is no such checkpoint, or it is damaged.
     """
-    path = Path(os.path.expanduser(name_or_path))
-    if path.exists():
+    path = bucket.find(name_or_path)
+    if bucket.is_bucket(path) or path.exists():
         return convert.read(path)
     name = str(name_or_path)
     try:

@@ -2,10 +2,8 @@
 
 import contextlib
 import dataclasses
-import os
-from pathlib import Path
 
-from vit_jax import models, weights
+from vit_jax import bucket, models, weights
 from vit_jax.config import PLAIN, Config, ConfigError, ModelConfig
 from vit_jax.pretrained import open_checkpoint
 
@@ -53,7 +51,7 @@ def resolve(config: Config, saved: ModelConfig | None = None) -> Config:
 
 def _model_of(checkpoint: str) -> ModelConfig:
     there = None
-    if not Path(os.path.expanduser(checkpoint)).exists():
+    if not bucket.find(checkpoint).exists():
         with contextlib.suppress(ConfigError):  # told by open_checkpoint, in its words
             there = weights.info(checkpoint).model  # known before anything is fetched
     there = there or open_checkpoint(checkpoint).model

@@ -15,6 +15,7 @@ from typing import Any
 import jax
 from jax.sharding import Mesh
 
+from vit_jax.bucket import place
 from vit_jax.card import check_same_run, make_card, model_of, read_card
 from vit_jax.checkpoint import Checkpoints
 from vit_jax.config import Config, ConfigError
@@ -29,6 +30,7 @@ from vit_jax.events import log_event
 from vit_jax.flops import training_flops
 from vit_jax.interrupts import Interrupts
 from vit_jax.metrics import MetricsLog, SilentLog
+from vit_jax.mirror import Mirror
 from vit_jax.out_of_memory import explained
 from vit_jax.profiler import Profiler
 from vit_jax.program import Program, make_program
@@ -37,7 +39,7 @@ from vit_jax.resolve import resolve
 from vit_jax.sharding import batch_share, make_mesh, to_mesh
 from vit_jax.start import start
 from vit_jax.state import TrainState
-from vit_jax.workdir import bad_files_path, check_place, make_folder, write_config
+from vit_jax.workdir import bad_files_path, make_folder, to_continue, write_config
 
 # Updates given to the device before the oldest of them must be done: enough that it
 # never waits for us, few enough that batches do not pile up in its memory.
@@ -65,7 +67,8 @@ def train(config: Config, workdir: str | Path) -> Result:
 
     Args:
       config: the run; see `vit_jax.load_config`.
-      workdir: gets `config.json`, `metrics.jsonl`, `tensorboard/`, `checkpoints/`.
+      workdir: gets `config.json`, `metrics.jsonl`, `tensorboard/`, `checkpoints/`; a
+        folder that every host sees, or ``gs://BUCKET/PATH``.
 
     Raises:
       ConfigError: a mistake in the config, the data or the workdir, in one line.
@@ -73,8 +76,12 @@ def train(config: Config, workdir: str | Path) -> Result:
     Example:
       >>> train(load_config("configs/digits.py"), "runs/digits").metrics["top1"]
     """
-    check_place(workdir)
-    workdir = Path(workdir)
+    workdir = place(workdir)
+    with Mirror(workdir, to_continue()) as files:
+        return _train(config, workdir, files)
+
+
+def _train(config: Config, workdir: Path, files: Mirror) -> Result:
     card = read_card(workdir)
     config = resolve(config, model_of(card) if card else None)
     mesh = make_mesh(config.mesh)
@@ -85,7 +92,7 @@ def train(config: Config, workdir: str | Path) -> Result:
     index, count = batch_share(mesh)
     hosts = {"process_index": index, "process_count": count}
     _check_labels(config, source)
-    bad_files = BadFiles(bad_files_path(workdir), config.data.max_bad_files)
+    bad_files = BadFiles(bad_files_path(files.folder), config.data.max_bad_files)
     options: Any = {**hosts, "bad_files": bad_files}
     batches = Prefetch(
         loader.train_batches(
@@ -103,7 +110,16 @@ def train(config: Config, workdir: str | Path) -> Result:
         explained(config, program.abstract_state, mesh, source.num_classes),
     ):
         result = _run(
-            config, workdir, card, mesh, steps, program, source, batches, eval_batches
+            config,
+            workdir,
+            files,
+            card,
+            mesh,
+            steps,
+            program,
+            source,
+            batches,
+            eval_batches,
         )
     return dataclasses.replace(result, num_bad_files=len(bad_files))
 
@@ -111,6 +127,7 @@ def train(config: Config, workdir: str | Path) -> Result:
 def _run(
     config: Config,
     workdir: Path,
+    files: Mirror,
     card: dict[str, Any] | None,
     mesh: Mesh,
     steps: Steps,
@@ -140,9 +157,9 @@ def _run(
     else:
         state, notes = start(config, program, source, mesh)
     if is_primary():  # only now: a run that is refused leaves no trace
-        write_config(config, workdir)
+        write_config(config, files.folder)
     first = int(state.step)
-    profiler = Profiler(config.profile, workdir)
+    profiler = Profiler(config.profile, files.folder)
     size_at = make_size_at(config, steps.total)
 
     def peak_at(step: int) -> float | None:
@@ -151,7 +168,7 @@ def _run(
 
     make_log: Any = MetricsLog if is_primary() else SilentLog
     log = make_log(
-        workdir,
+        files.folder,
         first,
         steps.total,
         config.data.batch_size,
@@ -160,7 +177,9 @@ def _run(
     if first:
         log.say(f"resumed from {workdir} at step {first}/{steps.total}")
     if is_primary():
-        log_event(workdir, first, "resumed" if first else "started", _devices(mesh))
+        event = "resumed" if first else "started"
+        log_event(files.folder, first, event, _devices(mesh))
+    files.start()
     for note in notes:
         log.say(f"note: {note}")
 
@@ -177,6 +196,7 @@ def _run(
 
     def save() -> None:
         sound()  # a checkpoint is a state from which a run can go on
+        files.copy()  # what led to it is there before it is
         names = source.class_names
         card = make_card(config, source.num_classes, names, metrics, evaluated)
         # Not what was drawn: an error may stand between a draw and its update.
@@ -225,7 +245,7 @@ def _run(
         finally:
             if is_primary():
                 with contextlib.suppress(OSError):  # a full disk must not stop the save
-                    _log_end(workdir, step, stopped_by)
+                    _log_end(files.folder, step, stopped_by)
             # The one door: an interrupt or an error in the data loses no finished step.
             # Not where one process of several fails: the others cannot save with it.
             error = sys.exc_info()[1]
@@ -267,16 +287,16 @@ def _devices(mesh: Mesh) -> str:
     return text if count == 1 else f"{text}, {count} processes"
 
 
-def _log_end(workdir: Path, step: int, stopped_by: int) -> None:
+def _log_end(folder: Path, step: int, stopped_by: int) -> None:
     """Notes how the run ended; called while an error is under way, if there is one."""
     error = sys.exc_info()[1]
     if error is not None:
         text = (str(error).splitlines() or [""])[0]
-        log_event(workdir, step, "failed", f"{type(error).__name__}: {text}")
+        log_event(folder, step, "failed", f"{type(error).__name__}: {text}")
     elif stopped_by:
-        log_event(workdir, step, "interrupted", signal.Signals(stopped_by).name)
+        log_event(folder, step, "interrupted", signal.Signals(stopped_by).name)
     else:
-        log_event(workdir, step, "finished")
+        log_event(folder, step, "finished")
 
 
 def _is_donated(state: TrainState) -> bool:

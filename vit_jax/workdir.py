@@ -3,22 +3,15 @@
 import dataclasses
 import json
 import os
-import re
 import tempfile
 from pathlib import Path
 
 import jax
 
+from vit_jax import bucket
 from vit_jax.config import Config, ConfigError
-
-
-def check_place(workdir: str | Path) -> None:
-    """Raises ConfigError for a bucket: logs are appended to, and it cannot append."""
-    if re.match(r"(gs|s3|az|hdfs):/", str(workdir)):
-        raise ConfigError(
-            f"--workdir must be a folder that every host sees, got {workdir}; mount the "
-            "bucket and give the folder (docs/cloud.md)"
-        )
+from vit_jax.distributed import is_primary
+from vit_jax.events import FILE as EVENTS
 
 
 def make_folder(workdir: Path) -> None:
@@ -27,14 +20,21 @@ def make_folder(workdir: Path) -> None:
     Raises:
       ConfigError: it cannot.
     """
+    in_bucket = bucket.is_bucket(workdir)
     try:
+        if in_bucket:  # which has no folders to make
+            (workdir / ".can_be_written").write_text("")
+            (workdir / ".can_be_written").unlink()
+            return
         workdir.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=workdir):
             pass
-    except OSError as error:
+    except Exception as error:
+        why = bucket.reason(error) if in_bucket else getattr(error, "strerror", None)
+        if why is None:
+            raise
         raise ConfigError(
-            f"workdir {workdir} cannot be written to: {error.strerror}; choose another "
-            "--workdir"
+            f"workdir {workdir} cannot be written to: {why}; choose another --workdir"
         ) from error
 
 
@@ -43,6 +43,12 @@ def write_config(config: Config, workdir: Path) -> None:
     unfinished = workdir / "config.json.tmp"
     unfinished.write_text(json.dumps(dataclasses.asdict(config), indent=2) + "\n")
     os.replace(unfinished, workdir / "config.json")
+
+
+def to_continue() -> list[str]:
+    """Returns the names of the files that this process of a run adds to."""
+    logs = ["metrics.jsonl", EVENTS] if is_primary() else []
+    return [*logs, bad_files_path(Path()).name]
 
 
 def bad_files_path(workdir: Path) -> Path:

@@ -25,9 +25,7 @@ def _add_eval(commands: Commands) -> None:
     )
     which = parser.add_mutually_exclusive_group(required=True)
     with_files(
-        which.add_argument(
-            "--workdir", type=Path, help="of the run; its newest checkpoint"
-        )
+        which.add_argument("--workdir", help="of the run; its newest checkpoint")
     )
     with_files(which.add_argument("--checkpoint", help=CHECKPOINT))
     parser.add_argument("--split", help="a TFDS split string (default: the run's)")
@@ -57,10 +55,8 @@ def _add_report(commands: Commands) -> None:
         "  vit-jax report runs/digits --output=digits.html\n",
         _report,
     )
-    with_files(parser.add_argument("workdir", type=Path, help="of the run"))
-    parser.add_argument(
-        "--output", type=Path, help="the page (default: WORKDIR/report.html)"
-    )
+    with_files(parser.add_argument("workdir", help="of the run"))
+    parser.add_argument("--output", help="the page (default: WORKDIR/report.html)")
 
 
 def _evaluate(arguments: argparse.Namespace, _: list[str]) -> int:

@@ -35,7 +35,7 @@ def _add_train(commands: Commands) -> None:
     add_config(parser)
     with_files(
         parser.add_argument(
-            "--workdir", type=Path, help="where the run lives (default: runs/NAME)"
+            "--workdir", help="a folder or gs://BUCKET/PATH (default: runs/NAME)"
         )
     )
     parser.add_argument(
@@ -142,7 +142,7 @@ def _train(arguments: argparse.Namespace, overrides: list[str]) -> int:
 
         print(json.dumps(dataclasses.asdict(resolve(config)), indent=2))
         return 0
-    workdir = arguments.workdir or Path("runs") / config.name
+    workdir = arguments.workdir or f"runs/{config.name}"
     from vit_jax import distributed
     from vit_jax.metrics import describe
     from vit_jax.train import train
@@ -166,7 +166,7 @@ def _train(arguments: argparse.Namespace, overrides: list[str]) -> int:
     if result.num_bad_files:
         count = f"{result.num_bad_files} unreadable image"
         plural = "s" if result.num_bad_files > 1 else ""
-        say(f"skipped {count}{plural}, named in {workdir / 'bad_files.txt'}")
+        say(f"skipped {count}{plural}, named in {workdir}/bad_files.txt")
     say(f"next: vit-jax predict --checkpoint={workdir} IMAGE...")
     return 0
 

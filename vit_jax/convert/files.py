@@ -9,6 +9,7 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from vit_jax import bucket
 from vit_jax.config import (
     ConfigError,
     ModelConfig,
@@ -64,16 +65,22 @@ def read(
     Raises:
         ConfigError: there is none, it is damaged, or it is of no model that we have.
     """
-    path = Path(os.path.expanduser(path))
+    path = bucket.find(path)
     known = [field.name for field in dataclasses.fields(ModelConfig)]
     for name in fields:
         if name not in known:
             raise ConfigError(f'unknown field "{name}"{did_you_mean(name, known)}')
     facts = Facts(fields, dataclasses.asdict(preprocessing) if preprocessing else {})
-    if path.is_dir():
+    is_there = bucket.is_bucket(path)
+    if is_there or path.is_dir():
         step = workdir.find(path)
         if step is not None:
             return workdir.read(step)
+        if is_there:
+            raise ConfigError(
+                f"no checkpoint in {path}; give the --workdir of a run that has saved "
+                "one; of other formats give the file itself"
+            )
         tensors, metadata, path = _open_folder(path)
     else:
         tensors, metadata = _open(path)

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from vit_jax import models
+from vit_jax import bucket, models
 from vit_jax.config import PLAIN, ConfigError, ModelConfig, Preprocessing
 from vit_jax.config_file import from_dict
 from vit_jax.convert import layout, trees
@@ -21,12 +21,18 @@ _FOLDER = "checkpoints"  # of a workdir; the steps are in it
 def find(path: Path) -> Path | None:
     """Returns the folder of the newest finished step in a workdir, or of this step."""
     if path.parent.name == _FOLDER and path.name.isdecimal():
-        return path if (path / "card").is_dir() else None
+        return path if _is_whole(path) else None
     if not (path / _FOLDER).is_dir():
         return None
     steps = [p for p in (path / _FOLDER).iterdir() if p.name.isdecimal()]
-    steps = [p for p in steps if (p / "card").is_dir()]  # the rest are half written
-    return max(steps, key=lambda p: int(p.name), default=None)
+    return max(filter(_is_whole, steps), key=lambda p: int(p.name), default=None)
+
+
+def _is_whole(step: Path) -> bool:
+    """Returns whether all of a step is written: Orbax says so in a bucket by a file."""
+    if bucket.is_bucket(step):
+        return (step / "commit_success.txt").exists()
+    return (step / "card").is_dir()
 
 
 def read(folder: Path) -> Checkpoint:
@@ -37,7 +43,7 @@ def read(folder: Path) -> Checkpoint:
     """
     import orbax.checkpoint as ocp  # seconds to import, and only needed here
 
-    folder = folder.resolve()
+    folder = bucket.absolute(folder)
     try:
         card = ocp.Checkpointer(ocp.JsonCheckpointHandler()).restore(folder / "card")
         fields = {**card["model"], **PLAIN}

@@ -1,12 +1,12 @@
 """Each kind of figure by name, drawn from an album."""
 
-import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from vit_jax import bucket
 from vit_jax.config import ConfigError
 from vit_jax.figures import looking, parameters
 from vit_jax.figures.album import Album
@@ -91,7 +91,7 @@ def _filters(album: Album) -> Named:
 
 
 def _curves(album: Album) -> Named:
-    path = Path(os.path.expanduser(album.loaded.name)) / "metrics.jsonl"
+    path = bucket.find(album.loaded.name) / "metrics.jsonl"
     if not path.exists():
         raise ConfigError(
             f"curves must come from a workdir with metrics.jsonl, got "

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import jax
 
+from vit_jax import bucket
 from vit_jax.config import ConfigError
 from vit_jax.figures import Album
 from vit_jax.figures.canvas import new_figure
@@ -30,8 +31,8 @@ def write_report(workdir: str | Path, output: str | Path | None = None) -> Path:
     Example:
       >>> write_report("runs/digits")
     """
-    workdir = Path(os.path.expanduser(workdir))
-    output = Path(output) if output else workdir / "report.html"
+    workdir = bucket.place(workdir)
+    output = bucket.place(output) if output else workdir / "report.html"
     new_figure(1, 1, "")  # before any work is done, that it can be
     loaded = load(workdir)
     if loaded.run is None:
@@ -47,15 +48,19 @@ def write_report(workdir: str | Path, output: str | Path | None = None) -> Path:
     page = render(
         title=loaded.run.name,
         subtitle=f"{model} on {loaded.run.data.source}, step {loaded.step:,}, in "
-        f"{workdir.resolve()}",
+        f"{bucket.absolute(workdir)}",
         top=summary(album, lines, num_params),
         sections=all_sections(album, lines, workdir),
     )
     try:
-        output.parent.mkdir(parents=True, exist_ok=True)
-        output.write_text(page, encoding="utf-8", errors="replace")
-    except OSError as error:
+        if not bucket.is_bucket(output):
+            output.parent.mkdir(parents=True, exist_ok=True)
+        output.write_bytes(page.encode(errors="replace"))
+    except Exception as error:
+        why = bucket.reason(error) or getattr(error, "strerror", None)
+        if why is None:
+            raise
         raise ConfigError(
-            f"output {output} cannot be written to: {error.strerror}; name another file"
+            f"output {output} cannot be written to: {why}; name another file"
         ) from error
     return output
