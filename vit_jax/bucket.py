@@ -5,7 +5,7 @@ import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 from vit_jax.config import ConfigError
 
@@ -38,18 +38,16 @@ def place(path: str | Path) -> Path:
                 "(docs/cloud.md)"
             )
         return Path(os.path.expanduser(path))
-    url = re.sub(r"^gs:/+", "gs://", str(path)).rstrip("/")
-    name = url.removeprefix("gs://").partition("/")[0]
-    if not name:
-        raise ConfigError(f"a workdir must be gs://BUCKET/PATH, got {path}")
-    if name == url.removeprefix("gs://"):
+    name, _, folder = str(path).removeprefix("gs:").strip("/").partition("/")
+    if not folder:
         raise ConfigError(
-            f"a workdir must be a folder in its bucket, got {url}; try {url}/run"
+            f"a workdir must be a folder in a bucket, got {path}; try "
+            f"gs://{name or 'BUCKET'}/run"
         )
     _open(name)
     from etils import epath
 
-    return cast(Path, epath.Path(url))
+    return cast(Path, epath.Path(f"gs://{name}/{folder}"))
 
 
 def find(name_or_path: str | Path) -> Path:
@@ -80,9 +78,10 @@ def _open(bucket: str) -> None:
     for library in ("gcsfs", "google.auth._default"):  # what they log is raised too
         logging.getLogger(library).setLevel(logging.CRITICAL)
     try:
-        import fsspec
         import gcsfs  # noqa: F401
+        from fsspec.config import conf
         from google.cloud import storage, storage_control_v2  # noqa: F401
+        from google.cloud.storage.retry import DEFAULT_RETRY
     except ImportError as error:
         raise ConfigError(
             f"gs://{bucket} needs packages that are not installed ({error}); "
@@ -90,9 +89,9 @@ def _open(bucket: str) -> None:
         ) from error
     # Other processes write there too: what was listed a minute ago is no answer.
     for protocol in ("gs", "gcs"):
-        fsspec.config.conf.setdefault(protocol, {})["use_listings_cache"] = False
+        conf.setdefault(protocol, {})["use_listings_cache"] = False
     try:
-        retry: Any = storage.retry.DEFAULT_RETRY.with_timeout(30)
+        retry = DEFAULT_RETRY.with_timeout(30)
         storage.Client().get_bucket(bucket, timeout=30, retry=retry)
     except Exception as error:  # of requests, of google.auth, of google.api_core, ...
         raise ConfigError(_refusal(bucket, error)) from error
@@ -145,5 +144,7 @@ def causes(error: BaseException | None) -> Iterator[BaseException]:
 
 
 def _line(error: BaseException) -> str:
-    text = str(error).strip().replace("\n", ", ") or type(error).__name__
-    return re.sub(r" \[\w+='.*", "", text)[:300]  # TensorStore adds its whole state
+    text = str(error).strip() or type(error).__name__
+    text = re.sub(r": https?://\S+\n", ": ", text)  # gcsfs
+    text = re.sub(r" \[\w+='.*", "", text)  # TensorStore adds its whole state
+    return text.replace("\n", ", ")[:300]

@@ -166,7 +166,8 @@ def leaving_together() -> Iterator[None]:
         yield
     except BaseException as error:
         _failed.append(error)
-        if any(sign in str(error) for sign in _SIGNS_OF_LOSS):
+        told = isinstance(error, ConfigError)  # a bucket may be UNAVAILABLE, too
+        if not told and any(sign in str(error) for sign in _SIGNS_OF_LOSS):
             reason = str(error).splitlines()[0][:200]
             raise LostPeerError(
                 f"process {jax.process_index()} of {jax.process_count()} lost another "

@@ -16,7 +16,7 @@ from typing import Any
 EXTRAS = {
     "plots": ("matplotlib", "figures, reports"),
     "parquet": ("pyarrow", "Parquet data and features"),
-    "remote": ("gcsfs", "data in buckets and on the web"),
+    "remote": ("gcsfs", "runs and data in buckets, data on the web"),
     "tfds": ("tensorflow", "preparing most TFDS datasets"),
     "torch": ("torch", "reading .bin and .pth files"),
     "completion": ("shtab", "shell completion"),

@@ -1,5 +1,6 @@
 """Small files of a run that lives in a bucket: written here, copied there."""
 
+import logging
 import os
 import shutil
 import tempfile
@@ -8,10 +9,10 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Self
 
-from absl import logging
-
 from vit_jax import bucket
 from vit_jax.config import ConfigError
+
+_LOG = logging.getLogger(__name__)
 
 # Seconds between two copies of a file that grows. An object can be replaced once a
 # second; each copy costs a request, and a run that is killed loses the lines since the
@@ -38,6 +39,7 @@ class Mirror:
     def __init__(self, workdir: Path, names: Iterable[str] = ()):
         self.workdir = self.folder = workdir
         self._copied: dict[Path, tuple[int, int]] = {}
+        self._failing: set[Path] = set()
         self._lock, self._ended = threading.Lock(), threading.Event()
         self._thread: threading.Thread | None = None
         if not bucket.is_bucket(workdir):
@@ -65,8 +67,8 @@ class Mirror:
     def copy(self) -> bool:
         """Copies what has changed; returns whether all of it is there now.
 
-        An error is a line in the log, and the next call tries again: a run does not end
-        for its logs.
+        An error is told once, and the next call tries again: a run does not end for its
+        logs.
         """
         if self.folder == self.workdir:
             return True
@@ -86,10 +88,13 @@ class Mirror:
         try:
             target.write_bytes(content)
         except Exception as error:  # noqa: BLE001 (gcsfs raises many kinds)
-            why = bucket.reason(error) or error
-            logging.warning("%s could not be written (%s)", target, why)
+            if file not in self._failing:
+                why = bucket.reason(error) or error
+                _LOG.warning("%s cannot be written now (%s)", target, why)
+            self._failing.add(file)
             return False
         self._copied[file] = version
+        self._failing.discard(file)
         return True
 
     def _run(self) -> None:
@@ -112,7 +117,7 @@ class Mirror:
         if not started or self.copy():
             shutil.rmtree(self.folder, ignore_errors=True)
         else:
-            logging.warning("what could not be written lies in %s", self.folder)
+            _LOG.warning("what could not be written lies in %s", self.folder)
 
 
 def _version(file: Path) -> tuple[int, int]:

@@ -6,7 +6,13 @@ import os
 import sys
 from pathlib import Path
 
-from vit_jax.cli.parsers import Commands, add_command, check_picture, with_files
+from vit_jax.cli.parsers import (
+    Commands,
+    add_command,
+    check_picture,
+    output_path,
+    with_files,
+)
 
 _SOURCE = (
     "as data.source: digits, folder:DIR, tfds:NAME, tar:DIR, list.csv, gs://..., ..."
@@ -74,7 +80,7 @@ def _add_convert(actions: Commands) -> None:
     )
     parser.add_argument("source", help=_SOURCE)
     output = "a folder, named as the dataset"
-    with_files(parser.add_argument("output", type=Path, help=output))
+    with_files(parser.add_argument("output", type=output_path, help=output))
     parser.add_argument(
         "--splits", default="train,test", help="joined by commas (default: %(default)s)"
     )
@@ -90,7 +96,7 @@ def _add_export(actions: Commands) -> None:
     )
     parser.add_argument("source", help=_SOURCE)
     output = "a folder that will be made"
-    with_files(parser.add_argument("output", type=Path, help=output))
+    with_files(parser.add_argument("output", type=output_path, help=output))
     parser.add_argument(
         "--split", default="test", help="a TFDS split string (default: %(default)s)"
     )

@@ -2,9 +2,8 @@
 
 import argparse
 import json
-from pathlib import Path
 
-from vit_jax.cli.parsers import Commands, add_command, with_files
+from vit_jax.cli.parsers import Commands, add_command, output_path, with_files
 
 
 def add(commands: Commands) -> None:
@@ -40,7 +39,7 @@ def _add_convert(commands: Commands) -> None:
     source = "a file, folder, workdir, or name of weights"
     with_files(parser.add_argument("source", help=source))
     output = "a .npz, a .safetensors or a folder"
-    with_files(parser.add_argument("output", type=Path, help=output))
+    with_files(parser.add_argument("output", type=output_path, help=output))
     parser.add_argument(
         "--to",
         metavar="FORMAT",

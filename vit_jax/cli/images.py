@@ -12,6 +12,7 @@ from vit_jax.cli.parsers import (
     add_command,
     add_images,
     add_share,
+    output_path,
     with_files,
 )
 from vit_jax.config import ConfigError
@@ -43,7 +44,7 @@ def _add_predict(commands: Commands) -> None:
     form.add_argument("--csv", action="store_true", help="print one row per class")
     form.add_argument(
         "--output",
-        type=Path,
+        type=output_path,
         help="write a .csv, or a .jsonl, in place of printing; for any number of "
         "images: killed and repeated, it goes on",
     )
@@ -76,7 +77,7 @@ def _add_features(commands: Commands) -> None:
     )
     parser.add_argument(
         "--output",
-        type=Path,
+        type=output_path,
         required=True,
         help="a .npz, or a .parquet; for any number of images: killed and repeated, it "
         "goes on",
@@ -96,7 +97,10 @@ def _add_figures(commands: Commands) -> None:
     )
     with_files(parser.add_argument("--checkpoint", required=True, help=CHECKPOINT))
     parser.add_argument(
-        "--output", type=Path, default=Path("figures"), help="a folder of PNG files"
+        "--output",
+        type=output_path,
+        default=Path("figures"),
+        help="a folder of PNG files",
     )
     parser.add_argument(
         "--kind",

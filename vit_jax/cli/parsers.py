@@ -1,6 +1,7 @@
 """What the parsers of all commands have in common."""
 
 import argparse
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
@@ -68,6 +69,15 @@ def check_picture(path: Path | None, *suffixes: str) -> None:
         raise ConfigError(
             f"--picture must end in {' or '.join(suffixes)}, got {path}; rename it"
         )
+
+
+def output_path(text: str) -> Path:
+    """Returns the path of what a command writes, which must be on this machine."""
+    if re.match(r"\w+://", text):
+        raise argparse.ArgumentTypeError(
+            f"must be a path on this machine, got {text}; write it here, and copy it there"
+        )
+    return Path(text)
 
 
 def with_files(action: A) -> A:

@@ -142,11 +142,12 @@ def _train(arguments: argparse.Namespace, overrides: list[str]) -> int:
 
         print(json.dumps(dataclasses.asdict(resolve(config)), indent=2))
         return 0
-    workdir = arguments.workdir or f"runs/{config.name}"
     from vit_jax import distributed
+    from vit_jax.bucket import place
     from vit_jax.metrics import describe
     from vit_jax.train import train
 
+    workdir = place(arguments.workdir or f"runs/{config.name}")
     # Orbax raises what goes wrong in a save, after logging it from each thread.
     for logger in ("absl", "asyncio"):
         logging.getLogger(logger).setLevel(logging.CRITICAL)
@@ -166,7 +167,7 @@ def _train(arguments: argparse.Namespace, overrides: list[str]) -> int:
     if result.num_bad_files:
         count = f"{result.num_bad_files} unreadable image"
         plural = "s" if result.num_bad_files > 1 else ""
-        say(f"skipped {count}{plural}, named in {workdir}/bad_files.txt")
+        say(f"skipped {count}{plural}, named in {workdir / 'bad_files.txt'}")
     say(f"next: vit-jax predict --checkpoint={workdir} IMAGE...")
     return 0
 

@@ -61,7 +61,7 @@ class BadFiles:
                     ) as file:
                         file.write(f"{name}\t{reason}\n")
             if len(self.reasons) > self._limit:
-                where = self._path or name
+                where = f"{self._path.name} in the workdir" if self._path else name
                 raise ConfigError(
                     f"unreadable images must be at most {self._limit}, got "
                     f"{len(self.reasons)} "
