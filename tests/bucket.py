@@ -100,7 +100,9 @@ class _Handler(BaseHTTPRequestHandler):
         self.server.requests.append((self.command, self.path))
         if bucket not in self.server.objects:
             return self._fail(404, "The specified bucket does not exist.")
-        status = self.server.refuse(self.command, name or query.get("name", ""))
+        status = self.server.refuse(
+            self.command, name or query.get("name") or query.get("prefix", "")
+        )
         if status:
             return self._fail(status, "refused")
         with self.server.lock:

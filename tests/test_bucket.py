@@ -233,6 +233,13 @@ def test_what_cannot_be_is_told_in_a_line(server, capsys, tmp_path, monkeypatch)
     line = refused("gs://bucket/readonly")
     assert "gs://bucket/readonly cannot be written to: Forbidden" in line
     assert server.names("readonly") == []
+    server.refuse = lambda method, name: 403 if name else None
+    for command in (
+        ["eval", f"--workdir={RUN}"],
+        ["report", RUN],
+        ["convert", RUN, "a.npz"],
+    ):
+        assert "error: Forbidden: refused" in message(capsys, *command)
     server.refuse = lambda method, name: 403
     bucket._open.cache_clear()
     assert "grant it roles/storage.objectUser" in refused("gs://bucket/run")

@@ -11,7 +11,7 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "vit_jax"
 
 # Never needed to import, train or predict.
-HEAVY = {"tensorflow", "torch", "pandas"}
+HEAVY = {"tensorflow", "torch", "pandas", "gcsfs"}
 
 # The order of the house: a file imports only from files above it.
 ORDER = [

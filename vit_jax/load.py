@@ -135,7 +135,7 @@ def load(name_or_path: str | Path, mesh: Mesh | None = None) -> Loaded:
     """
     mesh = mesh or make_mesh(MeshConfig())
     path = bucket.find(name_or_path)
-    if path.is_dir() and read_card(path) is not None:
+    if bucket.is_folder(path) and read_card(path) is not None:
         return _load_run(path, mesh)
     found = load_pretrained(name_or_path, mesh=mesh)
     notes = found.notes

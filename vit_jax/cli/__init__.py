@@ -50,6 +50,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments, overrides = parser.parse_known_args(argv)
     if overrides and "config" not in arguments:
         parser.error(f"unrecognised arguments: {' '.join(overrides)}")
+    from vit_jax.bucket import reason as storage_reason
     from vit_jax.config import ConfigError
 
     if isinstance(sys.stdout, io.TextIOWrapper):  # names of files need not be text
@@ -65,11 +66,18 @@ def main(argv: Sequence[str] | None = None) -> int:
             sys.stderr.close()
             return 0
         where = f": {error.filename}" if error.filename else ""
-        print(f"vit-jax: error: {error.strerror or error}{where}", file=sys.stderr)
+        reason = error.strerror or storage_reason(error) or error
+        print(f"vit-jax: error: {reason}{where}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("vit-jax: interrupted", file=sys.stderr)
         return 130
+    except Exception as error:
+        reason = storage_reason(error)
+        if reason is None:
+            raise
+        print(f"vit-jax: error: {reason}; repeat the command", file=sys.stderr)
+        return 2
 
 
 @contextlib.contextmanager

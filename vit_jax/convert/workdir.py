@@ -22,7 +22,7 @@ def find(path: Path) -> Path | None:
     """Returns the folder of the newest finished step in a workdir, or of this step."""
     if path.parent.name == _FOLDER and path.name.isdecimal():
         return path if _is_whole(path) else None
-    if not (path / _FOLDER).is_dir():
+    if not bucket.is_folder(path / _FOLDER):
         return None
     steps = [p for p in (path / _FOLDER).iterdir() if p.name.isdecimal()]
     return max(filter(_is_whole, steps), key=lambda p: int(p.name), default=None)
@@ -61,7 +61,7 @@ def read(folder: Path) -> Checkpoint:
     sides = zip(preprocessing.image_size, models.token_size(model), strict=True)
     down, across = (size // unit for size, unit in sides)
     shapes = layout.shapes(model, num_classes, (down, across))
-    averaged = (folder / "ema").is_dir()
+    averaged = bucket.is_folder(folder / "ema")
     tensors = _tensors(folder / ("ema" if averaged else "params"), shapes, is_stacked)
     return Checkpoint(
         format="vit_jax",
