@@ -71,12 +71,12 @@ def read(
         if name not in known:
             raise ConfigError(f'unknown field "{name}"{did_you_mean(name, known)}')
     facts = Facts(fields, dataclasses.asdict(preprocessing) if preprocessing else {})
-    is_there = bucket.is_bucket(path)
-    if is_there or path.is_dir():
+    in_bucket = bucket.is_bucket(path)
+    if in_bucket or path.is_dir():
         step = workdir.find(path)
         if step is not None:
             return workdir.read(step)
-        if is_there:
+        if in_bucket:
             raise ConfigError(
                 f"no checkpoint in {path}; give the --workdir of a run that has saved "
                 "one; of other formats give the file itself"
