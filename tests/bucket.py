@@ -61,7 +61,7 @@ class Storage(ThreadingHTTPServer):
         """A client that has its answer from elsewhere hangs up."""
 
     def names(self, prefix: str = "", bucket: str = "bucket") -> list[str]:
-        return sorted(n for n in self.objects[bucket] if n.startswith(prefix))
+        return sorted(n for n in list(self.objects[bucket]) if n.startswith(prefix))
 
     def text(self, name: str, bucket: str = "bucket") -> str:
         return self.objects[bucket][name][0].decode()

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import re
 import signal
 import sys
 import time
@@ -354,14 +355,14 @@ def test_a_local_workdir_has_no_mirror(tmp_path):
 @pytest.mark.slow
 def test_two_hosts_stopped_and_killed_end_bit_identical(server, tmp_path):
     config = tmp_path / "tiny.py"
-    lasts = {"total_steps": 60, "save_every_steps": 10}
+    lasts = {"total_steps": 40, "save_every_steps": 8}
     config.write_text(file_of(change(TINY, train=lasts)))
     whole = Hosts(config, tmp_path / "whole", 2).end(180)
     assert [code for code, _ in whole] == [0, 0], whole
     workdir = place("gs://bucket/hosts")
 
     hosts = Hosts(config, workdir, 2)
-    hosts.wait_for_checkpoint(180)
+    wait_for_save(server, hosts, after=0)
     hosts.send(1, signal.SIGTERM)
     ended = hosts.end(180)
     assert [code for code, _ in ended] == [128 + signal.SIGTERM] * 2, ended
@@ -370,13 +371,12 @@ def test_two_hosts_stopped_and_killed_end_bit_identical(server, tmp_path):
     assert step >= lines_of(workdir)[-1]["step"]
 
     hosts = Hosts(config, workdir, 2)
-    while step_of(workdir) == step and hosts.processes[0].poll() is None:
-        time.sleep(0.02)
+    wait_for_save(server, hosts, after=step)
     hosts.send(1, signal.SIGKILL)
     (code, _), (killed, _) = hosts.end(180)
     assert killed == -signal.SIGKILL
     assert code != 0
-    assert step < step_of(workdir) < 60
+    assert step < step_of(workdir) < 40
 
     ended = Hosts(config, workdir, 2).end(180)
     assert [code for code, _ in ended] == [0, 0], ended
@@ -386,6 +386,17 @@ def test_two_hosts_stopped_and_killed_end_bit_identical(server, tmp_path):
     events = [event["event"] for event in read_events(workdir)]
     assert events[:3] == ["started", "interrupted", "resumed"]
     assert events[-2:] == ["resumed", "finished"]
+
+
+def wait_for_save(server: Storage, hosts: Hosts, after: int) -> None:
+    """Returns when the run has saved a later step; asks nobody who is at work."""
+    saved = re.compile(r"hosts/checkpoints/(\d+)/commit_success.txt")
+    while hosts.processes[0].poll() is None:
+        found = map(saved.fullmatch, server.names("hosts/"))
+        if any(int(match[1]) > after for match in found if match):
+            return
+        time.sleep(0.02)
+    raise AssertionError(f"no checkpoint: {hosts.end()}")
 
 
 def step_of(workdir: Path) -> int:
