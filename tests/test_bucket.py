@@ -27,6 +27,7 @@ from vit_jax.convert import workdir as converted
 from vit_jax.data.bad_files import BadFiles
 from vit_jax.events import read_events
 from vit_jax.mirror import Mirror
+from vit_jax.report.sections import events
 from vit_jax.train import train
 from vit_jax.workdir import bad_files_path, to_continue
 
@@ -205,6 +206,9 @@ def test_bad_files_and_profiles_are_in_the_bucket(server, tmp_path):
     (line,) = server.text("bad/bad_files.txt").splitlines()
     assert line.startswith(str(tmp_path / "train" / "a" / "0.png"))
     assert any(name.endswith(".xplane.pb") for name in server.names("bad/profile"))
+    assert (
+        "could not be read: 1." in events(place("gs://bucket/bad")).body
+    )  # a report's
     with Mirror(place("gs://bucket/bad"), to_continue()) as files:  # when it goes on
         assert len(BadFiles(bad_files_path(files.folder))) == 1
 

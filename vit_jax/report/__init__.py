@@ -1,6 +1,5 @@
 """One page about a run: what it was, how it went, what came out. Needs ``plots``."""
 
-import os
 from pathlib import Path
 
 import jax

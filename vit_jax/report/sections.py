@@ -162,7 +162,7 @@ def events(workdir: Path) -> Section:
     lines = [
         line
         for path in sorted(workdir.glob("bad_files*.txt"))  # one of each host
-        for line in path.read_text("utf-8", errors="replace").splitlines()
+        for line in path.read_bytes().decode(errors="replace").splitlines()
     ]
     body += f"<p>Images that could not be read: {len(lines)}.</p>"
     if lines:
