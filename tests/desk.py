@@ -198,13 +198,11 @@ def lay_desk(here: Path, text: str) -> None:
 
 def stand_in(monkeypatch: pytest.MonkeyPatch, here: Path) -> None:
     """Makes ``here`` the folder that one works in, and the whole of the network."""
-    import tensorflow_datasets as tfds
-
     monkeypatch.chdir(here)
     monkeypatch.setenv("HOME", str(here / "home"))
     monkeypatch.setenv("VIT_JAX_CACHE", str(cache()))
     data_dir = str(here / "home" / "tensorflow_datasets")
-    monkeypatch.setattr(tfds.core.constants, "DATA_DIR", data_dir)
+    monkeypatch.setattr("tensorflow_datasets.core.constants.DATA_DIR", data_dir)
     for name in ("TFDS_DATA_DIR", "VIT_JAX_WEIGHTS", "VIT_JAX_MIRROR", "HF_HOME"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HF_HUB_CACHE", str(here / "no_hub"))
