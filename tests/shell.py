@@ -25,6 +25,7 @@ INLINE = re.compile(r"(?<!`)`([^`]+)`(?!`)")
 PROGRAMS = ("vit-jax", "pip", "python", "python3", "python3.11", "python3.12", "git",
             "gcloud", "gcsfuse", "kubectl", "make", "mkdocs", "mpirun", "sbatch", "srun",
             "tail")  # fmt: skip
+_TOOLS = ("bash", "cp", "mkdir", "nohup", "rm", "touch")  # themselves, and no others
 _TYPED = re.compile(rf"(?:\w+=\S+ )?(?:{'|'.join(PROGRAMS)}|\.ci/run)(?: |$)")
 _FILES = {"sh": "vit.sh", "yaml": "vit.yaml"}  # what the documents call them
 
@@ -118,6 +119,8 @@ def type_all(snippets: list[Snippet], here: Path) -> list[Call]:
     for name in (*PROGRAMS, "pytest", "ruff", "pyright"):
         (bin_ / name).write_text(_STAND_IN)
         (bin_ / name).chmod(0o755)
+    for tool in _TOOLS:
+        (places / tool).symlink_to(shutil.which(tool) or tool)
     script = ["set -Eeu", "trap 'echo \"$AT: $BASH_COMMAND\" >&2' ERR"]
     for at, language, body in snippets:
         script.append(f"export AT={at}")
@@ -127,7 +130,7 @@ def type_all(snippets: list[Snippet], here: Path) -> list[Call]:
         if not (language and body.startswith("#!")) and language != "yaml":
             script.append(body if language else f"( {body} )")
     environment = {
-        "PATH": f"{bin_}{os.pathsep}/usr/bin{os.pathsep}/bin",
+        "PATH": f"{bin_}{os.pathsep}{places}",
         "HOME": str(home), "CALLS": str(places / "calls"),
         "STAND_INS": str(bin_), "REAL_MAKE": make, "AT": "",
     }  # fmt: skip

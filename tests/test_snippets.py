@@ -4,9 +4,11 @@
 every key of a config is there, and what is not run has a reason.
 """
 
+import contextlib
 import re
 import shlex
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -23,6 +25,7 @@ from tests.shell import (
 )
 from tests.test_cli import every_command
 from vit_jax.cli import _make_parser
+from vit_jax.config import ConfigError
 from vit_jax.config_file import load_config
 from vit_jax.durations import resolve_steps
 from vit_jax.resolve import resolve
@@ -79,6 +82,14 @@ def plain(call: Call, here: Path) -> str:
     return call.line.replace(str(here / "home"), "~")
 
 
+@contextlib.contextmanager
+def told_with(line: str) -> Iterator[None]:
+    try:
+        yield
+    except (ConfigError, SystemExit) as error:
+        raise AssertionError(f"{line}: {error}") from error
+
+
 def check(call: Call, here: Path) -> None:
     """Checks what needs no computation, and what is run nowhere."""
     line = plain(call, here)
@@ -109,7 +120,8 @@ def test_a_shell_and_the_program_understand(path, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     lay_clone(tmp_path)
     for call in type_document(path, tmp_path):
-        check(call, tmp_path)
+        with told_with(f"{call.at}: {call.line}"):
+            check(call, tmp_path)
 
 
 def test_what_is_not_run_is_still_written(tmp_path):
@@ -142,7 +154,8 @@ def test_names_of_commands_and_overrides_in_sentences(path):
             continue
         for word in shlex.split(code):
             if not re.search(r"=[A-Z]+$|=\w+:DIR$", word):  # a placeholder
-                load_config("configs/vit_b16.py:folder", [SOURCE, word])
+                with told_with(at):
+                    load_config("configs/vit_b16.py:folder", [SOURCE, word])
 
 
 # Of other libraries.
