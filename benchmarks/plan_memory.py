@@ -20,7 +20,7 @@ import time
 from pathlib import Path
 
 FULL = ["--config.model.scan=true", "--config.model.remat=full"]
-CASES = {
+CASES: dict[str, tuple[str, int, list[str]]] = {
     "ViT-Ti/16, loop": ("ViT-Ti/16", 32, []),
     "ViT-Ti/16, scan": ("ViT-Ti/16", 32, ["--config.model.scan=true"]),
     "ViT-Ti/16, scan, remat full": ("ViT-Ti/16", 128, FULL),
