@@ -183,7 +183,7 @@ def lay_desk(here: Path, text: str) -> None:
     if "IMAGENET" in text or "folder:imagenet" in text:
         for name in ("IMAGENET", "imagenet"):
             (here / name).symlink_to(imagenet())
-    for folder in ("tensorflow_datasets", "runs/tfds"):
+    for folder in ("tensorflow_datasets", "data/tfds"):
         (here / "home" / folder).mkdir(parents=True)
         for name in TFDS:
             (here / "home" / folder / name).symlink_to(tfds_folder() / name)

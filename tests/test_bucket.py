@@ -37,7 +37,7 @@ FOLDER = "runs/tiny/checkpoints"
 
 @pytest.fixture(scope="module")
 def server():
-    """One server a process: TensorStore asks once where the storage is."""
+    """One for all tests; each has a folder of its own."""
     with pytest.MonkeyPatch.context() as patch, storage("bucket") as served:
         for name, value in served.environment.items():
             patch.setenv(name, value)

@@ -37,11 +37,11 @@ _THEIRS = "the other library's command, beside ours"
 _LONG = "minutes to hours; tests hold the documents to the results it wrote"
 _LINT = "a tool of this repository, on the whole of it"
 NOT_HERE = {
-    "gcloud storage buckets create gs://MY_BUCKET --location=LOCATION "
+    "gcloud storage buckets create gs://my-bucket --location=LOCATION "
     "--uniform-bucket-level-access": _CLOUD,
-    "gcloud storage buckets add-iam-policy-binding gs://MY_BUCKET "
+    "gcloud storage buckets add-iam-policy-binding gs://my-bucket "
     "--role=roles/storage.objectUser --member=serviceAccount:ACCOUNT": _CLOUD,
-    "gcloud storage buckets add-iam-policy-binding gs://MY_BUCKET "
+    "gcloud storage buckets add-iam-policy-binding gs://my-bucket "
     "--role=roles/storage.legacyBucketReader --member=serviceAccount:ACCOUNT": _CLOUD,
     "gcloud auth application-default login": _CLOUD,
     "gcloud compute tpus tpu-vm create vit --zone=us-east5-b --accelerator-type=v6e-8 "
@@ -50,8 +50,8 @@ NOT_HERE = {
     "--accelerator-type=v6e-8 --runtime-version=v2-alpha-tpuv6e": _CLOUD,
     "gcloud compute tpus tpu-vm scp --recurse --worker=all": _CLOUD,
     "gcloud compute tpus tpu-vm delete vit --zone=us-east5-b": _CLOUD,
-    "gcsfuse --implicit-dirs MY_BUCKET ~/runs": _CLOUD,
-    "gcsfuse --implicit-dirs MY_BUCKET data": _CLOUD,
+    "gcsfuse --implicit-dirs my-bucket ~/runs": _CLOUD,
+    "gcsfuse --implicit-dirs my-bucket data": _CLOUD,
     "git clone REPOSITORY vit_jax": _CLOUD,
     "tail -f log": _CLOUD,
     "tail -F slurm-*.out": _CLUSTER,

@@ -21,6 +21,7 @@ from typing import Any
 import jax.numpy as jnp
 import pytest
 
+from tests.bucket import storage
 from tests.desk import (
     RUNS,
     SMALL_BATCH,
@@ -154,7 +155,10 @@ def test_commands_run(path, here, monkeypatch, capsys):
     calls = type_document(path, here)
     if any("://" in call.line for call in calls):
         stand_in_for_urls(monkeypatch)
-    run_all(calls, capsys)
+    with storage("my-bucket") as served:
+        for name, value in served.environment.items():
+            monkeypatch.setenv(name, value)
+        run_all(calls, capsys)
 
 
 @pytest.mark.slow
