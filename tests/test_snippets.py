@@ -1,7 +1,8 @@
 """All that a reader can copy from the documents is known, and is understood.
 
-`test_snippets_run` runs it. This is the fast part: a shell takes it, every option and
-every key of a config is there, and what is not run has a reason.
+`test_snippets_run` and `test_snippets_python` run it. This is the fast part: a shell
+takes it, every option and every key of a config is there, and what is not run has a
+reason.
 """
 
 import contextlib
