@@ -138,7 +138,8 @@ def test_the_plans_that_were_tried_were_within_a_tenth():
     pairs = list(zip(*by_options.values(), strict=True))
     assert all(ours["case"] == none["case"] for ours, none in pairs)
     more = [none["taken"] / ours["taken"] for ours, none in pairs]
-    assert 1 < min(more) < 1.1 < 1.4 < max(more) < 1.5
+    assert 1 < min(more) < 1.1
+    assert 1.4 < max(more) < 1.5
     slower = [ours["cpu_seconds"] / none["cpu_seconds"] for ours, none in pairs]
     assert statistics.median(slower) < 1.05
 
