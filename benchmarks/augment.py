@@ -26,9 +26,9 @@ import jax.numpy as jnp
 import numpy as np
 from PIL import Image, ImageEnhance, ImageFilter, ImageOps
 
-from vit_jax.data import augment, color, erasing
-from vit_jax.data.randaugment import rand_augment
-from vit_jax.devices import find_chip
+from vit_jax.data.augment import color, device, erasing
+from vit_jax.data.augment.randaugment import rand_augment
+from vit_jax.mesh.devices import find_chip
 from vit_jax.plan.summary import summarise
 from vit_jax.plan.topology import describe_tpu
 
@@ -76,7 +76,7 @@ def main() -> None:
 
 def operations() -> dict[str, tuple[Device, Host]]:
     return {
-        "flip": (augment.flip, lambda image, rng: np.ascontiguousarray(image[:, ::-1])),
+        "flip": (device.flip, lambda image, rng: np.ascontiguousarray(image[:, ::-1])),
         "RandAugment(2, 15)": (
             look_ups,
             functools.partial(rand_augment, num_operations=2, magnitude=15.0),

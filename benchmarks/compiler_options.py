@@ -1,4 +1,4 @@
-"""What each option of `vit_jax.compiler` changes, by the TPU compiler, and some others.
+"""What each option of `vit_jax.mesh.compiler` changes, by the TPU compiler, and some others.
 
     pip install -e ".[tpu]"
     python benchmarks/compiler_options.py S/16 --output=FILE   # all cases without S/16
@@ -87,8 +87,8 @@ def in_process(case: str, options: str, topology: str) -> dict[str, Any]:
 
 def compile_step(case: str, options: str, topology: str) -> dict[str, Any]:
     """Returns what the compiler says of a case under some options."""
-    from vit_jax import compiler
-    from vit_jax.config_file import load_config
+    from vit_jax.config.file import load_config
+    from vit_jax.mesh import compiler
     from vit_jax.plan import make_plan
 
     if options == "none":

@@ -38,7 +38,7 @@ from input_pipelines import (
     write_photographs,
 )
 
-from vit_jax.data import crops, jpeg, turbojpeg
+from vit_jax.data.images import crops, jpeg, turbojpeg
 from vit_jax.data.loader import Batch, train_batches
 from vit_jax.data.order import Order
 

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from vit_jax.data.prefetch import Prefetch
-from vit_jax.metrics import read_metrics
+from vit_jax.training.metrics import read_metrics
 
 
 class SteadyLoader:

@@ -6,7 +6,7 @@
 Compiles training steps for TPU slices that are not here, each in three layouts of the
 residual stream between layers: as the compiler chooses ("free"), cut over the batch
 alone ("batch"), its tokens over the tensor axis as well where it divides them ("tokens",
-which is what `vit_jax.sharding.constrain` says), and in unequal parts. Memory, cycles and exchanged bytes are the compiler's,
+which is what `vit_jax.mesh.sharding.constrain` says), and in unequal parts. Memory, cycles and exchanged bytes are the compiler's,
 of one device; cycles leave exchange out, so the seconds add it at the bandwidth of all
 links: hidden behind arithmetic, and not.
 """
@@ -84,8 +84,8 @@ def compile_case(name: str, layout: str) -> dict[str, Any]:
     import jax
     from jax.sharding import NamedSharding, PartitionSpec
 
-    from vit_jax import sharding
-    from vit_jax.config_file import load_config
+    from vit_jax.config.file import load_config
+    from vit_jax.mesh import sharding
     from vit_jax.models import encoder
     from vit_jax.plan import make_plan
 

@@ -30,9 +30,9 @@ def write_checkpoint(path: Path, variant: str) -> None:
     """Writes random parameters with 21,843 classes, as the original's are."""
     import numpy as np
 
-    from vit_jax import convert, models
+    from vit_jax import checkpoints, models
+    from vit_jax.checkpoints import layout
     from vit_jax.config import ModelConfig
-    from vit_jax.convert import layout
 
     model = models.resolve(ModelConfig(variant=variant))
     down, across = models.token_size(model)
@@ -43,7 +43,7 @@ def write_checkpoint(path: Path, variant: str) -> None:
             model, 21_843, (224 // down, 224 // across)
         ).items()
     }
-    convert.write(path, "google_prelinen", tensors, model, 21_843)
+    checkpoints.write(path, "google_prelinen", tensors, model, 21_843)
 
 
 def measure(case: str, path: Path) -> dict[str, float]:
@@ -51,9 +51,9 @@ def measure(case: str, path: Path) -> dict[str, float]:
     import jax
     import numpy as np
 
+    from vit_jax.checkpoints.pretrained import load_pretrained
     from vit_jax.config import MeshConfig
-    from vit_jax.pretrained import load_pretrained
-    from vit_jax.sharding import make_mesh
+    from vit_jax.mesh.sharding import make_mesh
 
     jax.devices()  # started before the clock is
     with path.open("rb") as file:  # into the page cache, for every case

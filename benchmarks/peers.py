@@ -138,7 +138,7 @@ def peer(arguments: argparse.Namespace) -> dict[str, Any]:
 
     from vit_jax.bench.timing import time_calls
     from vit_jax.config import ModelConfig
-    from vit_jax.flops import inference_flops, training_flops
+    from vit_jax.models.flops import inference_flops, training_flops
 
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     compiled = "compiled" in arguments.case

@@ -69,7 +69,7 @@ def run(config: str, topology: str, overrides: list[str]) -> dict:
     arguments = [f"--config=configs/{config}.py:imagenet2012", *overrides]
     command = ["vit-jax", "plan", *arguments, f"--topology={topology}", "--json"]
     code = (
-        "import sys, json; from vit_jax.config_file import load_config\n"
+        "import sys, json; from vit_jax.config.file import load_config\n"
         "from vit_jax.plan import make_plan\n"
         "config = load_config(sys.argv[1].partition('=')[2], sys.argv[2:-1])\n"
         "plan = make_plan(config, topology=sys.argv[-1])\n"

@@ -6,7 +6,7 @@ On a device that counts (GPU, TPU) it is the device's own peak. On Linux without
 is the growth of the largest resident set over what the process held once the step was
 compiled; with one arena of the C library, since what its others hold back, up to some
 64 MB a thread, is free memory of the process and not the step's. Each case runs in
-processes of its own, with the options of `vit_jax.compiler` and with none: beside the
+processes of its own, with the options of `vit_jax.mesh.compiler` and with none: beside the
 memory, CPU seconds of a step, the least of three, say what the options cost.
 """
 
@@ -72,13 +72,13 @@ def measure(variant: str, batch_size: int, overrides: list[str], options: str) -
     """Returns bytes planned and taken by updates of a model, and their CPU seconds."""
     import jax
 
-    from vit_jax import compiler
     from vit_jax.bench.phases import peak_memory, random_batch
-    from vit_jax.config_file import load_config
+    from vit_jax.config.file import load_config
+    from vit_jax.mesh import compiler
+    from vit_jax.mesh.sharding import make_mesh
     from vit_jax.plan.memory import count_memory, program_memory
     from vit_jax.plan.trial import abstract_batch, program_of
-    from vit_jax.resolve import resolve
-    from vit_jax.sharding import make_mesh
+    from vit_jax.training.resolve import resolve
 
     config = load_config(
         "configs/vit_ti16.py:imagenet2012",

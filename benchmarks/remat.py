@@ -67,7 +67,7 @@ def in_process(policy: str, layers: int, topology: str) -> dict[str, Any]:
 
 def compile_step(policy: str, layers: int, topology: str) -> dict[str, Any]:
     """Compiles a training step of so many layers under a policy."""
-    from vit_jax.config_file import load_config
+    from vit_jax.config.file import load_config
     from vit_jax.plan import make_plan
 
     remat = policy

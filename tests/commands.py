@@ -9,7 +9,7 @@ from tests.desk import SMALL_BATCH
 from tests.shell import Call
 from tests.stand_ins import one_device, small_models
 from vit_jax.cli import _make_parser, main
-from vit_jax.config_file import load_config
+from vit_jax.config.file import load_config
 
 CHEAPER: dict[str, Callable[[list[str]], list[str]]] = {
     "train": lambda words: shorter(words),

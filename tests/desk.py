@@ -20,9 +20,9 @@ from tests.stand_ins import (
     small_models,
     tfds_folder,
 )
-from vit_jax.config_file import load_config
+from vit_jax.config.file import load_config
 from vit_jax.data.export import export
-from vit_jax.train import train
+from vit_jax.training.loop import train
 
 FILES = {"ViT-B_16.npz": "imagenet21k/ViT-B_16", "Ti_16.npz": "augreg/Ti_16"}
 SMALL_BATCH = ["--config.data.batch_size=8", "--config.train.accum_steps=1"]

@@ -8,7 +8,7 @@ import sys
 import time
 from pathlib import Path
 
-from vit_jax.card import read_card
+from vit_jax.checkpoints.card import read_card
 
 
 def free_port() -> int:

@@ -16,10 +16,10 @@ from vit_jax.config import (
     OptimConfig,
     TrainConfig,
 )
-from vit_jax.durations import resolve_steps
-from vit_jax.program import Program, make_program
-from vit_jax.resolve import resolve
-from vit_jax.sharding import make_mesh, to_mesh
+from vit_jax.config.durations import resolve_steps
+from vit_jax.mesh.sharding import make_mesh, to_mesh
+from vit_jax.training.program import Program, make_program
+from vit_jax.training.resolve import resolve
 
 # Trains in a second on the 1,438 digits; every random part is on.
 TINY = Config(

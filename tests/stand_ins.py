@@ -22,13 +22,13 @@ import pytest
 from PIL import Image
 
 from configs.datasets import DATASETS
-from vit_jax import convert, models, weights
-from vit_jax.class_names import synsets
+from vit_jax import checkpoints, models, weights
+from vit_jax.checkpoints import layout
 from vit_jax.config import ModelConfig
-from vit_jax.convert import layout
-from vit_jax.data.array_records import write_dataset
-from vit_jax.data.digits import load_arrays
+from vit_jax.data.sources.array_records import write_dataset
+from vit_jax.data.sources.digits import load_arrays
 from vit_jax.plan.topology import name_devices
+from vit_jax.weights.class_names import synsets
 
 SMALL = {"hidden_size": 16, "num_layers": 2, "num_heads": 2, "mlp_dim": 32,
          "tokens_mlp_dim": 8}  # fmt: skip
@@ -78,7 +78,7 @@ def put_weights(url: str, path: Path, **_: Any) -> None:
     other = "timm" if "timm/" in url else "huggingface"
     form = "google_prelinen" if path.suffix == ".npz" else other
     path.parent.mkdir(parents=True, exist_ok=True)
-    convert.write(path, form, tensors, model, known.num_classes)
+    checkpoints.write(path, form, tensors, model, known.num_classes)
 
 
 @functools.cache
@@ -142,10 +142,10 @@ def stand_in(monkeypatch: pytest.MonkeyPatch, here: Path) -> None:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HF_HUB_CACHE", str(here / "no_hub"))
     monkeypatch.setattr("vit_jax.weights.files.download", put_weights)
-    monkeypatch.setattr("vit_jax.load._BATCH_SIZE", 8)
+    monkeypatch.setattr("vit_jax.checkpoints.load._BATCH_SIZE", 8)
     if not importlib.util.find_spec("tensorflow"):
         found = types.SimpleNamespace(import_module=lambda _: None)
-        monkeypatch.setattr("vit_jax.data.tfds.importlib", found)
+        monkeypatch.setattr("vit_jax.data.sources.tfds.importlib", found)
     if not importlib.util.find_spec("libtpu"):
         monkeypatch.setattr("vit_jax.plan.estimate.describe_tpu", _named_tpu)
 

@@ -10,8 +10,8 @@ from PIL import Image
 
 from tests.conftest import GOLDEN
 from tests.runs import TINY, change
-from vit_jax.load import Loaded, load
-from vit_jax.train import train
+from vit_jax.checkpoints.load import Loaded, load
+from vit_jax.training.loop import train
 
 
 @functools.cache

@@ -1,29 +1,44 @@
 """Vision Transformer for JAX: train, fine-tune, load, look inside, run anywhere.
 
-Names below are imported when first used, so that `import vit_jax` costs nothing. Verbs
-live in their modules: `vit_jax.train.train`, `vit_jax.evaluate.evaluate`.
+Each public name is imported when first used, so that `import vit_jax` costs nothing.
 """
 
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from vit_jax._version import __version__ as __version__
+
 if TYPE_CHECKING:
+    from vit_jax.checkpoints.load import load as load
     from vit_jax.config import Config as Config
-    from vit_jax.config import ConfigError as ConfigError
-    from vit_jax.config_file import load_config as load_config
+    from vit_jax.config.file import load_config as load_config
+    from vit_jax.errors import ConfigError as ConfigError
+    from vit_jax.infer.evaluate import evaluate as evaluate
+    from vit_jax.infer.predict import Predictor as Predictor
     from vit_jax.models.vit import ViT as ViT
-    from vit_jax.predict import Predictor as Predictor
+    from vit_jax.training.loop import train as train
 
 _HOME = {
     "Config": "vit_jax.config",
-    "ConfigError": "vit_jax.config",
-    "load_config": "vit_jax.config_file",
+    "ConfigError": "vit_jax.errors",
+    "Predictor": "vit_jax.infer.predict",
     "ViT": "vit_jax.models.vit",
-    "Predictor": "vit_jax.predict",
+    "evaluate": "vit_jax.infer.evaluate",
+    "load": "vit_jax.checkpoints.load",
+    "load_config": "vit_jax.config.file",
+    "train": "vit_jax.training.loop",
 }
 
-__version__ = "0.1.0"
-__all__ = ["Config", "ConfigError", "Predictor", "ViT", "load_config"]
+__all__ = [
+    "Config",
+    "ConfigError",
+    "Predictor",
+    "ViT",
+    "evaluate",
+    "load",
+    "load_config",
+    "train",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -13,10 +13,11 @@ from tests.runs import TINY, change
 from vit_jax.bench import bench, format_bench, measure
 from vit_jax.bench.phases import peak_memory, time_inference
 from vit_jax.bench.timing import compile_twice, time_calls
-from vit_jax.config import ConfigError, MeshConfig
-from vit_jax.flops import inference_flops, training_flops
-from vit_jax.resolve import resolve
-from vit_jax.sharding import make_mesh
+from vit_jax.config import MeshConfig
+from vit_jax.errors import ConfigError
+from vit_jax.mesh.sharding import make_mesh
+from vit_jax.models.flops import inference_flops, training_flops
+from vit_jax.training.resolve import resolve
 
 
 class Clock:

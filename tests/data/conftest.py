@@ -13,7 +13,7 @@ from vit_jax.config import DataConfig
 @pytest.fixture(scope="session")
 def digits_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A cache folder that holds the prepared digits."""
-    from vit_jax.data.digits import prepare_digits
+    from vit_jax.data.sources.digits import prepare_digits
 
     cache = tmp_path_factory.mktemp("cache")
     prepare_digits(cache)

@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 
 from vit_jax.cli import main
-from vit_jax.config import ConfigError, DataConfig
-from vit_jax.data.array_records import convert
+from vit_jax.config import DataConfig
 from vit_jax.data.sources import Source, make_source
+from vit_jax.data.sources.array_records import convert
+from vit_jax.errors import ConfigError
 
 
 def contents(source: Source) -> list[tuple[bytes, int]]:
@@ -19,7 +20,7 @@ def contents(source: Source) -> list[tuple[bytes, int]]:
 def test_round_trip(
     make_files: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("vit_jax.data.array_records._PER_SHARD", 3)
+    monkeypatch.setattr("vit_jax.data.sources.array_records._PER_SHARD", 3)
     root = make_files(*(f"{s}/{c}/{i}.png" for s in ("train", "val") for c in "ab"
                         for i in range(4)))  # fmt: skip
     output = tmp_path / "my_images"

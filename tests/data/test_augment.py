@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from vit_jax.config import DataConfig
-from vit_jax.data.augment import prepare, scale
+from vit_jax.data.augment import prepare
+from vit_jax.data.augment.device import scale
 
 DATA = DataConfig(source="digits", image_size=(4, 6), batch_size=64)
 IMAGES = np.random.default_rng(0).integers(0, 256, (64, 4, 6, 3), np.uint8)

@@ -11,10 +11,11 @@ from PIL import Image
 
 from tests.data.image_files import encode
 from vit_jax.cli import main
-from vit_jax.config import ConfigError, DataConfig
+from vit_jax.config import DataConfig
 from vit_jax.data import check as data_check
 from vit_jax.data.check import check, write_picture
 from vit_jax.data.sources import make_source
+from vit_jax.errors import ConfigError
 
 
 @pytest.fixture

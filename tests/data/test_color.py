@@ -10,9 +10,8 @@ import pytest
 from PIL import Image, ImageEnhance, ImageOps
 
 from vit_jax.config import DataConfig
-from vit_jax.data import color
-from vit_jax.data.augment import prepare
-from vit_jax.data.erasing import erase
+from vit_jax.data.augment import color, prepare
+from vit_jax.data.augment.erasing import erase
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (60, 16, 20, 3), np.uint8)
 

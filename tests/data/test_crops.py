@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from vit_jax.config import ConfigError, Preprocessing
-from vit_jax.data import crops
+from vit_jax.config import Preprocessing
+from vit_jax.data.images import crops
+from vit_jax.errors import ConfigError
 
 # Pixel (y, x) holds (y, x, 7).
 MAP = np.stack([*np.mgrid[:60, :80], np.full((60, 80), 7)], axis=2).astype(np.uint8)

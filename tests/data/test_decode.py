@@ -5,8 +5,8 @@ import pytest
 from PIL import Image
 
 from tests.data.image_files import encode, encode_header, encode_image
-from vit_jax.config import ConfigError
-from vit_jax.data.decode import MAX_PIXELS, DecodeError, decode
+from vit_jax.data.images.decode import MAX_PIXELS, DecodeError, decode
+from vit_jax.errors import ConfigError
 
 # Two rows, three columns: corners tell orientations apart.
 RGB = np.array(

@@ -10,10 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from vit_jax.config import ConfigError, DataConfig
-from vit_jax.data.decode import decode
-from vit_jax.data.digits import VERSION, load_arrays, prepare_digits
+from vit_jax.config import DataConfig
+from vit_jax.data.images.decode import decode
 from vit_jax.data.sources import make_source
+from vit_jax.data.sources.digits import VERSION, load_arrays, prepare_digits
+from vit_jax.errors import ConfigError
 
 
 def test_counts_and_classes(digits: DataConfig) -> None:

@@ -6,11 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from vit_jax.config import ConfigError, DataConfig
-from vit_jax.data import files
-from vit_jax.data.decode import decode
-from vit_jax.data.folders import FolderSource, open_folder
+from vit_jax.config import DataConfig
+from vit_jax.data.images.decode import decode
 from vit_jax.data.sources import make_source
+from vit_jax.data.sources.folders import FolderSource, open_folder
+from vit_jax.errors import ConfigError
+from vit_jax.storage import files
 
 Make = Callable[..., Path]
 

@@ -7,9 +7,9 @@ import pytest
 from PIL import Image
 
 from tests.data.image_files import encode, encode_image
-from vit_jax.data import jpeg, turbojpeg
-from vit_jax.data.crops import sample_box
-from vit_jax.data.decode import DecodeError, decode, decode_box
+from vit_jax.data.images import jpeg, turbojpeg
+from vit_jax.data.images.crops import sample_box
+from vit_jax.data.images.decode import DecodeError, decode, decode_box
 
 RNG = np.random.default_rng(0)
 # Structure at every scale, so that a row decoded wrongly shows.

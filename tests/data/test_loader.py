@@ -14,11 +14,12 @@ import numpy as np
 import pytest
 
 from tests.data.image_files import encode_header
-from vit_jax.config import ConfigError, DataConfig
+from vit_jax.config import DataConfig
 from vit_jax.data.bad_files import BadFiles
 from vit_jax.data.loader import eval_batches, train_batches
 from vit_jax.data.memory import Batch
 from vit_jax.data.sources import Source, make_source
+from vit_jax.errors import ConfigError
 
 
 class Numbers:

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from vit_jax.data.mix import mix
+from vit_jax.data.augment.mix import mix
 
 COUNT, SIZE = 400, (20, 30)
 # Image i holds i + 1 everywhere, and is of class i: what is mixed in can be read off.

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from tests.data.image_files import encode
-from vit_jax.config import ConfigError, DataConfig
+from vit_jax.config import DataConfig
 from vit_jax.data.sources import Source, make_source
+from vit_jax.errors import ConfigError
 
 pa = pytest.importorskip("pyarrow")
 pq = pytest.importorskip("pyarrow.parquet")

@@ -8,9 +8,9 @@ import pytest
 from PIL import Image, ImageEnhance, ImageFilter, ImageOps
 
 from vit_jax.config import DataConfig
-from vit_jax.data import randaugment
+from vit_jax.data.augment import randaugment
+from vit_jax.data.augment.randaugment import OPERATIONS
 from vit_jax.data.loader import eval_batches, train_batches
-from vit_jax.data.randaugment import OPERATIONS
 from vit_jax.data.sources import make_source
 
 RNG = np.random.default_rng(0)

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from vit_jax.config import ConfigError
-from vit_jax.data.splits import hash_order, resolve_split, stratified_split
+from vit_jax.data.sources.splits import hash_order, resolve_split, stratified_split
+from vit_jax.errors import ConfigError
 
 SIZES = {"train": 1437, "test": 360}
 

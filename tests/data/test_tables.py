@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from vit_jax.config import ConfigError, DataConfig
-from vit_jax.data.array_records import convert
+from vit_jax.config import DataConfig
 from vit_jax.data.export import export
 from vit_jax.data.sources import Source, make_source
+from vit_jax.data.sources.array_records import convert
+from vit_jax.errors import ConfigError
 
 Make = Callable[..., Path]
 

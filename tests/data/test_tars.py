@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 
 from tests.data.image_files import encode
-from vit_jax.config import ConfigError, DataConfig
-from vit_jax.data import tars
-from vit_jax.data.decode import decode
-from vit_jax.data.sources import Source, make_source
+from vit_jax.config import DataConfig
+from vit_jax.data.images.decode import decode
+from vit_jax.data.sources import Source, make_source, tars
+from vit_jax.errors import ConfigError
 
 
 @pytest.fixture(autouse=True)

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from vit_jax.config import ConfigError, DataConfig
+from vit_jax.config import DataConfig
 from vit_jax.data.sources import make_source
+from vit_jax.errors import ConfigError
 
 
 def source_error(source: str, data_dir: Path | None, split: str = "train") -> str:

@@ -14,12 +14,13 @@ import pytest
 from tests.data.image_files import encode
 from tests.data.test_loader import digest
 from tests.data.web import serve
-from vit_jax.config import ConfigError, DataConfig
-from vit_jax.data import files
+from vit_jax.config import DataConfig
 from vit_jax.data.bad_files import BadFiles
 from vit_jax.data.check import check
 from vit_jax.data.loader import eval_batches, train_batches
 from vit_jax.data.sources import Source, make_source
+from vit_jax.errors import ConfigError
+from vit_jax.storage import files
 
 fsspec = pytest.importorskip("fsspec", reason="needs the extra remote")
 

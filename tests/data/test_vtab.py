@@ -12,9 +12,9 @@ from tensorflow_datasets.core.utils import gcs_utils
 
 from configs.datasets import DATASETS
 from tests.data.image_files import encode
-from vit_jax.data.splits import resolve_split
-from vit_jax.data.tfds import TfdsSource
-from vit_jax.data.vtab import DERIVED
+from vit_jax.data.sources.splits import resolve_split
+from vit_jax.data.sources.tfds import TfdsSource
+from vit_jax.data.sources.vtab import DERIVED
 
 
 def derive(name: str, feature: object) -> int:

@@ -11,13 +11,14 @@ import pytest
 
 from tests.trained import tiny_run
 from vit_jax import models
-from vit_jax.card import check_same_run, read_card
-from vit_jax.config import Config, ConfigError, MeshConfig, ModelConfig
-from vit_jax.config_file import from_dict
-from vit_jax.load import load
+from vit_jax.checkpoints.card import check_same_run, read_card
+from vit_jax.checkpoints.load import load
+from vit_jax.config import Config, MeshConfig, ModelConfig
+from vit_jax.config.file import from_dict
+from vit_jax.errors import ConfigError
+from vit_jax.mesh.sharding import make_mesh
 from vit_jax.models.attention import Attention, attend
 from vit_jax.plan.topology import name_devices
-from vit_jax.sharding import make_mesh
 
 KEYS = jax.random.split(jax.random.key(0), 4)
 Q = jax.random.normal(KEYS[0], (2, 5, 3, 4))

@@ -12,9 +12,9 @@ import pytest
 from tests.models.tiny import OPTIONS, apply, flat, random_images, random_params, shapes
 from vit_jax import models
 from vit_jax.config import ModelConfig
+from vit_jax.mesh.sharding import logical_axes
+from vit_jax.models.init import init_params
 from vit_jax.models.layers import stack, unstack
-from vit_jax.sharding import logical_axes
-from vit_jax.state import init_params
 
 
 def variant(option: str, **fields: Any) -> ModelConfig:

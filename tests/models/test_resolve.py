@@ -6,7 +6,8 @@ import pytest
 
 from tests.models.tiny import HYBRID, OPTIONS, tiny
 from vit_jax import models
-from vit_jax.config import ConfigError, ModelConfig
+from vit_jax.config import ModelConfig
+from vit_jax.errors import ConfigError
 
 
 def test_variant_fills_in_what_is_not_given() -> None:

@@ -20,7 +20,7 @@ from tests.models.tiny import (
 )
 from vit_jax import models
 from vit_jax.config import MeshConfig, ModelConfig
-from vit_jax.sharding import make_mesh, on_mesh
+from vit_jax.mesh.sharding import make_mesh, on_mesh
 
 
 @pytest.mark.parametrize("option", OPTIONS)

@@ -8,7 +8,8 @@ import math
 import pytest
 
 from tests.runs import TINY, change
-from vit_jax.config import ConfigError, MeshConfig
+from vit_jax.config import MeshConfig
+from vit_jax.errors import ConfigError
 from vit_jax.plan import draw_memory, format_plan, format_table, make_plan, search
 from vit_jax.plan.topology import describe_tpu, name_devices
 

@@ -14,13 +14,13 @@ import pytest
 
 from tests.runs import TINY, change
 from vit_jax.config import MeshConfig
+from vit_jax.mesh.sharding import make_mesh
 from vit_jax.models import resolve as resolve_model
 from vit_jax.models.layers import REMAT
 from vit_jax.plan.memory import bytes_per_device, count_memory, saved_bytes
 from vit_jax.plan.topology import name_devices
 from vit_jax.plan.trial import abstract_batch, compile_step, memory_needed, program_of
-from vit_jax.resolve import resolve
-from vit_jax.sharding import make_mesh
+from vit_jax.training.resolve import resolve
 
 ROOT = Path(__file__).parent.parent.parent
 SCRIPT = ROOT / "benchmarks" / "plan_memory.py"
@@ -134,7 +134,7 @@ def test_the_plans_that_were_tried_were_within_a_tenth():
         if row["options"] == "ours":
             assert 0.9 < row["planned"] / row["taken"] < 1.1
     assert len(by_options["ours"]) >= 7
-    # What `vit_jax.compiler` says of its option for a CPU.
+    # What `vit_jax.mesh.compiler` says of its option for a CPU.
     pairs = list(zip(*by_options.values(), strict=True))
     assert all(ours["case"] == none["case"] for ours, none in pairs)
     more = [none["taken"] / ours["taken"] for ours, none in pairs]

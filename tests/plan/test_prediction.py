@@ -6,13 +6,13 @@ import pytest
 
 from tests.runs import TINY, change
 from vit_jax.config import MeshConfig
-from vit_jax.devices import find_chip
+from vit_jax.mesh.devices import find_chip
+from vit_jax.mesh.sharding import make_mesh
 from vit_jax.plan.memory import CountedMemory
 from vit_jax.plan.prediction import count_sent, predict
 from vit_jax.plan.summary import Collective, Summary
 from vit_jax.plan.topology import name_devices
-from vit_jax.resolve import resolve
-from vit_jax.sharding import make_mesh
+from vit_jax.training.resolve import resolve
 
 MEMORY = CountedMemory(
     parameters=1000, moments=2000, gradients=1000, activations=4000, batch=100

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from vit_jax.config import ConfigError
-from vit_jax.published import WEIGHTS
+from vit_jax.errors import ConfigError
 from vit_jax.weights import augreg
 from vit_jax.weights.augreg import FileName, Query, best, parse, parse_query
+from vit_jax.weights.published import WEIGHTS
 
 COLUMNS = (
     "name,ds,lr,aug,wd,do,sd,best_val,final_val,final_test,adapt_ds,adapt_lr,"

@@ -12,7 +12,7 @@ import pytest
 
 from tests.weights import server as behave
 from tests.weights.server import Server
-from vit_jax.config import ConfigError
+from vit_jax.errors import ConfigError
 from vit_jax.weights.checksums import checksum
 from vit_jax.weights.download import download
 from vit_jax.weights.web import DownloadError, Limits

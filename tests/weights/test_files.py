@@ -8,7 +8,7 @@ import pytest
 from tests.weights import server as behave
 from tests.weights.server import Server
 from vit_jax import weights
-from vit_jax.config import ConfigError
+from vit_jax.errors import ConfigError
 from vit_jax.weights import Limits, files, places
 
 NAME = "imagenet21k/ViT-B_16"

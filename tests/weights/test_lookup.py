@@ -5,7 +5,8 @@ import json
 import pytest
 
 from vit_jax import weights
-from vit_jax.config import ConfigError, ModelConfig
+from vit_jax.config import ModelConfig
+from vit_jax.errors import ConfigError
 
 
 @pytest.mark.parametrize(

@@ -12,11 +12,12 @@ import jax
 from jax.sharding import Mesh
 
 from vit_jax.bench.phases import time_inference, time_matrix_product, time_training
-from vit_jax.config import Config, check, check_choice
-from vit_jax.devices import chip_of, peak_rate
-from vit_jax.flops import inference_flops, training_flops
-from vit_jax.resolve import resolve
-from vit_jax.sharding import make_mesh
+from vit_jax.config import Config
+from vit_jax.errors import check, check_choice
+from vit_jax.mesh.devices import chip_of, peak_rate
+from vit_jax.mesh.sharding import make_mesh
+from vit_jax.models.flops import inference_flops, training_flops
+from vit_jax.training.resolve import resolve
 
 PHASES: dict[str, tuple[Callable[..., dict[str, Any]], Callable[..., int]]] = {
     "train": (time_training, training_flops),

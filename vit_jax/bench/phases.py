@@ -12,13 +12,13 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from vit_jax.bench.timing import compile_twice, time_calls
-from vit_jax.compiler import compiler_options
 from vit_jax.config import Config
 from vit_jax.data import augment
+from vit_jax.mesh.compiler import compiler_options
+from vit_jax.mesh.sharding import batch_sharding, on_mesh, shardings_of, to_mesh
 from vit_jax.plan.memory import program_memory
 from vit_jax.plan.trial import program_of
-from vit_jax.sharding import batch_sharding, on_mesh, shardings_of, to_mesh
-from vit_jax.step import apply_model
+from vit_jax.training.step import apply_model
 
 
 def time_training(

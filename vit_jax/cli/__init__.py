@@ -15,7 +15,7 @@ import os
 import sys
 from collections.abc import Iterator, Sequence
 
-from vit_jax import __version__
+from vit_jax._version import __version__
 from vit_jax.cli import datasets, files, images, judging, setup, training
 
 __all__ = ["main"]
@@ -50,8 +50,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments, overrides = parser.parse_known_args(argv)
     if overrides and "config" not in arguments:
         parser.error(f"unrecognised arguments: {' '.join(overrides)}")
-    from vit_jax.bucket import reason as storage_reason
-    from vit_jax.config import ConfigError
+    from vit_jax.errors import ConfigError
+    from vit_jax.storage.bucket import reason as storage_reason
 
     if isinstance(sys.stdout, io.TextIOWrapper):  # names of files need not be text
         sys.stdout.reconfigure(errors="surrogateescape")

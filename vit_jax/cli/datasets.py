@@ -122,14 +122,14 @@ def _check(arguments: argparse.Namespace, _: list[str]) -> int:
 
 
 def _prepare(arguments: argparse.Namespace, _: list[str]) -> int:
-    from vit_jax.data.tfds import prepare
+    from vit_jax.data.sources.tfds import prepare
 
     print(f"prepared {prepare(arguments.name, arguments.data_dir)}")
     return 0
 
 
 def _convert(arguments: argparse.Namespace, _: list[str]) -> int:
-    from vit_jax.data.array_records import convert
+    from vit_jax.data.sources.array_records import convert
 
     output = Path(os.path.expanduser(arguments.output))
     sizes = convert(

@@ -86,10 +86,10 @@ def _models(arguments: argparse.Namespace, _: list[str]) -> int:
 
 
 def _convert(arguments: argparse.Namespace, _: list[str]) -> int:
-    from vit_jax import convert
-    from vit_jax.pretrained import open_checkpoint
+    from vit_jax import checkpoints
+    from vit_jax.checkpoints.pretrained import open_checkpoint
 
-    lines = convert.convert_file(
+    lines = checkpoints.convert_file(
         arguments.source,
         arguments.output,
         arguments.to,

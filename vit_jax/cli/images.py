@@ -15,10 +15,10 @@ from vit_jax.cli.parsers import (
     output_path,
     with_files,
 )
-from vit_jax.config import ConfigError
+from vit_jax.errors import ConfigError
 
 if TYPE_CHECKING:
-    from vit_jax.parts import Part
+    from vit_jax.infer.parts import Part
 
 
 def add(commands: Commands) -> None:
@@ -115,9 +115,9 @@ def _add_figures(commands: Commands) -> None:
 
 
 def _predict(arguments: argparse.Namespace, _: list[str]) -> int:
-    from vit_jax.parts import find_share
-    from vit_jax.predict import Predictor, find_images
-    from vit_jax.prediction_files import (
+    from vit_jax.infer.parts import find_share
+    from vit_jax.infer.predict import Predictor, find_images
+    from vit_jax.infer.prediction_files import (
         as_json,
         classes_of,
         print_csv,
@@ -156,9 +156,9 @@ def _predict(arguments: argparse.Namespace, _: list[str]) -> int:
 
 
 def _features(arguments: argparse.Namespace, _: list[str]) -> int:
-    from vit_jax.feature_files import write_features
-    from vit_jax.image_files import find_images
-    from vit_jax.parts import find_share
+    from vit_jax.infer.feature_files import write_features
+    from vit_jax.infer.image_files import find_images
+    from vit_jax.infer.parts import find_share
 
     part = write_features(
         arguments.checkpoint,
@@ -181,7 +181,7 @@ def _tell(part: "Part", what: str) -> int:
 
 def _figures(arguments: argparse.Namespace, _: list[str]) -> int:
     from vit_jax.figures import write_figures
-    from vit_jax.image_files import find_images
+    from vit_jax.infer.image_files import find_images
 
     written = write_figures(
         arguments.checkpoint,

@@ -75,8 +75,8 @@ def _evaluate(arguments: argparse.Namespace, _: list[str]) -> int:
         lines = evaluators.describe(values)
         print(json.dumps(values) if arguments.json else "\n".join(lines))
         return 0
-    from vit_jax.evaluate import evaluate
-    from vit_jax.metrics import describe
+    from vit_jax.infer.evaluate import evaluate
+    from vit_jax.training.metrics import describe
 
     metrics = evaluate(checkpoint, arguments.split, arguments.source)
     print(json.dumps(metrics) if arguments.json else describe(metrics))

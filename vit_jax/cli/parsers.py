@@ -63,7 +63,7 @@ def add_share(parser: argparse.ArgumentParser) -> None:
 
 def check_picture(path: Path | None, *suffixes: str) -> None:
     """Tells of a picture that could not be written, before the work for it."""
-    from vit_jax.config import ConfigError
+    from vit_jax.errors import ConfigError
 
     if path and path.suffix.lower() not in suffixes:
         raise ConfigError(

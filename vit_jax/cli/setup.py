@@ -29,7 +29,7 @@ def add(commands: Commands) -> None:
 
 
 def _doctor(arguments: argparse.Namespace, _: list[str]) -> int:
-    from vit_jax import doctor
+    from vit_jax.doctor import examine as doctor
 
     checks = doctor.examine()
     if arguments.json:
@@ -41,7 +41,7 @@ def _doctor(arguments: argparse.Namespace, _: list[str]) -> int:
 
 def _completion(arguments: argparse.Namespace, _: list[str]) -> int:
     from vit_jax.cli import _make_parser
-    from vit_jax.config import ConfigError
+    from vit_jax.errors import ConfigError
 
     try:
         import shtab

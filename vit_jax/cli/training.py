@@ -132,20 +132,20 @@ def _add_bench(commands: Commands) -> None:
 
 
 def _train(arguments: argparse.Namespace, overrides: list[str]) -> int:
-    from vit_jax.config_file import load_config
+    from vit_jax.config.file import load_config
 
     config = load_config(arguments.config, overrides)
     if arguments.show:
         import dataclasses
 
-        from vit_jax.resolve import resolve
+        from vit_jax.training.resolve import resolve
 
         print(json.dumps(dataclasses.asdict(resolve(config)), indent=2))
         return 0
-    from vit_jax import distributed
-    from vit_jax.bucket import place
-    from vit_jax.metrics import describe
-    from vit_jax.train import train
+    from vit_jax.mesh import distributed
+    from vit_jax.storage.bucket import place
+    from vit_jax.training.loop import train
+    from vit_jax.training.metrics import describe
 
     workdir = place(arguments.workdir or f"runs/{config.name}")
     # Orbax raises what goes wrong in a save, after logging it from each thread.
@@ -185,7 +185,7 @@ def _say_nothing(*_) -> None:
 def _plan(arguments: argparse.Namespace, overrides: list[str]) -> int:
     check_picture(arguments.picture, ".png", ".svg", ".pdf")
     from vit_jax import plan
-    from vit_jax.config_file import load_config
+    from vit_jax.config.file import load_config
 
     config = load_config(arguments.config, overrides)
     where = {
@@ -214,7 +214,7 @@ def _plan(arguments: argparse.Namespace, overrides: list[str]) -> int:
 def _bench(arguments: argparse.Namespace, overrides: list[str]) -> int:
     from vit_jax import bench
     from vit_jax.bench.measure import PHASES
-    from vit_jax.config_file import load_config
+    from vit_jax.config.file import load_config
 
     result = bench.bench(
         load_config(arguments.config, overrides),

@@ -2,7 +2,7 @@
 
 from vit_jax.data.augment import prepare
 from vit_jax.data.bad_files import BadFiles
-from vit_jax.data.decode import DecodeError, decode
+from vit_jax.data.images.decode import DecodeError, decode
 from vit_jax.data.loader import EvalBatches, TrainBatches, eval_batches, train_batches
 from vit_jax.data.sources import Source, make_source
 

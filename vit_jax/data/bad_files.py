@@ -5,7 +5,7 @@ from pathlib import Path
 
 from absl import logging
 
-from vit_jax.config import ConfigError
+from vit_jax.errors import ConfigError
 
 
 class BadFiles:

@@ -12,10 +12,11 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from vit_jax.config import ConfigError, DataConfig
-from vit_jax.data.crops import resize
-from vit_jax.data.decode import DecodeError, decode
+from vit_jax.config import DataConfig
+from vit_jax.data.images.crops import resize
+from vit_jax.data.images.decode import DecodeError, decode
 from vit_jax.data.sources import Source, make_source
+from vit_jax.errors import ConfigError
 
 _LISTED = 10  # of bad files, duplicates and classes, in the text
 _TILE = 64  # pixels of a sample's side

@@ -9,14 +9,15 @@ from typing import Any
 
 import numpy as np
 
-from vit_jax.config import ConfigError, DataConfig
-from vit_jax.data import crops
+from vit_jax.config import DataConfig
+from vit_jax.data.augment.randaugment import rand_augment
 from vit_jax.data.bad_files import BadFiles
-from vit_jax.data.decode import DecodeError, decode_box
-from vit_jax.data.jpeg import Box, Size
+from vit_jax.data.images import crops
+from vit_jax.data.images.decode import DecodeError, decode_box
+from vit_jax.data.images.jpeg import Box, Size
 from vit_jax.data.order import Order
-from vit_jax.data.randaugment import rand_augment
 from vit_jax.data.sources import Source
+from vit_jax.errors import ConfigError
 
 Example = dict[str, Any]
 

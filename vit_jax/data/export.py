@@ -3,9 +3,10 @@
 import os
 from pathlib import Path
 
-from vit_jax.config import ConfigError, DataConfig
-from vit_jax.data.decode import decode
+from vit_jax.config import DataConfig
+from vit_jax.data.images.decode import decode
 from vit_jax.data.sources import make_source
+from vit_jax.errors import ConfigError
 
 
 def export(

@@ -12,11 +12,12 @@ import grain
 import numpy as np
 from absl import flags
 
-from vit_jax.config import ConfigError, DataConfig
+from vit_jax.config import DataConfig
 from vit_jax.data.bad_files import BadFiles
 from vit_jax.data.examples import EvalExamples, Example, TrainExamples
 from vit_jax.data.memory import Batch, BatchMemory, Size
 from vit_jax.data.sources import Source
+from vit_jax.errors import ConfigError
 
 # Threads fetch this many examples at a time: fewer would make Python's hand-over of
 # work costly, more would make the first batch late.

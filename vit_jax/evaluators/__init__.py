@@ -15,7 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from vit_jax.config import check_choice
+from vit_jax.errors import check_choice
 from vit_jax.evaluators import calibration, classes, fewshot, knn, probe, real
 from vit_jax.evaluators.subject import Subject, collect, open_subject
 

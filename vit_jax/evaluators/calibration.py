@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from vit_jax.evaluators.subject import Subject, collect
-from vit_jax.predict import probabilities
+from vit_jax.infer.predict import probabilities
 
 NUM_BINS = 15  # as in section 5 of the paper
 

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from vit_jax.config import ConfigError
+from vit_jax.errors import ConfigError
 from vit_jax.evaluators.subject import Subject, check_flat, collect
 
 SHOTS = (1, 5, 10, 25)

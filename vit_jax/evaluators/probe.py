@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from vit_jax.config import ConfigError
+from vit_jax.errors import ConfigError
 from vit_jax.evaluators.classes import wilson
 from vit_jax.evaluators.subject import Subject, check_flat, collect
 

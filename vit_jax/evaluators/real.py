@@ -11,7 +11,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from vit_jax.config import ConfigError
+from vit_jax.errors import ConfigError
 from vit_jax.evaluators.classes import wilson
 from vit_jax.evaluators.subject import Subject, collect
 

@@ -8,13 +8,14 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from vit_jax.config import ConfigError, DataConfig
+from vit_jax.checkpoints.load import Loaded, load, make_function
+from vit_jax.config import DataConfig
 from vit_jax.data import loader, sources
-from vit_jax.evaluate import check_classes
-from vit_jax.features import feature_function
-from vit_jax.load import Loaded, load, make_function
-from vit_jax.sharding import batch_share, to_mesh
-from vit_jax.step import apply_model
+from vit_jax.errors import ConfigError
+from vit_jax.infer.evaluate import check_classes
+from vit_jax.infer.features import feature_function
+from vit_jax.mesh.sharding import batch_share, to_mesh
+from vit_jax.training.step import apply_model
 
 
 @dataclasses.dataclass(frozen=True)

@@ -8,7 +8,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from vit_jax.config import ConfigError, check_choice
+from vit_jax.checkpoints.load import load
+from vit_jax.errors import ConfigError, check_choice
 from vit_jax.figures.album import Album, Mistake
 from vit_jax.figures.canvas import new_figure
 from vit_jax.figures.draw_attention import (
@@ -39,7 +40,6 @@ from vit_jax.figures.parameters import (
     position_similarity,
     position_table,
 )
-from vit_jax.load import load
 
 __all__ = [
     "KINDS",

@@ -7,15 +7,16 @@ from typing import NamedTuple
 
 import numpy as np
 
-from vit_jax.config import ConfigError
-from vit_jax.data import crops, sources
-from vit_jax.data.decode import decode
+from vit_jax.checkpoints.load import Loaded
+from vit_jax.data import sources
+from vit_jax.data.images import crops
+from vit_jax.data.images.decode import decode
+from vit_jax.errors import ConfigError
 from vit_jax.evaluators import Subject, calibration, classes, collect, open_subject
 from vit_jax.evaluators.subject import Collected, class_name
 from vit_jax.figures.canvas import short
-from vit_jax.image_files import read_image
-from vit_jax.load import Loaded
-from vit_jax.predict import probabilities
+from vit_jax.infer.image_files import read_image
+from vit_jax.infer.predict import probabilities
 
 NUM_SAMPLES = 8  # of the split, where no images are given
 NUM_MISTAKES = 20
@@ -35,7 +36,7 @@ class Album:
     """What figures of one checkpoint are drawn from; each part is read when needed.
 
     Args:
-      loaded: of `vit_jax.load.load`.
+      loaded: of `vit_jax.checkpoints.load.load`.
       paths: image files to look at; none: some of the evaluated split.
       source: other data than the run's.
       split: None: the run's ``eval_split``.

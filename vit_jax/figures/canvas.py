@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from vit_jax.config import ConfigError
+from vit_jax.errors import ConfigError
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from vit_jax import bucket
-from vit_jax.config import ConfigError
+from vit_jax.errors import ConfigError
 from vit_jax.figures import looking, parameters
 from vit_jax.figures.album import Album
 from vit_jax.figures.canvas import short
@@ -23,7 +22,8 @@ from vit_jax.figures.draw_predictions import (
     draw_reliability,
 )
 from vit_jax.figures.draw_run import draw_curves
-from vit_jax.metrics import read_metrics
+from vit_jax.storage import bucket
+from vit_jax.training.metrics import read_metrics
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -9,10 +9,10 @@ import numpy as np
 from einops import rearrange
 
 from vit_jax import models
-from vit_jax.config import ConfigError
-from vit_jax.features import grid_of
-from vit_jax.load import Loaded, make_function
-from vit_jax.sharding import batch_sharding
+from vit_jax.checkpoints.load import Loaded, make_function
+from vit_jax.errors import ConfigError
+from vit_jax.infer.features import grid_of
+from vit_jax.mesh.sharding import batch_sharding
 
 
 class Attention(NamedTuple):
@@ -39,7 +39,7 @@ def attention(loaded: Loaded, images: np.ndarray) -> Attention:
     """Returns the attention weights of every layer and head.
 
     Args:
-      loaded: of `vit_jax.load.load`.
+      loaded: of `vit_jax.checkpoints.load.load`.
       images: uint8 [b, h, w, 3], as `image_files.read_image` gives them. Memory is
         4 b l k n^2 bytes: 23 MB an image for ViT-B/16 at 224 pixels.
 
@@ -158,7 +158,7 @@ def mean_attention_distance(loaded: Loaded, images: np.ndarray) -> np.ndarray:
     """Returns the attention distance in pixels, the mean over images: [l, k].
 
     Args:
-      loaded: of `vit_jax.load.load`.
+      loaded: of `vit_jax.checkpoints.load.load`.
       images: uint8 [b, h, w, 3]; the paper takes 128. Their weights are held a few at a
         time.
 

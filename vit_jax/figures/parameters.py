@@ -5,9 +5,9 @@ from typing import Any
 import jax
 import numpy as np
 
-from vit_jax.config import ConfigError
-from vit_jax.features import grid_of
-from vit_jax.load import Loaded
+from vit_jax.checkpoints.load import Loaded
+from vit_jax.errors import ConfigError
+from vit_jax.infer.features import grid_of
 from vit_jax.models import posemb
 
 

@@ -6,7 +6,8 @@ import math
 import jax
 from jax.sharding import Mesh
 
-from vit_jax.config import ConfigError, ModelConfig, check, check_choice
+from vit_jax.config import ModelConfig
+from vit_jax.errors import ConfigError, check, check_choice
 from vit_jax.models.attention import CUDNN_HEAD, IMPLEMENTATIONS
 from vit_jax.models.heads import CLASSIFIERS
 from vit_jax.models.layers import REMAT

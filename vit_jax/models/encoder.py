@@ -10,13 +10,13 @@ from flax import linen as nn
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
+from vit_jax.mesh.sharding import constrain
 from vit_jax.models.attention import Attention
 from vit_jax.models.layers import run_layers
 from vit_jax.models.mlp import MlpBlock
 from vit_jax.models.norm import layer_norm
 from vit_jax.models.posemb import ADDED, PositionEmbedding, rope2d_angles
 from vit_jax.models.residual import LayerScale, StochasticDepth
-from vit_jax.sharding import constrain
 
 
 class EncoderBlock(nn.Module):

@@ -6,7 +6,8 @@ from typing import NamedTuple
 import jax.numpy as jnp
 from flax import linen as nn
 
-from vit_jax.config import ConfigError, ModelConfig, check_choice
+from vit_jax.config import ModelConfig
+from vit_jax.errors import ConfigError, check_choice
 from vit_jax.models import mixer, resnet, vit
 from vit_jax.models.checks import check_values
 from vit_jax.models.mixer import MlpMixer

@@ -14,8 +14,8 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jaxtyping import Array, Float
 
+from vit_jax.mesh.sharding import STACKED, path_name
 from vit_jax.models.residual import stochastic_depth_rate
-from vit_jax.sharding import STACKED, path_name
 
 # What a layer keeps for its backward pass; the rest is computed again. ``half`` keeps
 # everything in every second layer and nothing in the others. By the TPU compiler

@@ -1,6 +1,6 @@
 """What the figures of a plan rest on, in sentences."""
 
-from vit_jax.devices import Chip
+from vit_jax.mesh.devices import Chip
 from vit_jax.plan.memory import ProgramMemory
 from vit_jax.plan.summary import Summary
 

@@ -10,18 +10,19 @@ from typing import Any
 import jax
 from jax.sharding import Mesh
 
-from vit_jax.config import Config, ConfigError
-from vit_jax.devices import chip_of
-from vit_jax.flops import training_flops
+from vit_jax.config import Config
+from vit_jax.errors import ConfigError
+from vit_jax.mesh.devices import chip_of
+from vit_jax.mesh.sharding import make_mesh
+from vit_jax.models.flops import training_flops
 from vit_jax.plan.basis import basis
 from vit_jax.plan.memory import CountedMemory, ProgramMemory, count_memory
 from vit_jax.plan.prediction import Prediction, predict
 from vit_jax.plan.summary import Summary
 from vit_jax.plan.topology import describe_tpu, name_devices
 from vit_jax.plan.trial import compile_step, program_of
-from vit_jax.resolve import resolve
-from vit_jax.sharding import make_mesh
-from vit_jax.state import TrainState
+from vit_jax.training.resolve import resolve
+from vit_jax.training.state import TrainState
 
 
 @dataclasses.dataclass(frozen=True)

@@ -6,11 +6,11 @@ import math
 from jax.sharding import Mesh
 
 from vit_jax.config import Config
-from vit_jax.devices import Chip
+from vit_jax.mesh.devices import Chip
+from vit_jax.mesh.sharding import RULES
 from vit_jax.models import token_size
 from vit_jax.plan.memory import CountedMemory
 from vit_jax.plan.summary import Summary
-from vit_jax.sharding import RULES
 
 
 @dataclasses.dataclass(frozen=True)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vit_jax.config import ConfigError
+from vit_jax.errors import ConfigError
 from vit_jax.plan.estimate import Plan
 
 if TYPE_CHECKING:

@@ -5,13 +5,14 @@ import itertools
 from collections.abc import Iterator, Sequence
 
 from vit_jax import models
-from vit_jax.config import Config, ConfigError, MeshConfig
+from vit_jax.config import Config, MeshConfig
+from vit_jax.errors import ConfigError
+from vit_jax.mesh.sharding import lay_out, make_mesh
 from vit_jax.models.layers import REMAT
 from vit_jax.plan.estimate import Plan, assemble, find_devices
 from vit_jax.plan.memory import count_memory
 from vit_jax.plan.trial import compile_step, program_of
-from vit_jax.resolve import resolve
-from vit_jax.sharding import lay_out, make_mesh
+from vit_jax.training.resolve import resolve
 
 # Forward passes that a policy adds to the three of a step. "dots" recomputes what is no
 # plain matrix product: the attention scores, 5 to 15% of a forward pass, and norms.

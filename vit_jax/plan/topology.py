@@ -9,8 +9,8 @@ from typing import Any, cast
 
 import jax
 
-from vit_jax.config import ConfigError
-from vit_jax.devices import CHIPS, find_chip
+from vit_jax.errors import ConfigError
+from vit_jax.mesh.devices import CHIPS, find_chip
 
 # Chips on one axis of a host, as Cloud TPU wires them; a smaller slice has fewer.
 _HOST_BOUNDS = (2, 2, 1)

@@ -10,11 +10,11 @@ import numpy as np
 from jax.sharding import Mesh
 
 from vit_jax.config import Config
-from vit_jax.durations import resolve_steps
+from vit_jax.config.durations import resolve_steps
+from vit_jax.mesh.sharding import batch_sharding
 from vit_jax.plan.memory import ProgramMemory, program_memory
 from vit_jax.plan.summary import Summary, summarise
-from vit_jax.program import Program, make_program
-from vit_jax.sharding import batch_sharding
+from vit_jax.training.program import Program, make_program
 
 
 @dataclasses.dataclass(frozen=True)

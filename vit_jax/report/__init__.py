@@ -4,14 +4,14 @@ from pathlib import Path
 
 import jax
 
-from vit_jax import bucket
-from vit_jax.config import ConfigError
+from vit_jax.checkpoints.load import load
+from vit_jax.errors import ConfigError
 from vit_jax.figures import Album
 from vit_jax.figures.canvas import new_figure
-from vit_jax.load import load
-from vit_jax.metrics import read_metrics
 from vit_jax.report.page import render
 from vit_jax.report.sections import all_sections, summary
+from vit_jax.storage import bucket
+from vit_jax.training.metrics import read_metrics
 
 __all__ = ["write_report"]
 

@@ -10,9 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from vit_jax.config import ConfigError
+from vit_jax.errors import ConfigError
 from vit_jax.evaluators.classes import wilson
-from vit_jax.events import read_events
 from vit_jax.figures import (
     PANELS,
     Album,
@@ -22,6 +21,7 @@ from vit_jax.figures import (
     draw_reliability,
 )
 from vit_jax.report.page import Section, cards, picture, table, text, thumbnail
+from vit_jax.training.events import read_events
 
 Lines = Sequence[Mapping[str, Any]]
 

@@ -13,10 +13,10 @@ has the table. Settings of the environment:
 | `HTTPS_PROXY`, `NO_PROXY`, `SSL_CERT_FILE` | as Python uses them |
 """
 
-from vit_jax.class_names import class_names
-from vit_jax.published import Place, PublishedWeights
+from vit_jax.weights.class_names import class_names
 from vit_jax.weights.files import best_of_augreg, fetch, info, lacks
 from vit_jax.weights.lookup import UnknownWeights, find, names
+from vit_jax.weights.published import Place, PublishedWeights
 from vit_jax.weights.table import as_json, describe, describe_table, table_lines
 from vit_jax.weights.web import Limits
 

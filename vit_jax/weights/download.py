@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from vit_jax.config import ConfigError
+from vit_jax.errors import ConfigError
 from vit_jax.weights.web import Answer, DownloadError, Limits, Lost, ask, reason
 
 _CHUNK = 1 << 18

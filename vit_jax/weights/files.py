@@ -5,10 +5,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import quote
 
-from vit_jax.config import ConfigError
-from vit_jax.published import AUGREG_FOLDER, WEIGHTS, Place, PublishedWeights
+from vit_jax.errors import ConfigError
 from vit_jax.weights import augreg, lookup, places
 from vit_jax.weights.download import download
+from vit_jax.weights.published import AUGREG_FOLDER, WEIGHTS, Place, PublishedWeights
 from vit_jax.weights.web import DownloadError, Limits
 
 _INDEX = PublishedWeights("augreg/index.csv", (Place(f"{AUGREG_FOLDER}/index.csv"),))

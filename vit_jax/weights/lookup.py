@@ -4,8 +4,10 @@ import difflib
 import fnmatch
 import functools
 
-from vit_jax.config import ConfigError, ModelConfig, Preprocessing
-from vit_jax.published import (
+from vit_jax.config import ModelConfig, Preprocessing
+from vit_jax.errors import ConfigError
+from vit_jax.weights import augreg, places
+from vit_jax.weights.published import (
     AUGREG_FOLDER,
     AUGREG_VARIANTS,
     DEFAULTS,
@@ -14,7 +16,6 @@ from vit_jax.published import (
     Place,
     PublishedWeights,
 )
-from vit_jax.weights import augreg, places
 
 
 class UnknownWeights(ConfigError):

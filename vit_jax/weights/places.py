@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from urllib.parse import quote, urlsplit
 
-from vit_jax.config import ConfigError
-from vit_jax.published import Place
+from vit_jax.errors import ConfigError
+from vit_jax.weights.published import Place
 
 _GCS = "https://storage.googleapis.com"
 _HUGGING_FACE = "https://huggingface.co"

@@ -4,9 +4,10 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
-from vit_jax.config import ConfigError, ModelConfig
-from vit_jax.published import WEIGHTS, PublishedWeights
+from vit_jax.config import ModelConfig
+from vit_jax.errors import ConfigError
 from vit_jax.weights import files, lookup, places
+from vit_jax.weights.published import WEIGHTS, PublishedWeights
 
 _DEFAULTS = dataclasses.asdict(ModelConfig())
 

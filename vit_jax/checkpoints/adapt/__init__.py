@@ -1,0 +1,1 @@
+"""Fitting a checkpoint to another head, grid or scaling of images."""

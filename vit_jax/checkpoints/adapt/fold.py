@@ -1,0 +1,70 @@
+"""Images in another range than the weights were trained for."""
+
+import dataclasses
+
+import numpy as np
+
+from vit_jax.checkpoints.lazy import Lazy, lazy
+from vit_jax.config import ModelConfig, Preprocessing
+from vit_jax.errors import ConfigError
+
+
+def channel_ranges(preprocessing: Preprocessing) -> np.ndarray:
+    """Returns what the values 0 and 255 of each channel become: [c 2]."""
+    mean, std = (np.array([x]).T for x in (preprocessing.mean, preprocessing.std))
+    return (np.array([preprocessing.value_range]) - mean) / std
+
+
+def is_same_range(one: Preprocessing, other: Preprocessing) -> bool:
+    """Tells whether both scale an image to the same values, to rounding."""
+    return np.allclose(channel_ranges(one), channel_ranges(other), rtol=1e-6, atol=1e-7)
+
+
+def fold_range(
+    tree: dict[str, Lazy],
+    model: ModelConfig,
+    expected: Preprocessing,
+    given: Preprocessing,
+) -> ModelConfig:
+    """Changes the patch embedding so that images may come in another range.
+
+    Exact, as no patch reaches over the image's border.
+
+    Args:
+        tree: its patch embedding is replaced.
+        model: its config.
+        expected: by the weights.
+        given: how the images will be scaled.
+
+    Returns:
+        The config: there is a bias now.
+
+    Raises:
+        ConfigError: the model begins with a padded convolution.
+    """
+    if model.family == "hybrid":
+        raise ConfigError(
+            "value_range, mean and std must be the checkpoint's own for a hybrid, whose "
+            f"first convolution is padded and standardised, got {given.value_range}, "
+            f"{given.mean}, {given.std}; use {expected.value_range}, {expected.mean}, "
+            f"{expected.std}"
+        )
+    name = "stem" if model.family == "mixer" else "embedding"
+    low, high = channel_ranges(expected).T
+    first, last = channel_ranges(given).T
+    factor = (high - low) / (last - first)
+    offset = low - first * factor
+    kernel, bias = tree[f"{name}/kernel"], tree.get(f"{name}/bias")
+
+    def scale(x: np.ndarray) -> np.ndarray:
+        scaled = np.einsum("yxcd,c->yxcd", x.astype(np.float64), factor)
+        return scaled.astype(np.float32)
+
+    def shift(x: np.ndarray) -> np.ndarray:
+        whole = np.asarray(kernel).astype(np.float64)
+        return (x + np.einsum("yxcd,c->d", whole, offset)).astype(np.float32)
+
+    zeros = lazy(np.zeros(kernel.shape[-1:], np.float32))
+    tree[f"{name}/kernel"] = kernel.map(scale, dtype=np.float32)
+    tree[f"{name}/bias"] = (bias or zeros).map(shift, dtype=np.float32)
+    return dataclasses.replace(model, patch_bias=True)

@@ -1,0 +1,1 @@
+"""Lazy, bounded readers and writers of array files."""

@@ -1,0 +1,77 @@
+"""Bytes of a file: read exactly, written completely or not at all, errors told."""
+
+import contextlib
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Any
+
+from vit_jax.checkpoints.trees import printable
+from vit_jax.errors import ConfigError
+
+
+def exactly(file: IO[bytes], size: int) -> bytes:
+    """Returns the next ``size`` bytes.
+
+    Raises:
+        EOFError: there are fewer.
+    """
+    data = file.read(size)
+    if len(data) != size:
+        raise EOFError("it ends too early")
+    return data
+
+
+def fill(file: Any, view: memoryview | bytes) -> None:
+    """Reads until the view is full; one call of ``readinto`` may fill less.
+
+    Raises:
+        EOFError: the file ends before.
+    """
+    while view:
+        got = file.readinto(view)
+        if not got:
+            raise EOFError("it ends too early")
+        view = view[got:]
+
+
+def damaged(path: Path, error: BaseException, name: str = "") -> ConfigError:
+    """Returns the error to raise for a file that cannot be read."""
+    if isinstance(error, FileNotFoundError):
+        return ConfigError(f"{path} does not exist; check the path")
+    if isinstance(error, PermissionError | IsADirectoryError):
+        return ConfigError(f"{path} cannot be opened: {error.strerror}; check the path")
+    where = f"{path}: {printable(name)}" if name else f"{path}"
+    reason = printable(str(error) or type(error).__name__)
+    return ConfigError(f"{where} cannot be read: {reason}; get the file again")
+
+
+@contextlib.contextmanager
+def atomic(path: Path) -> Iterator[IO[bytes]]:
+    """Opens a file for writing that takes its name only when it is complete.
+
+    Raises:
+        ConfigError: it cannot be written.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        number, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        try:
+            with os.fdopen(number, "wb") as file:
+                yield file
+            os.chmod(temporary, 0o666 & ~_umask())
+            os.replace(temporary, path)
+        except BaseException:
+            os.unlink(temporary)
+            raise
+    except OSError as error:
+        raise ConfigError(
+            f"{path} cannot be written: {error.strerror or error}; choose another place"
+        ) from error
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

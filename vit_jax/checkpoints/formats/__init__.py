@@ -1,0 +1,1 @@
+"""Checkpoint formats: tables of names, shapes and configs."""

@@ -1,0 +1,203 @@
+"""Hugging Face's config.json and preprocessor_config.json, read and written."""
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from vit_jax.checkpoints.formats.facts import (
+    Facts,
+    image_size,
+    mean_and_std,
+    positive,
+    value_range,
+)
+from vit_jax.config import ModelConfig, Preprocessing
+
+_ACTIVATIONS = {
+    "gelu": "gelu",
+    "gelu_pytorch_tanh": "gelu_tanh",
+    "gelu_new": "gelu_tanh",
+    "quick_gelu": "quick_gelu",
+    "silu": "swiglu",
+}
+_THEIR_ACTIVATIONS = {
+    "gelu": "gelu",
+    "gelu_tanh": "gelu_pytorch_tanh",
+    "quick_gelu": "quick_gelu",
+    "swiglu": "gelu",  # DINOv2 says it in another field
+}
+# transformers' own defaults, where there is no config: activation, epsilon.
+_DEFAULTS = {
+    "vit": ("gelu", 1e-12),
+    "deit": ("gelu", 1e-12),
+    "dinov2": ("gelu", 1e-6),
+    "siglip": ("gelu_tanh", 1e-6),
+    "clip": ("quick_gelu", 1e-5),
+}
+_RESAMPLE = {2: "bilinear_antialias", 3: "bicubic"}  # Pillow's numbers
+_CLASSES = {
+    "vit": ("ViTForImageClassification", "ViTModel"),
+    "deit": ("DeiTForImageClassificationWithTeacher", "DeiTModel"),
+    "dinov2": ("Dinov2ForImageClassification", "Dinov2Model"),
+    "siglip": ("SiglipForImageClassification", "SiglipVisionModel"),
+    "clip": ("CLIPForImageClassification", "CLIPVisionModel"),
+}
+_MODEL_TYPES = {
+    "vit": "vit",
+    "deit": "deit",
+    "dinov2": "dinov2",
+    "siglip": "siglip_vision_model",
+    "clip": "clip_vision_model",
+}
+
+
+def read(
+    config: Mapping[str, Any], preprocessor: Mapping[str, Any], kind: str
+) -> Facts:
+    """Returns what the configs say; what they leave out, transformers' own defaults.
+
+    Args:
+        config: config.json; empty where there is none.
+        preprocessor: preprocessor_config.json; empty where there is none.
+        kind: one of `huggingface_rules.ARCHITECTURES`.
+    """
+    vision = config.get("vision_config")
+    tower = {**config, **vision} if isinstance(vision, Mapping) else config
+    activation, epsilon = _DEFAULTS[kind]
+    notes = []
+    if not config:
+        notes.append(
+            f"{activation} and epsilon {epsilon:g}, transformers' own defaults, as no "
+            "config.json is beside it"
+        )
+    act = tower.get("hidden_act")
+    fields = {
+        "activation": _ACTIVATIONS.get(act, activation)
+        if isinstance(act, str)
+        else activation,
+        "layer_norm_epsilon": positive(tower, "layer_norm_eps", float) or epsilon,
+        "num_heads": positive(tower, "num_attention_heads"),
+    }
+    preprocessing, more = _preprocessing(tower, preprocessor)
+    return Facts(fields, preprocessing, _class_names(config), (*notes, *more))
+
+
+def write(
+    model: ModelConfig,
+    kind: str,
+    num_classes: int | None,
+    size: tuple[int, int],
+    class_names: Sequence[str] | None,
+) -> dict[str, Any]:
+    """Returns the config.json of a model."""
+    down, across = model.patch_size or (0, 0)
+    square = size[0] == size[1]
+    config: dict[str, Any] = {
+        "architectures": [_CLASSES[kind][num_classes is None]],
+        "model_type": _MODEL_TYPES[kind],
+        "attention_probs_dropout_prob": 0.0,
+        "hidden_act": _THEIR_ACTIVATIONS[model.activation],
+        "hidden_dropout_prob": 0.0,
+        "hidden_size": model.hidden_size,
+        "image_size": size[0] if square else list(size),
+        "intermediate_size": model.mlp_dim,
+        "layer_norm_eps": model.layer_norm_epsilon,
+        "num_attention_heads": model.num_heads,
+        "num_channels": 3,
+        "num_hidden_layers": model.num_layers,
+        "patch_size": down if down == across else [down, across],
+        "qkv_bias": True,
+    }
+    if kind == "dinov2":
+        config |= {
+            "mlp_ratio": dinov2_ratio(model),
+            "use_swiglu_ffn": model.activation == "swiglu",
+        }
+        if model.num_registers:
+            config["num_register_tokens"] = model.num_registers
+            config["model_type"] = "dinov2_with_registers"
+            config["architectures"] = ["Dinov2WithRegistersModel"]
+    if num_classes is not None:
+        names = class_names or [f"LABEL_{i}" for i in range(num_classes)]
+        config["id2label"] = {str(i): name for i, name in enumerate(names)}
+        config["label2id"] = {name: i for i, name in enumerate(names)}
+    if model.representation_size is not None:
+        config |= {"pooler_act": "tanh"}
+        config |= {"pooler_output_size": model.representation_size}
+    return config
+
+
+def dinov2_ratio(model: ModelConfig) -> int | None:
+    """Returns the whole number by which DINOv2's config tells the MLP's width."""
+    for ratio in range(1, 17):
+        size = (model.hidden_size or 0) * ratio
+        if model.activation == "swiglu":
+            size = (int(size * 2 / 3) + 7) // 8 * 8
+        if size == model.mlp_dim:
+            return ratio
+    return None
+
+
+def write_preprocessor(preprocessing: Preprocessing) -> dict[str, Any]:
+    """Returns the preprocessor_config.json of a model."""
+    mean, std = mean_and_std(preprocessing)
+    height, width = preprocessing.image_size
+    sizes: dict[str, Any] = {
+        "image_processor_type": "ViTImageProcessor",
+        "size": {"height": height, "width": width},
+    }
+    if preprocessing.eval_crop == "center":
+        edge = math.floor(min(height, width) / preprocessing.eval_crop_fraction)
+        sizes = {
+            "image_processor_type": "BitImageProcessor",
+            "size": {"shortest_edge": edge},
+            "do_center_crop": True,
+            "crop_size": {"height": height, "width": width},
+        }
+    return {
+        **sizes,
+        "do_resize": True,
+        "resample": 3 if preprocessing.interpolation == "bicubic" else 2,
+        "do_rescale": True,
+        "rescale_factor": 1 / 255,
+        "do_normalize": True,
+        "image_mean": mean,
+        "image_std": std,
+    }
+
+
+def _preprocessing(
+    tower: Mapping[str, Any], preprocessor: Mapping[str, Any]
+) -> tuple[dict[str, Any], list[str]]:
+    fields: dict[str, Any] = {}
+    resized, crop = preprocessor.get("size"), None
+    if preprocessor.get("do_center_crop") is True:
+        crop = image_size(preprocessor.get("crop_size"))
+        edge = resized.get("shortest_edge") if isinstance(resized, Mapping) else None
+        edge = min(image_size(edge if edge else resized) or (0,))
+        fields["eval_crop"] = "center"
+        if crop and edge >= min(crop):
+            fields["eval_crop_fraction"] = min(crop) / edge
+    size = crop or image_size(resized) or image_size(tower.get("image_size"))
+    if size:
+        fields["image_size"] = size
+    resample = preprocessor.get("resample")
+    if type(resample) is int and resample in _RESAMPLE:
+        fields["interpolation"] = _RESAMPLE[resample]
+    mean, std = preprocessor.get("image_mean"), preprocessor.get("image_std")
+    scaling = value_range(mean, std)
+    note = [] if scaling else ["images from -1 to 1: the file does not say it"]
+    return {**fields, **scaling}, note
+
+
+def _class_names(config: Mapping[str, Any]) -> tuple[str, ...] | None:
+    table = config.get("id2label")
+    if not isinstance(table, Mapping) or not table:
+        return None
+    names = [table.get(str(i)) for i in range(len(table))]
+    if not all(isinstance(name, str) for name in names):
+        return None
+    if all(re.fullmatch(r"LABEL_\d+", str(name)) for name in names):
+        return None  # transformers' way to say that it does not know
+    return tuple(str(name) for name in names)

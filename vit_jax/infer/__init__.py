@@ -1,0 +1,1 @@
+"""Evaluation, prediction and features, over few or millions of images."""

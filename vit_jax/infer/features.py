@@ -1,0 +1,142 @@
+"""What a model makes of images before it classifies them."""
+
+import dataclasses
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from vit_jax import models
+from vit_jax.checkpoints.load import Loaded, load_here, make_function
+from vit_jax.errors import ConfigError, check_choice
+from vit_jax.infer.image_files import over_files
+
+# features: what the head sees (pre-logits). The others are of one layer: the class
+# token, the mean of the patches, the patches where they are in the image.
+KINDS = ("features", "token", "mean", "grid")
+
+
+@dataclasses.dataclass(frozen=True)
+class Features:
+    """Features of image files.
+
+    Attributes:
+      paths: of the images that could be read.
+      values: float32 [n, d]; a grid is [n, y, x, d].
+      errors: path -> why it could not be read.
+      kind: one of `KINDS`.
+      layer: from 0; None: after the last norm.
+    """
+
+    paths: tuple[str, ...]
+    values: np.ndarray
+    errors: dict[str, str]
+    kind: str
+    layer: int | None
+
+
+def extract(
+    checkpoint: str | Path | Loaded,
+    paths: Iterable[str | Path],
+    layer: int | None = None,
+    kind: str = "features",
+    batch_size: int = 32,
+) -> Features:
+    """Returns features of image files; one that cannot be read is named in ``errors``.
+
+    Args:
+      checkpoint: a workdir, a checkpoint file of any format, the name of published
+        weights, or what `load` returned.
+      paths: of image files.
+      layer: whose output, from 0, or from -1 backwards; None: after the last norm.
+      kind: one of `KINDS`.
+      batch_size: images at once.
+
+    Raises:
+      ConfigError: no checkpoint, no such layer or kind, or the model has no class
+        token.
+
+    Example:
+      >>> extract("runs/digits", ["seven.png"], layer=2, kind="grid").values.shape
+      (1, 4, 4, 64)
+    """
+    loaded = checkpoint if isinstance(checkpoint, Loaded) else load_here(checkpoint)
+    number = check_layer(loaded, layer, kind)
+    function = make_function(loaded, feature_function(loaded, layer, kind))
+    good, values, errors = [], [], {}
+    for path, value, error in over_files(function, loaded, paths, batch_size):
+        if error:
+            errors[path] = error
+        else:
+            good.append(path)
+            values.append(value)
+    empty = np.zeros((0,), np.float32)
+    stacked = np.stack(values) if values else empty
+    return Features(tuple(good), stacked, errors, kind, number)
+
+
+def check_layer(loaded: Loaded, layer: int | None, kind: str) -> int | None:
+    """Returns the layer counted from 0.
+
+    Raises:
+      ConfigError: as `extract`.
+    """
+    check_choice("kind", kind, KINDS)
+    if kind == "token" and not loaded.has_class_token:
+        raise ConfigError(
+            f"kind must be one of features, mean, grid for {loaded.name}, which has no "
+            'class token, got "token"; use mean'
+        )
+    if layer is None:
+        return None
+    if kind == "features":
+        raise ConfigError(
+            f'layer must be left out with kind "features", got {layer}; use token, mean '
+            "or grid"
+        )
+    depth = loaded.num_layers
+    if not -depth <= layer < depth:
+        raise ConfigError(
+            f"layer must be between 0 and {depth - 1}, or -{depth} and -1, got {layer}"
+        )
+    return layer % depth
+
+
+def feature_function(
+    loaded: Loaded, layer: int | None = None, kind: str = "features"
+) -> Callable[[Any, Any], jax.Array]:
+    """Returns ``(params, inputs) -> features``, float32 [b, d] or [b, y, x, d].
+
+    The rest of the model is not computed: nothing depends on it.
+
+    Raises:
+      ConfigError: as `extract`.
+    """
+    layer = check_layer(loaded, layer, kind)
+
+    def features(params: Any, inputs: jax.Array) -> jax.Array:
+        _, state = loaded.model.apply(
+            {"params": params}, inputs, train=False, mutable="intermediates"
+        )
+        found: Any = state["intermediates"]
+        if kind == "features":
+            return found["features"][0].astype(jnp.float32)
+        name = "encoded" if layer is None else f"block_{layer}"
+        tokens = found.get("Transformer", found)[name][0].astype(jnp.float32)
+        if kind == "token":
+            return tokens[:, 0]
+        patches = tokens[:, loaded.num_prefix :]
+        if kind == "mean":
+            return patches.mean(axis=1)
+        return patches.reshape(len(patches), *grid_of(loaded, inputs.shape[1:3]), -1)
+
+    return features
+
+
+def grid_of(loaded: Loaded, image_size: tuple[int, ...]) -> tuple[int, int]:
+    """Returns how many patches (down, across) an image of this size has."""
+    down, across = models.token_size(loaded.config)
+    return image_size[0] // down, image_size[1] // across

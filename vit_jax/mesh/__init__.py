@@ -1,0 +1,1 @@
+"""The device mesh, logical axes, several hosts, and what a chip can do."""

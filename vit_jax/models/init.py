@@ -1,0 +1,32 @@
+"""Fresh parameters, and the keys of every random stream."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+
+from vit_jax.models.layers import stack
+
+
+def init_params(model: nn.Module, image_size: tuple[int, int], seed: int) -> Any:
+    """Returns fresh parameters; the same for any mesh, stacked by scan or not."""
+    images = jnp.zeros((1, *image_size, 3), jnp.float32)
+    key = derive_key(seed, "init")
+    if getattr(model, "scan", False):
+        # A scan would draw other numbers: each layer's key comes from its name.
+        return stack(init_params(model.clone(scan=False), image_size, seed))
+    return model.init(key, images, train=False)["params"]
+
+
+# Numbers are part of every run's result: append, never renumber.
+_STREAMS = {"init": 0, "dropout": 1, "augment": 2, "data": 3, "mix": 4}
+
+
+def derive_key(seed: int, stream: str, step: Any = None) -> jax.Array:
+    """Returns the key of a named stream, of one step of it if given.
+
+    Nothing is carried from step to step, so a resumed run draws what it would have.
+    """
+    key = jax.random.fold_in(jax.random.key(seed), _STREAMS[stream])
+    return key if step is None else jax.random.fold_in(key, step)

@@ -1,0 +1,97 @@
+"""When a device's memory is full: what filled it, and which setting makes room."""
+
+import contextlib
+import os
+from collections.abc import Iterator
+
+import jax
+from jax.sharding import Mesh
+
+from vit_jax.config import Config
+from vit_jax.errors import ConfigError
+from vit_jax.mesh.sharding import batch_parts
+from vit_jax.plan.memory import CountedMemory, count_memory
+from vit_jax.training.state import TrainState
+
+
+@contextlib.contextmanager
+def explained(
+    config: Config, state: TrainState, mesh: Mesh, num_classes: int
+) -> Iterator[None]:
+    """Turns XLA's "RESOURCE_EXHAUSTED" into one line.
+
+    Args:
+      config: resolved.
+      state: abstract, with shardings; see `program.Program`.
+      mesh: of the run.
+      num_classes: of the head.
+
+    Raises:
+      ConfigError: a device has no memory left, in compilation or in a step.
+    """
+    try:
+        yield
+    except (jax.errors.JaxRuntimeError, ValueError) as error:
+        if isinstance(error, ConfigError) or "RESOURCE_EXHAUSTED" not in str(error):
+            raise
+        counted = count_memory(config, state, mesh, num_classes)
+        raise ConfigError(describe(config, counted, mesh)) from error
+
+
+def describe(config: Config, counted: CountedMemory, mesh: Mesh) -> str:
+    """Returns the line: the terms by size, and what to change for the largest."""
+    terms = {
+        "parameters": counted.parameters,
+        "moments": counted.moments,
+        "gradients": counted.gradients,
+        "activations": counted.activations,
+        "images": counted.batch,
+    }
+    by_size = sorted(terms.items(), key=lambda term: -term[1])
+    listed = ", ".join(f"{name} {_size(count)}" for name, count in by_size)
+    device = mesh.local_devices[0]
+    limit = (device.memory_stats() or {}).get("bytes_limit")
+    of = f" of {_size(limit)}" if limit else ""
+    per_image = counted.activations + counted.batch > sum(terms.values()) / 2
+    advice = (
+        _fewer_activations(config, mesh) if per_image else _less_state(config, mesh)
+    )
+    if device.platform == "gpu" and _FRACTION not in os.environ:
+        advice.append(f"{_FRACTION}=0.95 before the command (JAX takes 0.75 of a GPU)")
+    return (
+        f"out of memory: each {device.device_kind} device{of} must hold about "
+        f"{_size(counted.total)}: {listed}; add {', or '.join(advice)}"
+    )
+
+
+_FRACTION = "XLA_PYTHON_CLIENT_MEM_FRACTION"
+
+
+def _fewer_activations(config: Config, mesh: Mesh) -> list[str]:
+    advice = []
+    if config.model.remat != "full":
+        advice.append("--config.model.remat=full")
+    batch, parts = config.data.batch_size, config.train.accum_steps
+    devices = batch_parts(mesh)
+    more = [n for n in range(2 * parts, batch // devices + 1)
+            if n % parts == 0 and batch % (n * devices) == 0]  # fmt: skip
+    if more:
+        advice.append(f"--config.train.accum_steps={more[0]}")
+    if config.model.dtype == "float32":
+        advice.append("--config.model.dtype=bfloat16")
+    return advice or ["a smaller --config.data.batch_size"]
+
+
+def _less_state(config: Config, mesh: Mesh) -> list[str]:
+    advice = []
+    if mesh.size > 1 and mesh.shape["fsdp"] == 1:
+        advice.append("--config.mesh.preset=fsdp")
+    if config.optim.accumulator_dtype == "float32":
+        advice.append("--config.optim.accumulator_dtype=bfloat16")
+    if not config.optim.offload and mesh.local_devices[0].platform in ("gpu", "tpu"):
+        advice.append("--config.optim.offload=True")
+    return advice or ["more devices, with --config.mesh.preset=fsdp"]
+
+
+def _size(count: float) -> str:
+    return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.1f} MB"

@@ -1,0 +1,248 @@
+"""Files by path or by URL: read, read in part, list.
+
+A URL (``gs://``, ``s3://``, ``https://``, ...) goes through fsspec, which every thread
+and process opens for itself; a path does not. What cannot be read is an OSError with
+the reason in ``strerror`` and the place in ``filename``, wherever it lies.
+"""
+
+import contextlib
+import errno
+import glob
+import logging
+import os
+import posixpath
+import re
+import time
+from collections.abc import Iterator
+from typing import Any, BinaryIO
+
+from vit_jax.errors import ConfigError
+
+# A request over http that fails for a reason that may pass is made again: were an image
+# skipped for a hiccup, two runs would not see the same data. (Buckets' packages do so.)
+_TRIES = 4
+_PAUSE_S = 0.5  # doubled after each
+
+
+def is_url(path: str) -> bool:
+    return "://" in path
+
+
+def join(folder: str, name: str) -> str:
+    """Returns the place of ``name``, which may be absolute or a URL, below a folder."""
+    if is_url(name):
+        return name
+    scheme, separator, place = folder.partition("://")
+    if not separator:
+        return os.path.join(folder, name)
+    # A bucket's names are no paths: ".." would be a part of one.
+    return f"{scheme}://{posixpath.normpath(f'{place}/{name}')}"
+
+
+def parent(path: str) -> str:
+    """Returns the folder that a file lies in."""
+    return (
+        path.partition("?")[0].rpartition("/")[0]
+        if is_url(path)
+        else os.path.dirname(path)
+    )
+
+
+def suffix(path: str) -> str:
+    """Returns what a file's name ends with, such as ``.csv``; a URL may go on after it."""
+    return os.path.splitext(path.partition("?")[0] if is_url(path) else path)[1]
+
+
+def read(path: str) -> bytes:
+    """Returns a whole file."""
+    if not is_url(path):
+        with open(path, "rb", buffering=0) as file:  # read at once; a buffer costs time
+            return file.read()
+    return _ask(path, "cat_file")
+
+
+def read_part(path: str, offset: int, size: int) -> bytes:
+    """Returns ``size`` bytes of a file from ``offset`` on."""
+    if not is_url(path):
+        # Opened each time: there may be more shards than a process may hold open.
+        file = os.open(path, os.O_RDONLY)
+        try:
+            return os.pread(file, size, offset)
+        finally:
+            os.close(file)
+    data = _ask(path, "cat_file", start=offset, end=offset + size)
+    if len(data) != size:
+        raise OSError(errno.EIO, "the server gives no parts of files", path)
+    return data
+
+
+def open_file(path: str, ahead: bool = True) -> BinaryIO:
+    """Returns a file that can be read and moved in.
+
+    Args:
+      path: a path or a URL.
+      ahead: of a URL, whether to fetch megabytes past what is asked for.
+    """
+    if not is_url(path):
+        return open(path, "rb")
+    return _ask(path, "open", mode="rb", cache_type="readahead" if ahead else "none")
+
+
+def identity(path: str) -> str:
+    """Returns a text that changes when the file does."""
+    if is_url(path):
+        return repr(sorted(_ask(path, "info").items()))
+    status = os.stat(path)
+    return f"{os.path.realpath(path)}|{status.st_size}|{status.st_mtime_ns}"
+
+
+def is_folder(path: str) -> bool:
+    if not is_url(path):
+        return os.path.isdir(path)
+    try:  # not isdir: it says no where it was not allowed to look
+        return any(children(path))
+    except FileNotFoundError:
+        return False
+
+
+def children(folder: str) -> tuple[list[str], list[str]]:
+    """Returns the names of the folders and of the files in a folder, both sorted."""
+    if is_url(folder):
+        _check_listed(folder)
+        entries = _ask(folder, "ls", detail=True)
+        here = _file_system(folder)[1].rstrip("/")  # a file is all there is in itself
+        paths = {entry["name"].rstrip("/"): entry["type"] for entry in entries}
+        kinds = {os.path.basename(p): kind for p, kind in paths.items() if p != here}
+    else:
+        kinds = {
+            entry.name: "directory" if entry.is_dir() else "file"
+            for entry in os.scandir(folder)
+        }
+    folders = sorted(name for name, kind in kinds.items() if kind == "directory")
+    return folders, sorted(name for name, kind in kinds.items() if kind == "file")
+
+
+def walk(folder: str) -> Iterator[str]:
+    """Yields the paths, from the folder on, of all files below it but hidden ones."""
+    if is_url(folder):
+        root = len(_file_system(folder)[1])
+        paths = (path[root:].lstrip("/") for path in _ask(folder, "find"))
+        yield from (path for path in paths if not re.search(r"(^|/)\.", path))
+        return
+    for here, folders, names in os.walk(folder, followlinks=True):
+        folders[:] = [
+            name
+            for name in folders
+            if not name.startswith(".") and not _leads_back(here, name)
+        ]
+        prefix = os.path.relpath(here, folder).replace(os.sep, "/")
+        for name in names:
+            if not name.startswith("."):
+                yield name if prefix == "." else f"{prefix}/{name}"
+
+
+def _leads_back(here: str, name: str) -> bool:
+    """Returns whether a folder is a link to one that it lies in: a way without end."""
+    path = os.path.join(here, name)
+    above = os.path.join(os.path.realpath(here), "")
+    return os.path.islink(path) and above.startswith(
+        os.path.join(os.path.realpath(path), "")
+    )
+
+
+def match(pattern: str, ending: str) -> list[str]:
+    """Returns the files with ``ending`` that are meant, sorted.
+
+    Args:
+      pattern: a file, a folder with files at any depth, a glob pattern, or a series as
+        webdataset writes it: ``train-{0000..0127}.tar``.
+      ending: such as ``.tar``.
+    """
+    series = re.fullmatch(r"(.*)\{(\d+)\.\.(\d+)\}(.*)", pattern)
+    if series:
+        start, first, last, end = series.groups()
+        numbers = range(int(first), int(last) + 1)
+        return [f"{start}{number:0{len(first)}}{end}" for number in numbers]
+    if is_url(pattern) and not glob.has_magic(pattern) and suffix(pattern) == ending:
+        return [pattern]
+    if is_folder(pattern):
+        return [
+            join(pattern, path)
+            for path in sorted(walk(pattern))
+            if path.endswith(ending)
+        ]
+    if not is_url(pattern):
+        return sorted(glob.glob(pattern))
+    name = _file_system(pattern)[0].unstrip_protocol
+    return [name(path) for path in sorted(_ask(pattern, "glob"))]
+
+
+def _is_web(url: str) -> bool:
+    return url.startswith(("http://", "https://"))
+
+
+def _check_listed(url: str) -> None:
+    if _is_web(url):
+        raise ConfigError(
+            f"a folder must be where it can be listed, got {url}; over http give a table "
+            "(.csv, .tsv, .jsonl), a .tar or a .parquet file, or a series of them: "
+            "train-{0000..0127}.tar"
+        )
+
+
+@contextlib.contextmanager
+def told(url: str) -> Iterator[None]:
+    """Makes whatever a file system raises an OSError with a reason and a place."""
+    try:
+        yield
+    except ConfigError:
+        raise
+    except Exception as error:
+        if isinstance(error, OSError) and error.filename == url:
+            raise  # it is one of ours
+        status, message = getattr(error, "status", ""), getattr(error, "message", "")
+        reason = f"{status} {message}".strip() or str(error).partition("\n")[0]
+        if isinstance(error, FileNotFoundError):
+            raise FileNotFoundError(errno.ENOENT, "not found", url) from error
+        raise OSError(errno.EIO, reason or type(error).__name__, url) from error
+
+
+def _ask(url: str, method: str, **arguments: Any) -> Any:
+    """Calls a method of the file system of ``url``, again if that may help."""
+    files, path = _file_system(url)
+    tries = _TRIES if _is_web(url) else 1
+    with told(url):
+        for attempt in range(tries):
+            try:
+                return getattr(files, method)(path, **arguments)
+            except Exception as error:
+                if attempt + 1 == tries or not _may_pass(error):
+                    raise
+            time.sleep(_PAUSE_S * 2**attempt)
+
+
+def _may_pass(error: Exception) -> bool:
+    status = getattr(error, "status", None)
+    if status is not None:
+        return status in (408, 429) or status >= 500
+    network = type(error).__module__.partition(".")[0] == "aiohttp"
+    return network or isinstance(error, (TimeoutError, ConnectionError))
+
+
+def _file_system(url: str) -> tuple[Any, str]:
+    """Returns this thread's file system, which fsspec keeps, and the path in it."""
+    logging.getLogger("gcsfs").setLevel(logging.CRITICAL)  # else it prints tracebacks
+    try:
+        import fsspec
+
+        return fsspec.core.url_to_fs(url)
+    except ImportError as error:
+        raise ConfigError(
+            f"reading {url} needs fsspec and what it uses there ({error}); "
+            "run: pip install 'vit_jax[remote]'"
+        ) from error
+    except ValueError as error:
+        raise ConfigError(
+            f"the place of a file must be a path or a URL that fsspec knows, got {url} "
+            f"({error})"
+        ) from error

@@ -1,0 +1,1 @@
+"""The training loop, the compiled step, and what a run leaves behind."""

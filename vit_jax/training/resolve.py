@@ -1,0 +1,71 @@
+"""A run's config with nothing left open: the dimensions of its model."""
+
+import contextlib
+import dataclasses
+
+from vit_jax import models, weights
+from vit_jax.checkpoints.pretrained import open_checkpoint
+from vit_jax.config import PLAIN, Config, ModelConfig
+from vit_jax.errors import ConfigError
+from vit_jax.storage import bucket
+
+# What a run chooses for itself, whatever its weights were trained with.
+_OF_THE_RUN = (
+    "dropout_rate",
+    "attention_dropout_rate",
+    "stochastic_depth_rate",
+    "stochastic_depth_rescale",
+    "head_bias_init",
+    "dtype",
+    *PLAIN,
+)
+_DEFAULTS = ModelConfig()
+
+
+def resolve(config: Config, saved: ModelConfig | None = None) -> Config:
+    """Fills in the model's dimensions and checks that they fit the images.
+
+    A model of which neither variant nor width is given is that of the checkpoint that
+    the run starts from, but for what the config does give.
+
+    Args:
+      config: of the run.
+      saved: the model of the run that it goes on from. What that once started from may
+        be gone.
+
+    Raises:
+      ConfigError: an unknown variant, a classifier with an answer for each patch, an
+        image size that the patch does not divide, or a checkpoint that is asked for its
+        model and cannot be had.
+    """
+    model = config.model
+    if config.init.checkpoint and model.variant is None and model.hidden_size is None:
+        model = _with_choices(saved or _model_of(config.init.checkpoint), chosen=model)
+    model = models.resolve(model)
+    if model.classifier.endswith("unpooled"):
+        raise ConfigError(
+            "config.model.classifier must be token, gap or map to be trained, got "
+            f'"{model.classifier}": labels are of images, not of patches; use gap'
+        )
+    models.check_image_size(model, config.data.image_size)
+    return dataclasses.replace(config, model=model)
+
+
+def _model_of(checkpoint: str) -> ModelConfig:
+    there = None
+    if not bucket.find(checkpoint).exists():
+        with contextlib.suppress(ConfigError):  # told by open_checkpoint, in its words
+            there = weights.info(checkpoint).model  # known before anything is fetched
+    there = there or open_checkpoint(checkpoint).model
+    # A new head starts at zero: behind the old tanh it would only learn slower, and the
+    # original leaves that out too.
+    return dataclasses.replace(there, representation_size=None)
+
+
+def _with_choices(model: ModelConfig, chosen: ModelConfig) -> ModelConfig:
+    given = {
+        name: value
+        for name, value in vars(chosen).items()
+        if name in _OF_THE_RUN or value != getattr(_DEFAULTS, name)
+    }
+    return dataclasses.replace(model, **given)

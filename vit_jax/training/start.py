@@ -1,0 +1,47 @@
+"""What a run starts from, when its workdir has no checkpoint yet."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax.sharding import Mesh
+
+from vit_jax.checkpoints.pretrained import load_pretrained, open_checkpoint
+from vit_jax.config import Config
+from vit_jax.data.sources import Source
+from vit_jax.mesh.sharding import shardings_of
+from vit_jax.training.program import Program
+from vit_jax.training.state import TrainState
+
+
+def start(
+    config: Config, program: Program, source: Source, mesh: Mesh
+) -> tuple[TrainState, tuple[str, ...]]:
+    """Returns the first state, fresh or with a checkpoint's parameters, and notes.
+
+    ``config.init.checkpoint`` is the name of published weights, or a file, folder or
+    workdir of any format. It is fitted: a new head starts at zero, unless the data have
+    the checkpoint's very classes and the model what its head was trained on, and
+    position embeddings are resampled to the images.
+
+    Raises:
+      ConfigError: it cannot be had, is damaged, or does not fit the model.
+    """
+    state = program.init()
+    if config.init.checkpoint is None:
+        return state, ()
+    names = open_checkpoint(config.init.checkpoint).class_names
+    loaded = load_pretrained(
+        config.init.checkpoint,
+        source.num_classes,
+        config.data.image_size,
+        config.model.dtype,
+        mesh,
+        config=config.model,
+        head="auto" if names and names == source.class_names else "new",
+        images=config.data.preprocessing,
+    )
+    shardings = shardings_of(program.abstract_state.params)
+    params: Any = jax.device_put(loaded.params, shardings)
+    ema = None if state.ema is None else jax.tree.map(jnp.copy, params)
+    return state.replace(params=params, ema=ema), loaded.notes

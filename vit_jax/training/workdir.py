@@ -1,0 +1,58 @@
+"""The folder of a run: where it may be, and the files in it that have no other home."""
+
+import dataclasses
+import json
+import os
+import tempfile
+from pathlib import Path
+
+import jax
+
+from vit_jax.config import Config
+from vit_jax.errors import ConfigError
+from vit_jax.mesh.distributed import is_primary
+from vit_jax.storage import bucket
+from vit_jax.training.events import FILE as EVENTS
+
+
+def make_folder(workdir: Path) -> None:
+    """Makes the workdir, and learns here whether it can be written to.
+
+    Raises:
+      ConfigError: it cannot.
+    """
+    in_bucket = bucket.is_bucket(workdir)
+    try:
+        if in_bucket:  # which has no folders to make
+            (workdir / ".can_be_written").write_text("")
+            (workdir / ".can_be_written").unlink()
+            return
+        workdir.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=workdir):
+            pass
+    except Exception as error:
+        why = bucket.reason(error) if in_bucket else getattr(error, "strerror", None)
+        if why is None:
+            raise
+        raise ConfigError(
+            f"workdir {workdir} cannot be written to: {why}; choose another --workdir"
+        ) from error
+
+
+def write_config(config: Config, workdir: Path) -> None:
+    """Leaves the resolved config in ``config.json``."""
+    unfinished = workdir / "config.json.tmp"
+    unfinished.write_text(json.dumps(dataclasses.asdict(config), indent=2) + "\n")
+    os.replace(unfinished, workdir / "config.json")
+
+
+def to_continue() -> list[str]:
+    """Returns the names of the files that this process of a run adds to."""
+    logs = ["metrics.jsonl", EVENTS] if is_primary() else []
+    return [*logs, bad_files_path(Path()).name]
+
+
+def bad_files_path(workdir: Path) -> Path:
+    """Returns the list of what this process cannot read; each reads its own images."""
+    index = jax.process_index()
+    return workdir / (f"bad_files.{index}.txt" if index else "bad_files.txt")
