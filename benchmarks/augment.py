@@ -76,7 +76,10 @@ def main() -> None:
 
 def operations() -> dict[str, tuple[Device, Host]]:
     return {
-        "flip": (device.flip, lambda image, rng: np.ascontiguousarray(image[:, ::-1])),
+        "flip": (
+            device.flip_images,
+            lambda image, rng: np.ascontiguousarray(image[:, ::-1]),
+        ),
         "RandAugment(2, 15)": (
             look_ups,
             functools.partial(rand_augment, num_operations=2, magnitude=15.0),
@@ -87,7 +90,7 @@ def operations() -> dict[str, tuple[Device, Host]]:
             pillow_color_jitter,
         ),
         "random erasing": (
-            functools.partial(erasing.erase, probability=1.0),
+            functools.partial(erasing.erase_rectangle, probability=1.0),
             numpy_erase,
         ),
     }

@@ -75,7 +75,7 @@ def main() -> None:
         "turns": arguments.turns,
         "device": f"{platform.machine()}, {len(os.sched_getaffinity(0))} CPUs",
         "load_average": round(os.getloadavg()[0], 1),
-        "turbojpeg": turbojpeg.decoder() is not None,
+        "turbojpeg": turbojpeg.find_decoder() is not None,
         "versions": {
             name: metadata.version(name)
             for name in (*PACKAGES, *(["tensorflow"] if arguments.tensorflow else []))
@@ -216,11 +216,11 @@ def measure_parts(folder: str) -> dict[str, float]:
         return jpeg.decode_box(data, lambda size: box, (224, 224))
 
     def without_library(data: bytes) -> object:
-        saved, turbojpeg.decoder = turbojpeg.decoder, lambda: None
+        saved, turbojpeg.find_decoder = turbojpeg.find_decoder, lambda: None
         try:
             return decode_part(data)
         finally:
-            turbojpeg.decoder = saved
+            turbojpeg.find_decoder = saved
 
     order, words = Order(NUM_IMAGES, 1), np.zeros(2, np.uint64)
 

@@ -34,8 +34,8 @@ def write_checkpoint(path: Path, variant: str) -> None:
     from vit_jax.checkpoints import layout
     from vit_jax.config import ModelConfig
 
-    model = models.resolve(ModelConfig(variant=variant))
-    down, across = models.token_size(model)
+    model = models.resolve_model(ModelConfig(variant=variant))
+    down, across = models.find_token_size(model)
     rng = np.random.default_rng(0)
     tensors = {
         name: rng.standard_normal(shape, np.float32)
@@ -43,7 +43,7 @@ def write_checkpoint(path: Path, variant: str) -> None:
             model, 21_843, (224 // down, 224 // across)
         ).items()
     }
-    checkpoints.write(path, "google_prelinen", tensors, model, 21_843)
+    checkpoints.write_checkpoint(path, "google_prelinen", tensors, model, 21_843)
 
 
 def measure(case: str, path: Path) -> dict[str, float]:

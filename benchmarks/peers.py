@@ -103,7 +103,7 @@ def in_process(case: str, arguments: argparse.Namespace) -> dict[str, Any]:
 
 def ours(arguments: argparse.Namespace) -> dict[str, Any]:
     """Times this library's own step; the layers are a loop, as timm's are."""
-    from vit_jax.bench import bench
+    from vit_jax.bench import run_bench
     from vit_jax.config import Config, DataConfig, ModelConfig, OptimConfig, TrainConfig
 
     options: dict[str, Any] = {"dtype": arguments.dtype}
@@ -120,7 +120,7 @@ def ours(arguments: argparse.Namespace) -> dict[str, Any]:
         ),
         train=TrainConfig(total_steps=100_000),
     )
-    result = bench(
+    result = run_bench(
         config,
         phases=arguments.phases,
         repeats=arguments.repeats,
@@ -138,7 +138,7 @@ def peer(arguments: argparse.Namespace) -> dict[str, Any]:
 
     from vit_jax.bench.timing import time_calls
     from vit_jax.config import ModelConfig
-    from vit_jax.models.flops import inference_flops, training_flops
+    from vit_jax.models.flops import count_inference_flops, count_training_flops
 
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     compiled = "compiled" in arguments.case
@@ -189,8 +189,8 @@ def peer(arguments: argparse.Namespace) -> dict[str, Any]:
     config = ModelConfig(variant=arguments.variant)
     product = matrix_product(torch, device, arguments, time_calls, wait)
     phases: dict[str, tuple[Callable, Callable]] = {
-        "train": (train, training_flops),
-        "inference": (infer, inference_flops),
+        "train": (train, count_training_flops),
+        "inference": (infer, count_inference_flops),
     }
     for phase in arguments.phases:
         run, count = phases[phase]

@@ -72,13 +72,13 @@ def measure(variant: str, batch_size: int, overrides: list[str], options: str) -
     """Returns bytes planned and taken by updates of a model, and their CPU seconds."""
     import jax
 
-    from vit_jax.bench.phases import peak_memory, random_batch
+    from vit_jax.bench.phases import make_random_batch, measure_peak_memory
     from vit_jax.config.file import load_config
     from vit_jax.mesh import compiler
     from vit_jax.mesh.sharding import make_mesh
-    from vit_jax.plan.memory import count_memory, program_memory
-    from vit_jax.plan.trial import abstract_batch, program_of
-    from vit_jax.training.resolve import resolve
+    from vit_jax.plan.memory import count_memory, measure_program
+    from vit_jax.plan.trial import make_abstract_batch, make_trial_program
+    from vit_jax.training.resolve import resolve_config
 
     config = load_config(
         "configs/vit_ti16.py:imagenet2012",
@@ -92,18 +92,18 @@ def measure(variant: str, batch_size: int, overrides: list[str], options: str) -
     )
     if options == "none":
         compiler.OPTIONS.clear()
-    config = resolve(config)
+    config = resolve_config(config)
     mesh = make_mesh(config.mesh, jax.devices()[:1])
-    program = program_of(config, 1000, mesh)
+    program = make_trial_program(config, 1000, mesh)
     state = program.abstract_state
-    step = program.train_step.lower(state, abstract_batch(config, mesh)).compile()
-    planned = program_memory(step)
+    step = program.train_step.lower(state, make_abstract_batch(config, mesh)).compile()
+    planned = measure_program(step)
     init = program.init.lower().compile()
-    on_host = peak_memory(mesh) is None
+    on_host = measure_peak_memory(mesh) is None
     before = largest_resident(reset=True) if on_host else 0
-    batch = random_batch(batch_size, config, 1000, mesh)
+    batch = make_random_batch(batch_size, config, 1000, mesh)
     now, _ = jax.block_until_ready(step(init(), batch))
-    taken = largest_resident() - before if on_host else peak_memory(mesh)
+    taken = largest_resident() - before if on_host else measure_peak_memory(mesh)
     assert taken is not None
     seconds = []
     for _ in range(3):

@@ -21,7 +21,7 @@ from tests.stand_ins import (
     tfds_folder,
 )
 from vit_jax.config.file import load_config
-from vit_jax.data.export import export
+from vit_jax.data.export import export_images
 from vit_jax.training.loop import train
 
 FILES = {"ViT-B_16.npz": "imagenet21k/ViT-B_16", "Ti_16.npz": "augreg/Ti_16"}
@@ -38,7 +38,7 @@ def run(name: str) -> Path:
     recipe, overrides = RUNS[name]
     flowers = Path(tempfile.mkdtemp()) / "flowers"
     if recipe.endswith("folder"):
-        export("digits", flowers, "train[:80]")
+        export_images("digits", flowers, "train[:80]")
         overrides = [*overrides, f"--config.data.source=folder:{flowers}"]
     workdir = Path(tempfile.mkdtemp()) / name
     with small_models(), one_device():
@@ -59,8 +59,8 @@ def lay_desk(here: Path, text: str) -> None:
                  "scans/1.png", "new_photos/1.jpg"):  # fmt: skip
         (here / name).parent.mkdir(exist_ok=True)
         Image.open(io.BytesIO(digit(7))).resize((60, 40)).save(here / name)
-    export("digits", here / "flowers", "train[:80]")
-    export("digits", here / "DIR", "train[:30]")
+    export_images("digits", here / "flowers", "train[:80]")
+    export_images("digits", here / "DIR", "train[:30]")
     for name in ("images", "remote/bucket/flowers", "remote/bucket/images"):
         shutil.copytree(here / "DIR", here / name)
     paths = sorted((here / "flowers").rglob("*.png"))

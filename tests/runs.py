@@ -17,9 +17,9 @@ from vit_jax.config import (
     TrainConfig,
 )
 from vit_jax.config.durations import resolve_steps
-from vit_jax.mesh.sharding import make_mesh, to_mesh
+from vit_jax.mesh.sharding import make_mesh, shard_batch
 from vit_jax.training.program import Program, make_program
-from vit_jax.training.resolve import resolve
+from vit_jax.training.resolve import resolve_config
 
 # Trains in a second on the 1,438 digits; every random part is on.
 TINY = Config(
@@ -68,7 +68,7 @@ def program_on(
     config: Config, num_devices: int, num_classes: int
 ) -> tuple[Program, Any]:
     """Returns the program of a config and its mesh over the first devices."""
-    config = resolve(config)
+    config = resolve_config(config)
     mesh = make_mesh(config.mesh, jax.devices()[:num_devices])
     steps = resolve_steps(config, num_examples=1000)
     return make_program(config, steps, num_classes, mesh), mesh
@@ -85,7 +85,7 @@ def losses_of(config: Config, num_devices: int, num_steps: int) -> np.ndarray:
             "image": rng.integers(0, 256, size, dtype=np.uint8),
             "label": rng.integers(0, 10, config.data.batch_size, dtype=np.int32),
         }
-        state, metrics = program.train_step(state, to_mesh(batch, mesh))
+        state, metrics = program.train_step(state, shard_batch(batch, mesh))
         losses.append(metrics["loss"].item())
     return np.array(losses)
 

@@ -28,7 +28,7 @@ from vit_jax.config import ModelConfig
 from vit_jax.data.sources.array_records import write_dataset
 from vit_jax.data.sources.digits import load_arrays
 from vit_jax.plan.topology import name_devices
-from vit_jax.weights.class_names import synsets
+from vit_jax.weights.class_names import read_synsets
 
 SMALL = {"hidden_size": 16, "num_layers": 2, "num_heads": 2, "mlp_dim": 32,
          "tokens_mlp_dim": 8}  # fmt: skip
@@ -45,7 +45,7 @@ def small_models() -> Any:
 def _small(row: ModelConfig) -> ModelConfig:
     sizes: Any = {name: size for name, size in SMALL.items() if getattr(row, name)}
     if row.resnet_layers:  # the root alone, and as many pixels in a token
-        down, across = models.token_size(row)
+        down, across = models.find_token_size(row)
         sizes |= {"resnet_layers": (), "patch_size": (down // 4, across // 4)}
     return dataclasses.replace(row, **sizes)
 
@@ -63,11 +63,11 @@ def one_device() -> Iterator[None]:
 
 def put_weights(url: str, path: Path, **_: Any) -> None:
     """Stands for a download: random weights, in the format that lies at ``url``."""
-    known = weights.info(url)
+    known = weights.describe_published(url)
     assert known.model
     assert known.preprocessing
-    model = models.resolve(known.model)
-    down, across = models.token_size(model)
+    model = models.resolve_model(known.model)
+    down, across = models.find_token_size(model)
     height, width = known.preprocessing.image_size
     grid = (height // down, width // across)
     rng = np.random.default_rng(0)
@@ -78,7 +78,7 @@ def put_weights(url: str, path: Path, **_: Any) -> None:
     other = "timm" if "timm/" in url else "huggingface"
     form = "google_prelinen" if path.suffix == ".npz" else other
     path.parent.mkdir(parents=True, exist_ok=True)
-    checkpoints.write(path, form, tensors, model, known.num_classes)
+    checkpoints.write_checkpoint(path, form, tensors, model, known.num_classes)
 
 
 @functools.cache
@@ -125,7 +125,7 @@ def _examples(count: int, num_classes: int) -> Iterator[dict[str, Any]]:
 def imagenet() -> Path:
     """Returns a folder with an image of each class of ImageNet."""
     root = Path(tempfile.mkdtemp())
-    for name in synsets("imagenet1k"):
+    for name in read_synsets("imagenet1k"):
         (root / "test" / name).mkdir(parents=True)
         (root / "test" / name / "1.png").write_bytes(digit(0))
     return root

@@ -10,14 +10,14 @@ import jax.numpy as jnp
 import pytest
 
 from tests.runs import TINY, change
-from vit_jax.bench import bench, format_bench, measure
-from vit_jax.bench.phases import peak_memory, time_inference
+from vit_jax.bench import format_bench, measure, run_bench
+from vit_jax.bench.phases import measure_peak_memory, time_inference
 from vit_jax.bench.timing import compile_twice, time_calls
 from vit_jax.config import MeshConfig
 from vit_jax.errors import ConfigError
 from vit_jax.mesh.sharding import make_mesh
-from vit_jax.models.flops import inference_flops, training_flops
-from vit_jax.training.resolve import resolve
+from vit_jax.models.flops import count_inference_flops, count_training_flops
+from vit_jax.training.resolve import resolve_config
 
 
 class Clock:
@@ -52,7 +52,7 @@ def test_inference_is_laid_out_as_an_evaluation_is(monkeypatch):
         raise InterruptedError
 
     monkeypatch.setattr("vit_jax.bench.phases.compile_twice", keep_text)
-    config = resolve(change(TINY, model={"num_layers": 2}))
+    config = resolve_config(change(TINY, model={"num_layers": 2}))
     mesh = make_mesh(MeshConfig(preset="fsdp_tp"))
     with pytest.raises(InterruptedError):
         time_inference(config, mesh, 10, 1, 1.0)
@@ -91,7 +91,7 @@ def result():
     config = change(TINY, data={"eval_batch_size": 16}, train={"total_steps": 50})
     config = dataclasses.replace(config, mesh=MeshConfig(preset="fsdp"))
     devices = jax.devices()[:2]
-    return bench(config, num_classes=10, repeats=3, seconds=0.01, devices=devices)
+    return run_bench(config, num_classes=10, repeats=3, seconds=0.01, devices=devices)
 
 
 def test_a_bench_is_json_and_says_where_it_ran(result):
@@ -102,10 +102,10 @@ def test_a_bench_is_json_and_says_where_it_ran(result):
 
 
 def test_rates_and_shares_agree(result):
-    model = resolve(TINY).model
+    model = resolve_config(TINY).model
     for phase, count, batch_size in (
-        ("train", training_flops, 32),
-        ("inference", inference_flops, 16),
+        ("train", count_training_flops, 32),
+        ("inference", count_inference_flops, 16),
     ):
         part = result[phase]
         assert part["batch_size"] == batch_size
@@ -124,8 +124,8 @@ def test_mfu_is_against_the_tables_peak(monkeypatch):
     timed = {"rate": 100.0, "quartiles": [90.0, 110.0]}
     phases = {"train": (lambda *_: dict(timed), lambda *_: int(1e12))}
     monkeypatch.setattr(measure, "PHASES", phases)
-    monkeypatch.setattr("vit_jax.bench.measure.peak_rate", lambda *_: 400.0)
-    part = bench(TINY, num_classes=10, phases=("train",), repeats=1, seconds=0.001)
+    monkeypatch.setattr("vit_jax.bench.measure.find_peak_rate", lambda *_: 400.0)
+    part = run_bench(TINY, num_classes=10, phases=("train",), repeats=1, seconds=0.001)
     assert part["train"]["mfu"] == pytest.approx(0.25)
 
 
@@ -142,10 +142,12 @@ def test_peak_memory_is_the_fullest_devices():
         return types.SimpleNamespace(memory_stats=lambda: stats)
 
     peaks = [device({"peak_bytes_in_use": 5}), device({"peak_bytes_in_use": 7})]
-    assert peak_memory(types.SimpleNamespace(local_devices=peaks)) == 7
-    assert peak_memory(types.SimpleNamespace(local_devices=[device(None)])) is None
+    assert measure_peak_memory(types.SimpleNamespace(local_devices=peaks)) == 7
+    assert (
+        measure_peak_memory(types.SimpleNamespace(local_devices=[device(None)])) is None
+    )
 
 
 def test_phases_are_known():
     with pytest.raises(ConfigError, match="phase must be one of train, inference"):
-        bench(TINY, phases=("training",))
+        run_bench(TINY, phases=("training",))

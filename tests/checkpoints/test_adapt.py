@@ -14,7 +14,7 @@ from vit_jax.checkpoints import layout
 from vit_jax.checkpoints.adapt.fit import adapt
 from vit_jax.checkpoints.adapt.positions import resample_positions
 from vit_jax.checkpoints.adapt.resample import half_pixel, resample, resize_patches
-from vit_jax.checkpoints.lazy import lazy
+from vit_jax.checkpoints.lazy import make_lazy
 from vit_jax.checkpoints.record import Checkpoint
 from vit_jax.config import ModelConfig, Preprocessing
 from vit_jax.errors import ConfigError
@@ -34,9 +34,9 @@ def checkpoint_of(
     num_classes: int | None = 5,
     size: tuple[int, int] = (24, 24),
 ) -> Checkpoint:
-    config = models.resolve(config)
-    down, across = models.token_size(config)
-    tensors = {k: lazy(v) for k, v in flat_params(config, num_classes).items()}
+    config = models.resolve_model(config)
+    down, across = models.find_token_size(config)
+    tensors = {k: make_lazy(v) for k, v in flat_params(config, num_classes).items()}
     grid = (size[0] // down, size[1] // across)
     return Checkpoint(
         "vit_jax", tensors, config, num_classes, grid, Preprocessing(size)
@@ -48,7 +48,9 @@ def test_load_as_the_original(golden: Path, name: str) -> None:
     meta = json.loads((golden / "load" / f"{name}.json").read_text())
     with np.load(golden / "load" / f"{name}.npz") as arrays:
         io = dict(arrays)
-    source = checkpoints.read((golden / "load" / meta["checkpoint"]).resolve())
+    source = checkpoints.read_checkpoint(
+        (golden / "load" / meta["checkpoint"]).resolve()
+    )
     with np.load((golden / "load" / meta["checkpoint"]).resolve()) as arrays:
         raw = dict(arrays)
     fitted = adapt(
@@ -88,7 +90,7 @@ def test_unusual_loads_are_clear_errors(golden: Path) -> None:
     for case in cases:
         try:
             fitted = adapt(
-                checkpoints.read(golden / case["checkpoint"]),
+                checkpoints.read_checkpoint(golden / case["checkpoint"]),
                 google_config(case["model_config"]),
                 case["num_classes"],
                 tuple(case["image_size"]),
@@ -242,7 +244,7 @@ def test_a_head_does_not_outlive_its_pre_logits() -> None:
 def test_another_image_size(name: str) -> None:
     """Every option fits (non-square) images of another size, or says why not."""
     source = checkpoint_of(OPTIONS[name])
-    unit = models.token_size(source.model)
+    unit = models.find_token_size(source.model)
     size = (unit[0] * 2, unit[1] * 4)
     if name in ("mixer", "relative"):
         with pytest.raises(ConfigError, match="image_size must keep"):

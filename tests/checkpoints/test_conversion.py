@@ -13,7 +13,7 @@ from tests.models.tiny import tiny
 from vit_jax import checkpoints
 from vit_jax.checkpoints import peers
 from vit_jax.checkpoints.files import torch_file
-from vit_jax.checkpoints.lazy import lazy
+from vit_jax.checkpoints.lazy import make_lazy
 from vit_jax.errors import ConfigError
 
 TOKEN = GOLDEN / "google_vit" / "token.linen.npz"
@@ -39,9 +39,9 @@ def test_format_by_name(tmp_path: Path) -> None:
     source = checkpoint_of(tiny(activation="gelu"))
     save(tmp_path / "a.safetensors", "timm", source)
     checkpoints.convert_file(tmp_path / "a.safetensors", tmp_path / "b.safetensors")
-    assert checkpoints.read(tmp_path / "b.safetensors").format == "timm"
+    assert checkpoints.read_checkpoint(tmp_path / "b.safetensors").format == "timm"
     lines = checkpoints.convert_file(tmp_path / "b.safetensors", tmp_path / "folder")
-    assert checkpoints.read(tmp_path / "folder").format == "huggingface"
+    assert checkpoints.read_checkpoint(tmp_path / "folder").format == "huggingface"
     assert sum(line.startswith("wrote") for line in lines) == 3
     with pytest.raises(ConfigError, match='did you mean "timm"'):
         checkpoints.convert_file(tmp_path / "a.safetensors", tmp_path / "c", "tim")
@@ -82,7 +82,7 @@ def test_a_check_that_fails_is_an_error(tmp_path: Path, monkeypatch) -> None:
     def wrong(_path, _format, _model, _classes, images):
         return "timm", np.ones((len(images), 10), np.float32)
 
-    monkeypatch.setattr(peers, "run", wrong)
+    monkeypatch.setattr(peers, "run_peer", wrong)
     with pytest.raises(ConfigError, match="timm must give the same output"):
         checkpoints.convert_file(TOKEN, tmp_path / "x.npz", check=True)
 
@@ -110,7 +110,9 @@ def test_nothing_is_left_of_a_write_that_fails(tmp_path: Path) -> None:
     broken = {k: t.map(fail) if "head" in k else t for k, t in source.tensors.items()}
     for file_format, name in (("google", "x.npz"), ("timm", "x.safetensors")):
         with pytest.raises(ConfigError, match="damaged"):
-            checkpoints.write(tmp_path / name, file_format, broken, source.model, 5)
+            checkpoints.write_checkpoint(
+                tmp_path / name, file_format, broken, source.model, 5
+            )
     assert not list(tmp_path.iterdir())
 
 
@@ -127,7 +129,7 @@ def test_pytorch_files_need_pytorch(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setitem(sys.modules, "torch", None)
     (tmp_path / "x.pth").write_bytes(b"\x80\x02}q\x00.")
     with pytest.raises(ConfigError, match=r"vit_jax\[torch\]"):
-        checkpoints.read(tmp_path / "x.pth")
+        checkpoints.read_checkpoint(tmp_path / "x.pth")
 
 
 def test_pytorch_files(tmp_path: Path) -> None:
@@ -138,7 +140,7 @@ def test_pytorch_files(tmp_path: Path) -> None:
     state = {k: torch.from_numpy(v) for k, v in raw(tmp_path / "x.safetensors").items()}
     for wrapped in (state, {"model": state, "epoch": 3}):
         torch.save(wrapped, tmp_path / "x.pth")
-        again = checkpoints.read(tmp_path / "x.pth", num_heads=2)
+        again = checkpoints.read_checkpoint(tmp_path / "x.pth", num_heads=2)
         for name, tensor in again.tensors.items():
             np.testing.assert_array_equal(tensor, source.tensors[name])
     half = {k: v.to(torch.bfloat16) for k, v in state.items()}
@@ -147,14 +149,14 @@ def test_pytorch_files(tmp_path: Path) -> None:
         == "bfloat16"  # fmt: skip
     torch.save(torch.nn.Linear(2, 2), tmp_path / "x.bin")  # a pickled object
     with pytest.raises(ConfigError, match="cannot be read"):
-        checkpoints.read(tmp_path / "x.bin")
+        checkpoints.read_checkpoint(tmp_path / "x.bin")
 
 
 def test_a_mixed_tree_is_written_from_arrays(tmp_path: Path) -> None:
     """NumPy and JAX arrays do as well as lazy ones."""
     source = checkpoint_of(tiny())
     arrays = {k: np.asarray(v) for k, v in source.tensors.items()}
-    checkpoints.write(tmp_path / "x.npz", "google", arrays, source.model, 5)
-    again = checkpoints.read(tmp_path / "x.npz")
+    checkpoints.write_checkpoint(tmp_path / "x.npz", "google", arrays, source.model, 5)
+    again = checkpoints.read_checkpoint(tmp_path / "x.npz")
     assert all(np.array_equal(again.tensors[k], v) for k, v in arrays.items())
-    assert lazy(again.tensors["cls"]) is again.tensors["cls"]
+    assert make_lazy(again.tensors["cls"]) is again.tensors["cls"]

@@ -68,7 +68,7 @@ def try_to_read(path: Path, whole: Arrays | None = None) -> str | None:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # zipfile's, of names that come twice
-            checkpoint = checkpoints.read(path)
+            checkpoint = checkpoints.read_checkpoint(path)
             arrays = {k: np.asarray(v) for k, v in checkpoint.tensors.items()}
     except ConfigError as error:
         message = str(error)
@@ -142,7 +142,9 @@ def test_damaged_bytes(kind: str, sources: dict[str, Path], tmp_path: Path) -> N
     files = [mutations.mutate_bytes(rng, data) for _ in range(count)]
     # safetensors has no checksums: a bit of a weight can change unnoticed.
     has_checksums = kind not in ("timm", "huggingface")
-    tensors = checkpoints.read(sources[kind]).tensors if has_checksums else {}
+    tensors = (
+        checkpoints.read_checkpoint(sources[kind]).tensors if has_checksums else {}
+    )
     whole = {name: np.asarray(tensor) for name, tensor in tensors.items()}
     bad = 0.9 if has_checksums else 0.3
     check_all(tmp_path / f"x{sources[kind].suffix}", files, bad, whole)

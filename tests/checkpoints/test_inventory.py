@@ -18,7 +18,7 @@ from vit_jax.checkpoints.formats import (
     timm_config,
 )
 from vit_jax.checkpoints.formats.google import renumber, write
-from vit_jax.checkpoints.lazy import Lazy, Shape, lazy
+from vit_jax.checkpoints.lazy import Lazy, Shape, make_lazy
 from vit_jax.checkpoints.record import Checkpoint
 from vit_jax.config import ModelConfig
 
@@ -35,7 +35,7 @@ TIMM, HUGGING_FACE = (
 
 def empty(shape: Shape) -> Lazy:
     """An array of this shape that takes no memory."""
-    return lazy(np.broadcast_to(np.float32(0), tuple(shape)))
+    return make_lazy(np.broadcast_to(np.float32(0), tuple(shape)))
 
 
 def shapes_of(tensors) -> dict[str, Shape]:
@@ -104,7 +104,7 @@ def test_prelinen_names() -> None:
         expected = {k: tuple(v[0]) for k, v in (entry.get("params") or entry).items()}
         variant, _, rep = name.partition(" representation_size=")
         variant = variant.replace("ViT-B_16", "ViT-B/16")
-        config = models.resolve(
+        config = models.resolve_model(
             ModelConfig(
                 variant=variant, representation_size=None if rep == "None" else int(rep)
             )
@@ -119,16 +119,16 @@ def test_prelinen_names() -> None:
 @pytest.mark.parametrize("name", sorted(OPTIONS))
 @pytest.mark.parametrize("num_classes", [5, None])
 def test_layout_is_what_the_modules_make(name: str, num_classes: int | None) -> None:
-    config = models.resolve(OPTIONS[name])
+    config = models.resolve_model(OPTIONS[name])
     expected = {k: v.shape for k, v in shapes(config, num_classes).items()}
-    down, across = models.token_size(config)
+    down, across = models.find_token_size(config)
     assert layout.shapes(config, num_classes, (24 // down, 24 // across)) == expected
 
 
 @pytest.mark.parametrize("variant", sorted(models.VARIANTS))
 def test_layout_of_every_variant(variant: str) -> None:
-    config = models.resolve(ModelConfig(variant=variant))
-    down, across = models.token_size(config)
+    config = models.resolve_model(ModelConfig(variant=variant))
+    down, across = models.find_token_size(config)
     expected = shapes(config, 10, (1, 2 * down, 3 * across, 3))
     got = layout.shapes(config, 10, (2, 3))
     assert got == {k: v.shape for k, v in expected.items()}

@@ -30,7 +30,7 @@ def check(path: Path, file_format: str, source: checkpoints.Checkpoint) -> None:
     assert source.preprocessing is not None
     images = random_images((2, *source.preprocessing.image_size, 3))
     images = np.array(images)
-    theirs = peers.run(path, file_format, source.model, source.num_classes, images)
+    theirs = peers.run_peer(path, file_format, source.model, source.num_classes, images)
     assert theirs is not None
     ours = logits_of(source, images)
     assert np.abs(ours).max() > 0.01
@@ -46,7 +46,7 @@ def test_timm_computes_the_same(name: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", sorted(BY_LOADER))
 def test_timms_loader_reads_our_npz(name: str, tmp_path: Path) -> None:
-    source = checkpoints.read(GOLDEN / name)
+    source = checkpoints.read_checkpoint(GOLDEN / name)
     save(tmp_path / "x.npz", BY_LOADER[name], source)
     check(tmp_path / "x.npz", BY_LOADER[name], source)
 
@@ -78,10 +78,10 @@ def test_timm_makes_the_model_from_our_folder(name: str, tmp_path: Path) -> None
 def test_timm_makes_a_published_mixer_from_our_folder(tmp_path: Path) -> None:
     """Its names and shapes; its GELU is another one."""
     timm = importlib.import_module("timm")
-    config = models.resolve(ModelConfig(variant="Mixer-S/32"))
+    config = models.resolve_model(ModelConfig(variant="Mixer-S/32"))
     shapes = checkpoints.layout.shapes(config, 5, (7, 7))
     tensors = {k: np.full(s, 2, np.float32) for k, s in shapes.items()}
-    checkpoints.write(tmp_path / "x", "timm", tensors, config, 5)
+    checkpoints.write_checkpoint(tmp_path / "x", "timm", tensors, config, 5)
     model = timm.create_model(f"local-dir:{tmp_path / 'x'}", pretrained=True)
     assert all((p == 2).all() for p in model.parameters())
 

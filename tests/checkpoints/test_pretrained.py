@@ -15,7 +15,7 @@ from tests.models.tiny import flat, random_images, tiny
 from tests.runs import TINY, change
 from vit_jax import checkpoints, weights
 from vit_jax.checkpoints import pretrained
-from vit_jax.checkpoints.pretrained import Pretrained, load_pretrained, place
+from vit_jax.checkpoints.pretrained import Pretrained, load_pretrained, place_params
 from vit_jax.config import MeshConfig, ModelConfig, Preprocessing
 from vit_jax.errors import ConfigError
 from vit_jax.mesh.sharding import make_mesh
@@ -122,7 +122,7 @@ def test_arrays_are_read_one_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
         return make(*args)
 
     monkeypatch.setattr(jax, "make_array_from_callback", watched)
-    place(dataclasses.replace(source, tensors=tensors))
+    place_params(dataclasses.replace(source, tensors=tensors))
     kinds = [kind for kind, _ in events]
     assert kinds == ["read", "placed"] * len(source.tensors)
 
@@ -158,9 +158,9 @@ def test_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         model=tiny(activation="quick_gelu", layer_norm_epsilon=1e-5),
         preprocessing=imagenet,
     )
-    monkeypatch.setattr(weights, "info", lambda name: published)
-    monkeypatch.setattr(weights, "fetch", lambda name: tmp_path / "x.safetensors")
-    monkeypatch.setattr(weights, "lacks", lambda name, path: ("head",))
+    monkeypatch.setattr(weights, "describe_published", lambda name: published)
+    monkeypatch.setattr(weights, "fetch_weights", lambda name: tmp_path / "x.safetensors")
+    monkeypatch.setattr(weights, "list_missing_parts", lambda name, path: ("head",))
     loaded = load_pretrained("tiny")
     assert loaded.config.activation == "quick_gelu"
     assert loaded.config.layer_norm_epsilon == 1e-5

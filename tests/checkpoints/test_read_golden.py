@@ -17,7 +17,7 @@ _RATES = ("dropout_rate", "attention_dropout_rate", "stochastic_depth_rate", "va
 
 def check_same(checkpoint: Checkpoint, case: Case) -> None:
     """The tree, bit for bit; and the model, but for what no checkpoint says."""
-    expected = dataclasses.asdict(models.resolve(case.config))
+    expected = dataclasses.asdict(models.resolve_model(case.config))
     got = dataclasses.asdict(checkpoint.model)
     for name in _RATES:
         del expected[name], got[name]
@@ -47,7 +47,9 @@ def test_google(name: str) -> None:
     if case.config.classifier in ("unpooled", "token_unpooled"):
         given["classifier"] = case.config.classifier
     for entry in meta["checkpoints"]:
-        checkpoint = checkpoints.read(GOLDEN / "google_vit" / entry["file"], **given)
+        checkpoint = checkpoints.read_checkpoint(
+            GOLDEN / "google_vit" / entry["file"], **given
+        )
         check_same(checkpoint, case)
         naming = {"linen": "google", "prelinen": "google_prelinen"}[entry["naming"]]
         if case.config.family != "mixer":
@@ -60,7 +62,7 @@ def test_google(name: str) -> None:
 def test_big_vision(name: str) -> None:
     meta = json.loads((GOLDEN / "big_vision" / f"{name}.json").read_text())
     case = big_vision(name)
-    checkpoint = checkpoints.read(GOLDEN / "big_vision" / meta["checkpoint"])
+    checkpoint = checkpoints.read_checkpoint(GOLDEN / "big_vision" / meta["checkpoint"])
     check_same(checkpoint, case)
     assert checkpoint.format == "big_vision"
     if name == "map_img_tower":
@@ -71,7 +73,9 @@ def test_big_vision(name: str) -> None:
 def test_timm(name: str) -> None:
     case = timm(name)
     given = {"num_heads": case.config.num_heads, "activation": case.config.activation}
-    checkpoint = checkpoints.read(GOLDEN / "timm" / f"{name}.safetensors", **given)
+    checkpoint = checkpoints.read_checkpoint(
+        GOLDEN / "timm" / f"{name}.safetensors", **given
+    )
     check_same(checkpoint, case)
     assert checkpoint.format == "timm"
     assert any("epsilon" in note for note in checkpoint.notes)
@@ -82,7 +86,7 @@ def test_huggingface(tmp_path) -> None:
     (tmp_path / "config.json").write_text(json.dumps(meta["config"]))
     data = (GOLDEN / "huggingface" / "vit.safetensors").read_bytes()
     (tmp_path / "model.safetensors").write_bytes(data)
-    checkpoint = checkpoints.read(tmp_path)
+    checkpoint = checkpoints.read_checkpoint(tmp_path)
     assert checkpoint.model.activation == "gelu"
     assert checkpoint.model.layer_norm_epsilon == 1e-12
     assert checkpoint.model.num_heads == 4

@@ -18,7 +18,7 @@ from PIL import Image
 
 from tests.runs import TINY_FILE
 from vit_jax.cli import _make_parser, main
-from vit_jax.data.export import export
+from vit_jax.data.export import export_images
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +36,7 @@ def run(tmp_path_factory):
 def images(tmp_path_factory):
     """Six held-out digits as an image folder."""
     folder = tmp_path_factory.mktemp("images")
-    assert export("digits", folder, "test[:6]") == 6
+    assert export_images("digits", folder, "test[:6]") == 6
     return folder
 
 
@@ -121,7 +121,7 @@ def test_predict_as_json_and_csv_agree(run, images, capsys):
 def test_predict_agrees_with_evaluation(run, tmp_path, capsys):
     # Through PNG files and the checkpoint's own preprocessing, nothing is lost.
     _, workdir = run
-    export("digits", tmp_path, "test")
+    export_images("digits", tmp_path, "test")
     assert main(["predict", f"--checkpoint={workdir}", str(tmp_path), "--json"]) == 0
     answers = json.loads(capsys.readouterr().out)
     right = [

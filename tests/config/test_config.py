@@ -15,7 +15,7 @@ from vit_jax.config.durations import resolve_steps
 from vit_jax.config.file import from_dict, load_config
 from vit_jax.errors import ConfigError
 from vit_jax.models.init import init_params
-from vit_jax.training.resolve import resolve
+from vit_jax.training.resolve import resolve_config
 from vit_jax.weights.published import WEIGHTS
 
 ROOT = Path(__file__).parent.parent.parent
@@ -27,9 +27,9 @@ DIGITS = str(ROOT / "configs" / "digits.py")
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda p: p.stem)
 def test_every_recipe_resolves_and_traces(path):
-    config = resolve(load_config(str(path)))
+    config = resolve_config(load_config(str(path)))
     assert config.name == path.stem
-    model = models.build(config.model, 10)
+    model = models.build_model(config.model, 10)
     params = jax.eval_shape(lambda: init_params(model, config.data.image_size, 0))
     assert params["head"]["kernel"].shape[-1] == 10
     assert resolve_steps(config, num_examples=50_000).total > 0
@@ -194,7 +194,7 @@ def test_an_argument_that_nobody_takes_is_told():
 
 
 def test_config_survives_json():
-    config = resolve(load_config(DIGITS))
+    config = resolve_config(load_config(DIGITS))
     again = json.loads(json.dumps(dataclasses.asdict(config)))
     assert from_dict(Config, again) == config
 
@@ -206,10 +206,10 @@ def test_every_variant_has_a_recipe():
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda p: p.stem)
 def test_recipes_fit_the_weights_that_they_name(path):
-    config = resolve(load_config(str(path)))
+    config = resolve_config(load_config(str(path)))
     if config.init.checkpoint is None:
         return
-    there = models.resolve(WEIGHTS[config.init.checkpoint].model)
+    there = models.resolve_model(WEIGHTS[config.init.checkpoint].model)
     # What a run may choose for itself; everything else is the weights' own.
     free = {"representation_size": None, "dropout_rate": 0.0}
     assert dataclasses.replace(config.model, **free) == dataclasses.replace(

@@ -8,7 +8,7 @@ import pytest
 from vit_jax.cli import main
 from vit_jax.config import DataConfig
 from vit_jax.data.sources import Source, make_source
-from vit_jax.data.sources.array_records import convert
+from vit_jax.data.sources.array_records import convert_source
 from vit_jax.errors import ConfigError
 
 
@@ -24,7 +24,7 @@ def test_round_trip(
     root = make_files(*(f"{s}/{c}/{i}.png" for s in ("train", "val") for c in "ab"
                         for i in range(4)))  # fmt: skip
     output = tmp_path / "my_images"
-    assert convert(str(root), output, ("train", "val")) == {"train": 8, "val": 8}
+    assert convert_source(str(root), output, ("train", "val")) == {"train": 8, "val": 8}
     assert len(list(output.rglob("*train*array_record*"))) == 3
     for split in ("train", "val", "train[:50%]"):
         size = {"image_size": (4, 4), "batch_size": 1}
@@ -35,7 +35,7 @@ def test_round_trip(
         assert contents(new) == contents(old)
         assert new.class_names == ("a", "b")
     with pytest.raises(ConfigError, match="must be new"):
-        convert(str(root), output, ("train",))
+        convert_source(str(root), output, ("train",))
 
 
 def test_commands(

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from vit_jax.config import DataConfig
-from vit_jax.data.augment import prepare
-from vit_jax.data.augment.device import scale
+from vit_jax.data.augment import prepare_images
+from vit_jax.data.augment.device import scale_images
 
 DATA = DataConfig(source="digits", image_size=(4, 6), batch_size=64)
 IMAGES = np.random.default_rng(0).integers(0, 256, (64, 4, 6, 3), np.uint8)
@@ -18,7 +18,7 @@ IMAGES = np.random.default_rng(0).integers(0, 256, (64, 4, 6, 3), np.uint8)
 
 @functools.partial(jax.jit, static_argnames=("data", "train", "dtype"))
 def run(images, key, *, data, train, dtype=jnp.float32):
-    return prepare(images, key, data, train, dtype)
+    return prepare_images(images, key, data, train, dtype)
 
 
 def test_scaling_is_that_of_the_original_up_to_a_bit() -> None:
@@ -49,7 +49,7 @@ def test_mean_and_std_of_each_channel() -> None:
 def test_without_mean_and_std_nothing_is_added() -> None:
     """The program of the default range has not one operation more."""
     images = jnp.zeros((1, 2, 2, 3), jnp.uint8)
-    plain = jax.make_jaxpr(lambda x: scale(x, (-1.0, 1.0)))(images)
+    plain = jax.make_jaxpr(lambda x: scale_images(x, (-1.0, 1.0)))(images)
     assert [str(e.primitive) for e in plain.eqns] == [
         "convert_element_type",
         "add",

@@ -13,7 +13,7 @@ from tests.data.image_files import encode
 from vit_jax.cli import main
 from vit_jax.config import DataConfig
 from vit_jax.data import check as data_check
-from vit_jax.data.check import check, write_picture
+from vit_jax.data.check import check_data, write_picture
 from vit_jax.data.sources import make_source
 from vit_jax.errors import ConfigError
 
@@ -32,7 +32,7 @@ def folder(make_files: Callable[..., Path]) -> Path:
 
 
 def test_report(folder: Path, tmp_path: Path) -> None:
-    report = check(str(folder), progress=False)
+    report = check_data(str(folder), progress=False)
     assert report.num_images == 9
     assert report.class_counts == {"ant": 5, "bee": 3}
     assert report.sizes == {"least": (5, 4), "median": (5, 4), "largest": (9, 70)}
@@ -55,7 +55,7 @@ def test_report(folder: Path, tmp_path: Path) -> None:
 
 
 def test_one_split(folder: Path) -> None:
-    report = check(str(folder), "train", progress=False)
+    report = check_data(str(folder), "train", progress=False)
     assert report.num_images == 5
     assert not report.duplicates
 
@@ -63,7 +63,7 @@ def test_one_split(folder: Path) -> None:
 def test_several_labels(make_files: Callable[..., Path]) -> None:
     root = make_files("1.png", "2.png", "3.png")
     (root / "list.csv").write_text("path,labels\n1.png,ant|bee\n2.png,bee\n3.png,\n")
-    report = check(str(root / "list.csv"), progress=False)
+    report = check_data(str(root / "list.csv"), progress=False)
     assert not report.bad_files
     assert report.class_counts == {"ant": 1, "bee": 2}
 
@@ -101,4 +101,4 @@ def test_nothing_to_read(make_files: Callable[..., Path]) -> None:
     with pytest.raises(
         ConfigError, match="an image that can be read, got 1 that cannot"
     ):
-        check(str(root), progress=False)
+        check_data(str(root), progress=False)

@@ -10,8 +10,8 @@ import pytest
 from PIL import Image, ImageEnhance, ImageOps
 
 from vit_jax.config import DataConfig
-from vit_jax.data.augment import color, prepare
-from vit_jax.data.augment.erasing import erase
+from vit_jax.data.augment import color, prepare_images
+from vit_jax.data.augment.erasing import erase_rectangle
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (60, 16, 20, 3), np.uint8)
 
@@ -89,7 +89,7 @@ def test_color_jitter_differs_between_images_and_can_do_nothing() -> None:
 
 def test_erasing_fills_one_box_with_noise() -> None:
     zeros = np.zeros((400, 40, 30, 1), np.uint8)
-    run = jax.jit(functools.partial(erase, probability=0.25))
+    run = jax.jit(functools.partial(erase_rectangle, probability=0.25))
     out = np.asarray(run(zeros, jax.random.key(0)))[..., 0] > 0
     erased = out.any(axis=(1, 2))
     # 400 draws of 1/4: five standard deviations are 43.
@@ -107,21 +107,23 @@ def test_erasing_fills_one_box_with_noise() -> None:
 
 def test_erasing_always_and_never() -> None:
     images = jnp.asarray(IMAGES)
-    np.testing.assert_array_equal(erase(images, jax.random.key(0), 0.0), IMAGES)
-    changed = (np.asarray(erase(images, jax.random.key(0), 1.0)) != IMAGES).any(
-        (1, 2, 3)
+    np.testing.assert_array_equal(
+        erase_rectangle(images, jax.random.key(0), 0.0), IMAGES
     )
+    changed = (
+        np.asarray(erase_rectangle(images, jax.random.key(0), 1.0)) != IMAGES
+    ).any((1, 2, 3))
     assert changed.mean() > 0.95
 
 
 def test_config_switches_each_on() -> None:
     data = DataConfig(source="digits", image_size=(16, 20), batch_size=60, flip=False)
-    plain = prepare(jnp.asarray(IMAGES), None, data, True)
+    plain = prepare_images(jnp.asarray(IMAGES), None, data, True)
     for change in ({"augment": "three"}, {"color_jitter": 0.3}, {"erasing": 0.5}):
         changed = dataclasses.replace(data, **change)
-        out = prepare(jnp.asarray(IMAGES), jax.random.key(0), changed, True)
+        out = prepare_images(jnp.asarray(IMAGES), jax.random.key(0), changed, True)
         assert out.shape == plain.shape
         assert out.dtype == plain.dtype
         assert (np.asarray(out) != np.asarray(plain)).any()
-        untouched = prepare(jnp.asarray(IMAGES), None, changed, False)
+        untouched = prepare_images(jnp.asarray(IMAGES), None, changed, False)
         np.testing.assert_array_equal(untouched, plain)

@@ -31,8 +31,8 @@ KINDS = {
 def library(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each way to decode a part."""
     if not request.param:
-        monkeypatch.setattr(turbojpeg, "decoder", lambda: None)
-    elif turbojpeg.decoder() is None:
+        monkeypatch.setattr(turbojpeg, "find_decoder", lambda: None)
+    elif turbojpeg.find_decoder() is None:
         pytest.skip("there is no libturbojpeg here")
 
 

@@ -6,13 +6,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from vit_jax.data.augment.mix import mix
+from vit_jax.data.augment.mix import mix_examples
 
 COUNT, SIZE = 400, (20, 30)
 # Image i holds i + 1 everywhere, and is of class i: what is mixed in can be read off.
 IMAGES = jnp.ones((COUNT, *SIZE, 1)) * jnp.arange(1, COUNT + 1.0).reshape(-1, 1, 1, 1)
 TARGETS = jnp.eye(COUNT)
-run = jax.jit(mix, static_argnames=("mixup", "cutmix"))
+run = jax.jit(mix_examples, static_argnames=("mixup", "cutmix"))
 
 
 @functools.cache
@@ -32,7 +32,7 @@ def mixed(mixup: float, cutmix: float) -> tuple[np.ndarray, np.ndarray]:
 
 
 def test_off_changes_nothing() -> None:
-    images, targets = mix(IMAGES, TARGETS, jax.random.key(0), 0.0, 0.0)
+    images, targets = mix_examples(IMAGES, TARGETS, jax.random.key(0), 0.0, 0.0)
     assert images is IMAGES
     assert targets is TARGETS
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from vit_jax.data.sources.splits import hash_order, resolve_split, stratified_split
+from vit_jax.data.sources.splits import resolve_split, sort_by_hash, split_stratified
 from vit_jax.errors import ConfigError
 
 SIZES = {"train": 1437, "test": 360}
@@ -65,24 +65,24 @@ def test_wrong_split_strings(spec: str, message: str) -> None:
 def test_stratified_split_takes_a_fifth_of_each_class() -> None:
     labels = np.repeat([0, 1, 2, 3], [100, 37, 2, 1])
     names = [f"{label}/{i}.jpg" for i, label in enumerate(labels)]
-    train, test = stratified_split(names, labels)
+    train, test = split_stratified(names, labels)
     assert sorted([*train, *test]) == list(range(140))
     assert np.bincount(labels[test], minlength=4).tolist() == [20, 7, 1, 0]
 
 
 def test_stratified_split_does_not_depend_on_order_or_other_classes() -> None:
     names = [f"{i}.jpg" for i in range(50)]
-    _, test = stratified_split(names, [0] * 50)
+    _, test = split_stratified(names, [0] * 50)
     held_out = {names[i] for i in test}
-    _, test = stratified_split(names[::-1], [0] * 50)
+    _, test = split_stratified(names[::-1], [0] * 50)
     assert {names[::-1][i] for i in test} == held_out
     more = [*names, *(f"other/{i}" for i in range(9))]
-    _, test = stratified_split(more, [0] * 50 + [1] * 9)
+    _, test = split_stratified(more, [0] * 50 + [1] * 9)
     assert held_out == {more[i] for i in test if i < 50}
     # A new image in the class moves at most one that was there.
-    _, test = stratified_split([*names, "new.jpg"], [0] * 51)
+    _, test = split_stratified([*names, "new.jpg"], [0] * 51)
     assert len(held_out - {[*names, "new.jpg"][i] for i in test}) <= 1
 
 
 def test_hash_order_is_the_same_everywhere() -> None:
-    assert hash_order(["a", "b", "c", "d"]).tolist() == [3, 2, 1, 0]
+    assert sort_by_hash(["a", "b", "c", "d"]).tolist() == [3, 2, 1, 0]

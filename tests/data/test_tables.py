@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from vit_jax.config import DataConfig
-from vit_jax.data.export import export
+from vit_jax.data.export import export_images
 from vit_jax.data.sources import Source, make_source
-from vit_jax.data.sources.array_records import convert
+from vit_jax.data.sources.array_records import convert_source
 from vit_jax.errors import ConfigError
 
 Make = Callable[..., Path]
@@ -152,6 +152,6 @@ def test_several_labels_fit_into_no_folder(make_files: Make, tmp_path: Path) -> 
     root = make_files("1.png")
     table = write(root, "list.csv", "path,labels\n1.png,dog|ant\n")
     with pytest.raises(ConfigError, match="must have one label each"):
-        export(str(table), tmp_path / "out", "all")
+        export_images(str(table), tmp_path / "out", "all")
     with pytest.raises(ConfigError, match="must have one label each"):
-        convert(str(table), tmp_path / "out", ["all"])
+        convert_source(str(table), tmp_path / "out", ["all"])

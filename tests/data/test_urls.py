@@ -16,7 +16,7 @@ from tests.data.test_loader import digest
 from tests.data.web import serve
 from vit_jax.config import DataConfig
 from vit_jax.data.bad_files import BadFiles
-from vit_jax.data.check import check
+from vit_jax.data.check import check_data
 from vit_jax.data.loader import eval_batches, train_batches
 from vit_jax.data.sources import Source, make_source
 from vit_jax.errors import ConfigError
@@ -84,7 +84,7 @@ def test_a_folder_is_that_of_the_disk(
         assert there.class_names == here.class_names
         assert there[0]["name"].startswith("memory://bucket/")
     assert len(open_source(f"folder:{bucket}/", "train")) == 7
-    assert check(bucket, progress=False).num_images == 13
+    assert check_data(bucket, progress=False).num_images == 13
     with pytest.raises(ConfigError, match="must exist, got"):
         open_source(f"folder:{bucket}/nothing")
 
@@ -141,7 +141,7 @@ def test_a_table_on_the_web_read_by_threads_and_processes(
         assert len(digests) == 1
         (batch,) = eval_batches(make_source(data, "test"), data)
         assert batch["mask"].sum() == 1
-        found = check(data.source, progress=False)
+        found = check_data(data.source, progress=False)
         assert [*found.bad_files] == [f"{url}/images/gone.png"]
         local = tmp_path / "list.jsonl"
         local.write_text(f'{{"path": "{url}/images/7.png", "label": "x"}}\n')

@@ -8,7 +8,7 @@ import pytest
 from tests.models.test_variants import NUM_PARAMS
 from tests.shell import DOCUMENTS, ROOT, blocks
 from vit_jax.models import VARIANTS
-from vit_jax.models.flops import multiply_adds
+from vit_jax.models.flops import count_multiply_adds
 from vit_jax.weights.published import WEIGHTS
 
 
@@ -32,7 +32,7 @@ def test_links_lead_somewhere(path):
 
 def model_row(name: str) -> str:
     """Returns the line of a model in the README's table."""
-    cost = multiply_adds(VARIANTS[name], 1000, (224, 224)) / 1e9
+    cost = count_multiply_adds(VARIANTS[name], 1000, (224, 224)) / 1e9
     rows = [w for w in WEIGHTS.values() if w.model and w.model.variant == name]
     best = max(row.top1 or 0.0 for row in rows)
     millions = NUM_PARAMS[name] / 1e6

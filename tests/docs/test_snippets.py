@@ -29,7 +29,7 @@ from vit_jax.cli import _make_parser
 from vit_jax.config.durations import resolve_steps
 from vit_jax.config.file import load_config
 from vit_jax.errors import ConfigError
-from vit_jax.training.resolve import resolve
+from vit_jax.training.resolve import resolve_config
 
 # What ends at a stand-in, as it is written -> why it is not run.
 _CLOUD = "acts on an account of Google Cloud; the document says that it was not run"
@@ -111,7 +111,7 @@ def check(call: Call, here: Path) -> None:
         return
     config = load_config(arguments.config, overrides)
     if call.arguments[0] == "train":
-        config = resolve(config)
+        config = resolve_config(config)
         for num_examples in (100, 50_000):
             assert resolve_steps(config, num_examples).total > 0, line
 

@@ -14,7 +14,7 @@ from tests.commands import run
 from tests.desk import RUNS, lay_desk
 from tests.shell import DOCUMENTS, ROOT, Call, blocks
 from tests.stand_ins import one_device, small_models, stand_in
-from vit_jax.bench import bench
+from vit_jax.bench import run_bench
 from vit_jax.config import DataConfig
 from vit_jax.config.file import load_config
 from vit_jax.plan import make_plan
@@ -74,7 +74,7 @@ def test_examples_of_the_api_run(name, here):
     lay_desk(here, text)
     cheaper = {
         "load_config": lambda path: load_config(path, RUNS["digits"][1]),
-        "bench": functools.partial(bench, repeats=1, seconds=0.01),
+        "bench": functools.partial(run_bench, repeats=1, seconds=0.01),
         "make_plan": functools.partial(make_plan, compiled=False),
         "images": jnp.zeros((1, 384, 384, 3)),
         "data": DataConfig(source="digits", image_size=(8, 8), batch_size=8),

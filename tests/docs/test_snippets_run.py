@@ -67,7 +67,7 @@ def test_commands_for_several_hosts_meet(here):
     calls = [c for c in type_document(path, here) if "--coordinator=" in c.line]
     assert len(calls) == 2, "Kubernetes, and by hand"
     with small_models():
-        weights.fetch("imagenet21k/ViT-B_16")  # the hosts find it in the cache
+        weights.fetch_weights("imagenet21k/ViT-B_16")  # the hosts find it in the cache
     for call in calls:
         words = [*call.arguments, *shorter(call.arguments), f"--workdir={call.at}"]
         words.append(f"--coordinator=127.0.0.1:{free_port()}")

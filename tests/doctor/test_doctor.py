@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tests.numpy_vit import gelu, norm, softmax
-from vit_jax.checkpoints import nested
+from vit_jax.checkpoints import nest
 from vit_jax.cli import main
 from vit_jax.doctor import examine as doctor
 from vit_jax.doctor import self_test
@@ -16,8 +16,8 @@ from vit_jax.doctor import self_test
 
 def loss_of(flat: dict[str, np.ndarray]) -> float:
     """The model of the self-test in NumPy and float64, from the paper's equations."""
-    params = nested(flat)
-    images, labels = self_test.images_and_labels()
+    params = nest(flat)
+    images, labels = self_test.make_images_and_labels()
     b, d = len(images), 8
     patches = images.reshape(b, 2, 4, 2, 4, 3).transpose(0, 1, 3, 2, 4, 5)
     kernel = params["embedding"]["kernel"].reshape(-1, d)
@@ -45,7 +45,7 @@ def loss_of(flat: dict[str, np.ndarray]) -> float:
 
 
 def test_the_expected_numbers_follow_from_the_formulas():
-    flat = self_test.parameters()
+    flat = self_test.make_parameters()
     assert loss_of(flat) == pytest.approx(self_test.LOSS, rel=1e-5)
     squares = 0.0
     for array in flat.values():
@@ -114,7 +114,7 @@ def test_every_extra_exists():
 
 def test_a_terminal_gets_colours_unless_it_wants_none(monkeypatch):
     checks = [doctor.Check("x", "bad", "broken", "mend")]
-    assert "\x1b[31m" in doctor.describe(checks, colour=True)[0]
+    assert "\x1b[31m" in doctor.describe_checks(checks, colour=True)[0]
     monkeypatch.setenv("NO_COLOR", "1")
-    assert "\x1b" not in doctor.describe(checks, colour=True)[0]
-    assert doctor.describe(checks)[-1] == "1 to be mended"
+    assert "\x1b" not in doctor.describe_checks(checks, colour=True)[0]
+    assert doctor.describe_checks(checks)[-1] == "1 to be mended"

@@ -50,11 +50,11 @@ def test_neighbours_vote_as_in_the_paper(features):
 
 def test_shots_are_of_each_class_and_differ_by_seed(features):
     labels = features[0].labels
-    chosen = fewshot.draw(labels, 3, seed=0)
+    chosen = fewshot.draw_examples(labels, 3, seed=0)
     assert np.bincount(labels[chosen]).tolist() == [3] * 10
     assert len(set(chosen.tolist())) == 30
-    np.testing.assert_array_equal(chosen, fewshot.draw(labels, 3, seed=0))
-    assert chosen.tolist() != fewshot.draw(labels, 3, seed=1).tolist()
+    np.testing.assert_array_equal(chosen, fewshot.draw_examples(labels, 3, seed=0))
+    assert chosen.tolist() != fewshot.draw_examples(labels, 3, seed=1).tolist()
 
 
 @pytest.mark.parametrize(
@@ -88,7 +88,7 @@ def test_calibration_error_by_hand():
 
 
 def test_confusion_counts_rows_by_truth():
-    matrix = classes.confusion(np.array([0, 0, 2]), np.array([0, 1, 2]), 3)
+    matrix = classes.count_confusion(np.array([0, 0, 2]), np.array([0, 1, 2]), 3)
     assert matrix.tolist() == [[1, 1, 0], [0, 0, 0], [0, 0, 1]]
 
 
@@ -105,7 +105,7 @@ def test_probe_learns_what_is_linear():
 
 
 def run(name, **options):
-    return evaluators.run(name, tiny_run(), **options)
+    return evaluators.run_evaluator(name, tiny_run(), **options)
 
 
 def test_classes_agree_with_evaluation():

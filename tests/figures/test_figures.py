@@ -22,12 +22,12 @@ from vit_jax.cli import main
 from vit_jax.config import MeshConfig, Preprocessing
 from vit_jax.errors import ConfigError
 from vit_jax.mesh.sharding import make_mesh
-from vit_jax.models.layers import stack
+from vit_jax.models.layers import stack_layer_params
 from vit_jax.models.posemb import ADDED
 
 
-def looked(name: str) -> figures.Attention:
-    return figures.attention(golden_model(name), golden_pixels(name))
+def looked(name: str) -> figures.AttentionWeights:
+    return figures.compute_attention(golden_model(name), golden_pixels(name))
 
 
 @pytest.mark.parametrize("name", ["token", "gap"])
@@ -37,13 +37,17 @@ def test_attention_and_rollout_are_the_papers(name):
     weights = np.stack([numpy_vit.attention_weights(params, x) for x in images], 1)
     np.testing.assert_allclose(found.layers, weights, atol=1e-5)
     expected = np.stack([numpy_vit.rollout(weights[:, i]) for i in range(len(images))])
-    np.testing.assert_allclose(figures.rollout(found.layers), expected, atol=1e-5)
+    np.testing.assert_allclose(
+        figures.compute_rollout(found.layers), expected, atol=1e-5
+    )
     rows = expected[:, :1, 1:] if name == "token" else expected
-    grid = figures.rollout_maps(found)
+    grid = figures.compute_rollout_maps(found)
     np.testing.assert_allclose(
         grid.reshape(len(images), -1), rows.mean(axis=1), atol=1e-5
     )
-    np.testing.assert_allclose(figures.rollout(found.layers).sum(axis=-1), 1, atol=1e-6)
+    np.testing.assert_allclose(
+        figures.compute_rollout(found.layers).sum(axis=-1), 1, atol=1e-6
+    )
 
 
 def test_attention_distance_is_the_papers():
@@ -55,9 +59,9 @@ def test_attention_distance_is_the_papers():
         )
         for x in images
     ]
-    got = figures.attention_distance(found.layers, (4, 4), (8, 8), 1)
+    got = figures.compute_attention_distance(found.layers, (4, 4), (8, 8), 1)
     np.testing.assert_allclose(got, np.stack(expected, axis=1), rtol=1e-5)
-    mean = figures.mean_attention_distance(
+    mean = figures.compute_mean_attention_distance(
         golden_model("token"), golden_pixels("token")
     )
     np.testing.assert_allclose(mean, np.mean(expected, axis=0), rtol=1e-5)
@@ -67,23 +71,23 @@ def test_attention_distance_of_known_weights():
     # Two patches, 10 pixels apart: looks at itself, at the other, at both.
     looks = np.array([[[1, 0], [0, 1]], [[0, 1], [1, 0]], [[0.5, 0.5], [0.5, 0.5]]])
     weights = looks[None, None].astype(np.float32)
-    got = figures.attention_distance(weights, (1, 2), (8, 10), 0)
+    got = figures.compute_attention_distance(weights, (1, 2), (8, 10), 0)
     np.testing.assert_allclose(got, [[[0, 10, 5]]])
 
 
 def test_rollout_of_one_layer_is_half_the_identity():
     weights = np.full((1, 1, 2, 4, 4), 0.25)
     expected = 0.5 * np.eye(4) + 0.125
-    np.testing.assert_allclose(figures.rollout(weights)[0], expected)
+    np.testing.assert_allclose(figures.compute_rollout(weights)[0], expected)
 
 
 def test_attention_maps_leave_out_the_class_token():
     found = looked("token")
-    maps = figures.attention_maps(found)
+    maps = figures.compute_attention_maps(found)
     assert maps.shape == (2, 3, 4, 4, 4)
     np.testing.assert_array_equal(maps[1, 2, 3, 0, 2], found.layers[1, 2, 3, 0, 3])
     assert looked("gap").layers.shape[-1] == 9
-    total = figures.attention_maps(looked("gap")).sum(axis=(-2, -1))
+    total = figures.compute_attention_maps(looked("gap")).sum(axis=(-2, -1))
     np.testing.assert_allclose(total, 1, atol=1e-6)
 
 
@@ -91,14 +95,14 @@ def test_a_map_head_weighs_the_rollout_by_its_probe():
     loaded = golden_model("big_vision/map_img_tower")
     size = loaded.preprocessing.image_size
     images = np.random.default_rng(0).integers(0, 256, (2, *size, 3), np.uint8)
-    found = figures.attention(loaded, images)
+    found = figures.compute_attention(loaded, images)
     assert found.pooling is not None
     np.testing.assert_allclose(found.pooling.sum(axis=-1), 1, atol=1e-6)
-    product = figures.rollout(found.layers)
+    product = figures.compute_rollout(found.layers)
     expected = [
         found.pooling[i].mean(axis=0).astype(np.float64) @ product[i] for i in range(2)
     ]
-    maps = figures.rollout_maps(found).reshape(2, -1)
+    maps = figures.compute_rollout_maps(found).reshape(2, -1)
     np.testing.assert_allclose(maps, expected, atol=1e-6)
 
 
@@ -107,13 +111,13 @@ def test_a_map_head_weighs_the_rollout_by_its_probe():
 )
 def test_weights_are_sown_only_when_asked_for(option):
     config = OPTIONS[option]
-    model, params = models.build(config, 5), random_params(config)
+    model, params = models.build_model(config, 5), random_params(config)
     images = random_images()
     logits, state = model.apply(
         {"params": params}, images, train=False, mutable="attention"
     )
     found = flat(state["attention"])
-    assert len(found) == models.resolve(config).num_layers + (option == "map")
+    assert len(found) == models.resolve_model(config).num_layers + (option == "map")
     for (weights,) in found.values():
         np.testing.assert_allclose(weights.sum(axis=-1), 1, atol=1e-5)
     plain, none = model.apply(
@@ -126,7 +130,7 @@ def test_weights_are_sown_only_when_asked_for(option):
 def test_a_scan_stacks_them():
     config, images = OPTIONS["plain"], random_images()
     params = random_params(config)
-    model = models.build(config, 5)
+    model = models.build_model(config, 5)
 
     def weights(model, params):
         _, state = model.apply(
@@ -135,7 +139,7 @@ def test_a_scan_stacks_them():
         return state["attention"]
 
     np.testing.assert_allclose(
-        jax.tree.leaves(weights(model.clone(scan=True), stack(params)))[0],
+        jax.tree.leaves(weights(model.clone(scan=True), stack_layer_params(params)))[0],
         np.stack(jax.tree.leaves(weights(model, params))),
         atol=1e-6,
     )
@@ -143,11 +147,11 @@ def test_a_scan_stacks_them():
 
 def test_position_similarity():
     loaded = golden_model("token")
-    table = figures.position_table(loaded)
+    table = figures.get_position_table(loaded)
     rows = np.asarray(
         loaded.params["Transformer"]["posembed_input"]["pos_embedding"][0, 1:]
     )
-    similarity = figures.position_similarity(table)
+    similarity = figures.compute_position_similarity(table)
     a, b = rows[1 * 4 + 2], rows[3 * 4 + 0]
     expected = a @ b / np.linalg.norm(a) / np.linalg.norm(b)
     np.testing.assert_allclose(similarity[1, 2, 3, 0], expected, rtol=1e-5)
@@ -160,7 +164,7 @@ def test_filter_components_span_the_filters():
     two = rng.normal(size=(2, 4, 4, 3))
     mix = rng.normal(size=(64, 2)) * [3.0, 1.0]
     kernel = np.einsum("nc,cyxf->yxfn", mix, two)
-    components, shares = figures.filter_components(kernel, 5)
+    components, shares = figures.compute_filter_components(kernel, 5)
     assert components.shape == (5, 4, 4, 3)
     np.testing.assert_allclose(shares[:2].sum(), 1, rtol=1e-9)
     assert shares[0] > shares[1] > 1e-3 > shares[2]
@@ -172,7 +176,7 @@ def test_filter_components_span_the_filters():
 
 @pytest.mark.parametrize("name", ["token", "hybrid_1_1", "mixer"])
 def test_filters_are_those_that_see_pixels(name):
-    kernel = figures.patch_kernel(golden_model(name))
+    kernel = figures.get_patch_kernel(golden_model(name))
     assert kernel.shape[2] == 3
 
 
@@ -240,10 +244,10 @@ def test_a_checkpoint_of_another_library_is_drawn(to, tmp_path):
 
 @pytest.mark.parametrize("option", sorted(set(OPTIONS) - {"rates", "plain", "gap_rep"}))
 def test_every_family_shows_what_it_has(option):
-    config = models.resolve(OPTIONS[option])
+    config = models.resolve_model(OPTIONS[option])
     loaded = Loaded(
         name=option,
-        model=models.build(config, 5),
+        model=models.build_model(config, 5),
         params=random_params(config),
         mesh=make_mesh(MeshConfig()),
         config=config,
@@ -255,21 +259,21 @@ def test_every_family_shows_what_it_has(option):
     images = np.random.default_rng(0).integers(0, 256, size, np.uint8)
     if option == "mixer":
         with pytest.raises(ConfigError, match="Mixer"):
-            figures.attention(loaded, images)
+            figures.compute_attention(loaded, images)
     else:
-        found = figures.attention(loaded, images)
+        found = figures.compute_attention(loaded, images)
         assert found.layers.shape[:3] == (2, 2, 2)
-        maps = figures.rollout_maps(found)
+        maps = figures.compute_rollout_maps(found)
         assert maps.shape == (2, *found.grid)
         assert 0 < maps[0].sum() <= 1 + 1e-6
     has_table = config.family != "mixer" and config.posemb in ADDED
     if has_table:
-        grid = figures.position_table(loaded).shape[:2]
+        grid = figures.get_position_table(loaded).shape[:2]
         assert grid == found.grid
     else:
         with pytest.raises(ConfigError, match="position embeddings"):
-            figures.position_table(loaded)
-    components, _ = figures.filter_components(figures.patch_kernel(loaded))
+            figures.get_position_table(loaded)
+    components, _ = figures.compute_filter_components(figures.get_patch_kernel(loaded))
     assert components.shape[-1] == 3
 
 

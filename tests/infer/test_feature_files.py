@@ -10,7 +10,7 @@ from vit_jax.cli import main
 from vit_jax.errors import ConfigError
 from vit_jax.infer import parts
 from vit_jax.infer.feature_files import write_features
-from vit_jax.infer.features import extract
+from vit_jax.infer.features import extract_features
 
 TOKEN = golden_model("token").name
 
@@ -32,7 +32,7 @@ def test_what_is_written_is_what_was_found(suffix, kind, tmp_path, monkeypatch):
         names, values = columns["path"], np.array(columns["features"], np.float32)
     assert names == paths
     assert values.dtype == np.float32
-    expected = extract(golden_model("token"), paths, kind=kind).values
+    expected = extract_features(golden_model("token"), paths, kind=kind).values
     np.testing.assert_allclose(values, expected, atol=1e-6)
 
 

@@ -9,7 +9,7 @@ import pytest
 from tests.trained import golden_io, golden_model, tiny_run, write_images
 from vit_jax.checkpoints.load import load
 from vit_jax.errors import ConfigError
-from vit_jax.infer.features import extract
+from vit_jax.infer.features import extract_features
 from vit_jax.infer.predict import Predictor
 
 
@@ -17,23 +17,23 @@ from vit_jax.infer.predict import Predictor
 def test_features_are_those_of_the_original(name, tmp_path):
     io, loaded = golden_io(name), golden_model(name)
     paths = write_images(name, tmp_path)
-    found = extract(loaded, paths, batch_size=2)
+    found = extract_features(loaded, paths, batch_size=2)
     assert found.paths == tuple(paths)
     head = {key: np.asarray(value) for key, value in loaded.params["head"].items()}
     logits = found.values @ head["kernel"] + head["bias"]
     np.testing.assert_allclose(logits, io["logits"], atol=5e-5)
-    grid = extract(loaded, paths[:1], layer=0, kind="grid").values
+    grid = extract_features(loaded, paths[:1], layer=0, kind="grid").values
     tokens = io["first_image/block_0"]
     patches = tokens[:, loaded.num_prefix :]
     np.testing.assert_allclose(grid.reshape(patches.shape), patches, atol=5e-5)
-    mean = extract(loaded, paths[:1], layer=0, kind="mean").values
+    mean = extract_features(loaded, paths[:1], layer=0, kind="mean").values
     np.testing.assert_allclose(mean, patches.mean(axis=1), atol=5e-5)
 
 
 def test_a_grid_has_the_patches_in_their_place(tmp_path):
     (path, *_) = write_images("token", tmp_path)
     loaded = golden_model("token")
-    grid = extract(loaded, [path], kind="grid").values
+    grid = extract_features(loaded, [path], kind="grid").values
     assert grid.shape == (1, 4, 4, 32)
     encoded = golden_io("token")["first_image/encoded"][:, 1:]
     np.testing.assert_allclose(grid[0, 1, 2], encoded[0, 1 * 4 + 2], atol=2e-5)
@@ -44,11 +44,11 @@ def test_layers_count_from_both_ends_and_the_last_norm_follows_them(tmp_path):
     loaded = golden_model("token")
 
     def token(layer):
-        return extract(loaded, [path], layer=layer, kind="token").values
+        return extract_features(loaded, [path], layer=layer, kind="token").values
 
     np.testing.assert_array_equal(token(-1), token(1))
     assert np.abs(token(1) - token(0)).max() > 0.01
-    features = extract(loaded, [path]).values
+    features = extract_features(loaded, [path]).values
     np.testing.assert_allclose(token(None), features, atol=1e-6)
     norm = loaded.params["Transformer"]["encoder_norm"]
     x = token(-1)
@@ -70,7 +70,7 @@ def test_layers_count_from_both_ends_and_the_last_norm_follows_them(tmp_path):
 )
 def test_what_there_is_not_is_told(name, options, message):
     with pytest.raises(ConfigError, match=message):
-        extract(golden_model(name), [], **options)
+        extract_features(golden_model(name), [], **options)
 
 
 def test_bad_files_are_named_and_the_others_go_on(tmp_path):
@@ -78,7 +78,7 @@ def test_bad_files_are_named_and_the_others_go_on(tmp_path):
     text = tmp_path / "text.jpg"
     text.write_text("no image")
     missing = str(tmp_path / "missing.png")
-    found = extract(golden_model("token"), [str(text), good, missing])
+    found = extract_features(golden_model("token"), [str(text), good, missing])
     assert found.paths == (good,)
     assert found.values.shape == (1, 32)
     assert "begins with" in found.errors[str(text)]

@@ -17,11 +17,11 @@ from PIL import Image
 from tests.hosts import environment
 from tests.trained import tiny_run, write_images
 from vit_jax.cli import main
-from vit_jax.data.export import export
+from vit_jax.data.export import export_images
 from vit_jax.errors import ConfigError
 from vit_jax.infer import parts
 from vit_jax.infer.image_files import Outcome
-from vit_jax.infer.parts import arrays_of, find_share, path_of, work_off
+from vit_jax.infer.parts import collect_arrays, find_part_path, find_share, work_through
 
 NUM_IMAGES = 700  # shares of 350: two chunks each, the second a smaller one
 
@@ -29,7 +29,7 @@ NUM_IMAGES = 700  # shares of 350: two chunks each, the second a smaller one
 @pytest.fixture(scope="module")
 def images(tmp_path_factory) -> list[str]:
     folder = tmp_path_factory.mktemp("digits")
-    export("digits", folder, f"train[:{NUM_IMAGES}]")
+    export_images("digits", folder, f"train[:{NUM_IMAGES}]")
     return sorted(str(path) for path in folder.rglob("*.png"))
 
 
@@ -118,7 +118,7 @@ def test_shares_together_are_the_whole(tmp_path, monkeypatch):
                 f"--num_processes={share[1]}",
             ]
             assert main([*argv, f"--output={output}", *given, *paths]) == 0
-        files = [path_of(output, share or (0, 1)) for share in shares]
+        files = [find_part_path(output, share or (0, 1)) for share in shares]
         arrays = [np.load(file) for file in files]
         assert [str(path) for a in arrays for path in a["paths"]] == paths
         found.append(np.concatenate([a["features"] for a in arrays]))
@@ -143,7 +143,7 @@ def counting(limit: int | None = None):
         outcomes = [
             Outcome(p, None, "bad") if "bad" in p else Outcome(p, len(p)) for p in paths
         ]
-        return arrays_of(outcomes, lambda values: {"length": np.array(values)})
+        return collect_arrays(outcomes, lambda values: {"length": np.array(values)})
 
     return work, calls
 
@@ -161,7 +161,7 @@ def test_repeated_it_goes_on_after_the_last_chunk(share, tmp_path, monkeypatch):
 
     def run(work, step=1):
         made_of = {"step": step}
-        return work_off(
+        return work_through(
             paths, output, made_of=made_of, work=work, write=write_lengths, share=share
         )
 

@@ -17,15 +17,15 @@ def mesh_of(platform):
 
 def test_options_are_of_the_platform():
     for platform in ("cpu", "gpu", "tpu"):
-        options = compiler.compiler_options(mesh_of(platform))
+        options = compiler.make_compiler_options(mesh_of(platform))
         assert options == compiler.OPTIONS[platform]
-    assert compiler.compiler_options(mesh_of("other")) == {}
+    assert compiler.make_compiler_options(mesh_of("other")) == {}
 
 
 def test_an_option_that_the_cpus_compiler_has_lost_is_left_out(monkeypatch):
     kept = compiler.OPTIONS["cpu"]
     monkeypatch.setitem(compiler.OPTIONS, "cpu", kept | {"xla_no_such_option": 1})
-    assert compiler.compiler_options(mesh_of("cpu")) == kept
+    assert compiler.make_compiler_options(mesh_of("cpu")) == kept
 
 
 def test_the_steps_are_compiled_with_them(monkeypatch):

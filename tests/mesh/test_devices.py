@@ -5,7 +5,7 @@ import types
 import jax
 import pytest
 
-from vit_jax.mesh.devices import CHIPS, chip_of, find_chip, peak_rate
+from vit_jax.mesh.devices import CHIPS, find_chip, find_chip_of_device, find_peak_rate
 
 
 def devices(*kinds):
@@ -41,8 +41,8 @@ def test_part_of_a_chip_is_not_a_chip():
 
 
 def test_different_chips_have_no_common_peak():
-    assert chip_of(devices("NVIDIA L4", "Tesla T4")) is None
-    assert chip_of(jax.devices("cpu")) is None
+    assert find_chip_of_device(devices("NVIDIA L4", "Tesla T4")) is None
+    assert find_chip_of_device(jax.devices("cpu")) is None
 
 
 @pytest.mark.parametrize(
@@ -58,5 +58,5 @@ def test_peak_is_what_the_matrix_units_do_per_cycle(name, units, side):
 
 def test_peak_rate_is_a_utilisation_of_one():
     # 4 chips of 197 TFLOP/s, 1 TFLOP an image.
-    assert peak_rate(1e12, devices(*["TPU v5e"] * 4)) == pytest.approx(4 * 197)
-    assert peak_rate(1e12, jax.devices("cpu")) is None
+    assert find_peak_rate(1e12, devices(*["TPU v5e"] * 4)) == pytest.approx(4 * 197)
+    assert find_peak_rate(1e12, jax.devices("cpu")) is None

@@ -18,8 +18,8 @@ from tests.training.test_train import assert_same_run, lines_of, params_of
 from vit_jax.checkpoints.card import read_card
 from vit_jax.config import MeshConfig
 from vit_jax.errors import ConfigError
-from vit_jax.mesh.distributed import AnyHost, initialize, leaving_together
-from vit_jax.mesh.sharding import batch_share, make_mesh
+from vit_jax.mesh.distributed import AnyHost, exit_together, initialize
+from vit_jax.mesh.sharding import find_batch_share, make_mesh
 from vit_jax.training.loop import train
 
 STEPS = 60  # long enough to be killed on the way
@@ -188,7 +188,7 @@ def test_alone_a_signal_is_answered_at_once():
 
 
 def test_alone_an_error_passes_as_it_is():
-    with pytest.raises(KeyError), leaving_together():
+    with pytest.raises(KeyError), exit_together():
         raise KeyError("Gloo")
 
 
@@ -213,5 +213,5 @@ def test_hosts_along_the_tensor_axis_read_the_same_rows(
     found = []
     for index in range(len(shares)):
         monkeypatch.setattr(jax, "process_index", lambda index=index: index)
-        found.append(batch_share(mesh))  # pyright: ignore[reportArgumentType]
+        found.append(find_batch_share(mesh))  # pyright: ignore[reportArgumentType]
     assert found == shares

@@ -15,10 +15,10 @@ from vit_jax.checkpoints.card import make_card
 from vit_jax.checkpoints.own import load_trained
 from vit_jax.config import Config, MeshConfig
 from vit_jax.errors import ConfigError
-from vit_jax.mesh.sharding import make_mesh, to_mesh
-from vit_jax.models.layers import unstack
+from vit_jax.mesh.sharding import make_mesh, shard_batch
+from vit_jax.models.layers import unstack_layer_params
 from vit_jax.training.checkpoint import Checkpoints
-from vit_jax.training.resolve import resolve
+from vit_jax.training.resolve import resolve_config
 
 # Dropout is drawn per micro-batch, and otherwise under a scan.
 BASE = change(
@@ -60,7 +60,7 @@ def run(config: Config, num_devices: int, num_steps: int = 10) -> tuple[Any, ...
             "image": rng.integers(0, 256, (32, 8, 8, 3), dtype=np.uint8),
             "label": rng.integers(0, 10, 32, dtype=np.int32),
         }
-        state, metrics = program.train_step(state, to_mesh(batch, mesh))
+        state, metrics = program.train_step(state, shard_batch(batch, mesh))
         losses.append(metrics["loss"].item())
     return program, mesh, losses, state
 
@@ -90,8 +90,8 @@ def test_losses_and_parameters_agree(one_device, way: str) -> None:
     losses, state = one_device
     _, _, found_losses, found = run(change(BASE, **WAYS[way]), 8)
     np.testing.assert_allclose(found_losses, losses, rtol=2e-5)
-    assert_close(unstack(found.params), state.params)
-    assert_close(unstack(found.ema), state.ema)
+    assert_close(unstack_layer_params(found.params), state.params)
+    assert_close(unstack_layer_params(found.ema), state.ema)
 
 
 @pytest.mark.parametrize("model", [{}, SCAN | REMAT], ids=str)
@@ -149,7 +149,9 @@ def test_a_checkpoint_moves_between_loop_and_scan_and_meshes(tmp_path) -> None:
         kinds = {leaf.sharding for leaf in jax.tree.leaves(restored)}
         wanted = {leaf.sharding for leaf in jax.tree.leaves(program.abstract_state)}
         assert kinds == wanted
-        before, after = (unstack(jax.device_get(tree)) for tree in (state, restored))
+        before, after = (
+            unstack_layer_params(jax.device_get(tree)) for tree in (state, restored)
+        )
         jax.tree.map(np.testing.assert_array_equal, after, before)
         trained = load_trained(workdir, make_mesh(MeshConfig()))
         jax.tree.map(np.testing.assert_array_equal, trained.params, before.ema)
@@ -164,7 +166,9 @@ def test_a_frozen_encoder_moves_between_loop_and_scan(tmp_path) -> None:
         state = run(config, 1, num_steps=1)[-1]
         save(config, state, tmp_path / str(i))
         restored = restore(following, tmp_path / str(i))
-        before, after = (unstack(jax.device_get(tree)) for tree in (state, restored))
+        before, after = (
+            unstack_layer_params(jax.device_get(tree)) for tree in (state, restored)
+        )
         jax.tree.map(np.testing.assert_array_equal, after, before)
 
 
@@ -189,7 +193,7 @@ def restore(config: Config, workdir) -> Any:
 
 def save(config: Config, state: Any, workdir) -> None:
     checkpoints = Checkpoints(workdir)
-    checkpoints.save(state, {}, make_card(resolve(config), 10, None))
+    checkpoints.save(state, {}, make_card(resolve_config(config), 10, None))
     checkpoints.close()
 
 
@@ -202,8 +206,8 @@ def test_layers_have_rates_of_their_own_under_a_scan() -> None:
     _, _, losses, loop = run(config, 1, num_steps=3)
     _, _, found, scan = run(change(config, model=SCAN), 1, num_steps=3)
     np.testing.assert_allclose(found, losses, rtol=2e-5)
-    assert_close(unstack(scan.params), loop.params)
+    assert_close(unstack_layer_params(scan.params), loop.params)
     start = run(config, 1, num_steps=0)[-1]
-    frozen = unstack(scan.params)["Transformer"]["encoderblock_0"]
+    frozen = unstack_layer_params(scan.params)["Transformer"]["encoderblock_0"]
     first = start.params["Transformer"]["encoderblock_0"]
     jax.tree.map(np.testing.assert_array_equal, frozen, first)

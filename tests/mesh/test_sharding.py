@@ -12,15 +12,15 @@ from tests.runs import TINY, change, program_on
 from vit_jax.config import MeshConfig
 from vit_jax.errors import ConfigError
 from vit_jax.mesh.sharding import (
+    bind_mesh,
     check_batch_size,
     constrain,
-    logical_axes,
+    find_logical_axes,
     make_mesh,
-    on_mesh,
-    partition_spec,
-    replicated,
-    to_host,
-    to_mesh,
+    make_partition_spec,
+    offload_to_host,
+    replicate_sharding,
+    shard_batch,
 )
 
 
@@ -68,27 +68,33 @@ def test_batch_must_divide():
 
 def test_spec_cuts_what_divides_and_uses_no_mesh_axis_twice():
     mesh = make_mesh(MeshConfig(data=1, fsdp=2, tensor=4))
-    assert partition_spec(("embed", "mlp"), (6, 8), mesh) == P(("fsdp",), ("tensor",))
-    assert partition_spec(("embed", "classes"), (6, 10), mesh) == P(("fsdp",), None)
-    assert partition_spec(("embed", "embed"), (6, 6), mesh) == P(("fsdp",), None)
+    assert make_partition_spec(("embed", "mlp"), (6, 8), mesh) == P(
+        ("fsdp",), ("tensor",)
+    )
+    assert make_partition_spec(("embed", "classes"), (6, 10), mesh) == P(
+        ("fsdp",), None
+    )
+    assert make_partition_spec(("embed", "embed"), (6, 6), mesh) == P(("fsdp",), None)
 
 
 def test_fsdp_cuts_what_is_left_along_its_longest_part():
     mesh = make_mesh(MeshConfig(data=1, fsdp=2, tensor=4))
     # A bias of the MLP; a width that 2 does not divide; a convolution; l layers.
-    assert partition_spec(("mlp",), (8,), mesh) == P(("tensor", "fsdp"))
-    assert partition_spec(("embed", "mlp"), (5, 8), mesh) == P(None, ("tensor", "fsdp"))
+    assert make_partition_spec(("mlp",), (8,), mesh) == P(("tensor", "fsdp"))
+    assert make_partition_spec(("embed", "mlp"), (5, 8), mesh) == P(
+        None, ("tensor", "fsdp")
+    )
     sizes = (3, 3, 64, 128)
-    spec = partition_spec((None, None, None, "channels"), sizes, mesh)
+    spec = make_partition_spec((None, None, None, "channels"), sizes, mesh)
     assert spec == P(None, None, None, ("fsdp",))
-    assert partition_spec(("layers", "head_dim"), (12, 3), mesh) == P(None, None)
-    assert partition_spec((None, "tokens"), (1, 5), mesh) == P(None, None)
+    assert make_partition_spec(("layers", "head_dim"), (12, 3), mesh) == P(None, None)
+    assert make_partition_spec((None, "tokens"), (1, 5), mesh) == P(None, None)
 
 
 def test_the_residual_stream_is_cut_over_the_batch_and_tokens_that_divide():
     mesh = make_mesh(MeshConfig(preset="fsdp_tp"))
     names = ("batch", "tokens", "embed")
-    function = jax.jit(on_mesh(lambda x: constrain(x * 2, names), mesh))
+    function = jax.jit(bind_mesh(lambda x: constrain(x * 2, names), mesh))
     for tokens, spec in ((4, P("fsdp", "tensor")), (5, P("fsdp"))):
         x = np.ones((8, tokens, 16), np.float32)
         assert function(x).sharding.spec == spec  # data has one device
@@ -103,19 +109,21 @@ def test_offload_needs_host_memory(monkeypatch):
     )
     fake: Any = types.SimpleNamespace(local_devices=[device])
     with pytest.raises(ConfigError, match=r"offload must be False on abacus, .*fsdp"):
-        to_host({}, fake)
-    abstract = {"a": jax.ShapeDtypeStruct((8,), "float32", sharding=replicated(mesh))}
-    assert to_host(abstract, mesh)["a"].sharding.memory_kind == "pinned_host"
+        offload_to_host({}, fake)
+    abstract = {
+        "a": jax.ShapeDtypeStruct((8,), "float32", sharding=replicate_sharding(mesh))
+    }
+    assert offload_to_host(abstract, mesh)["a"].sharding.memory_kind == "pinned_host"
 
 
 def test_axes_match_whole_components_and_check_the_rank():
     axes = (("head/kernel", ("embed", "classes")), ("kernel", (None,)))
-    assert logical_axes("0/trace/head/kernel", 2, axes) == ("embed", "classes")
-    assert logical_axes("overhead/kernel", 1, axes) == (None,)
+    assert find_logical_axes("0/trace/head/kernel", 2, axes) == ("embed", "classes")
+    assert find_logical_axes("overhead/kernel", 1, axes) == (None,)
     with pytest.raises(AssertionError, match="no entry of AXES covers"):
-        logical_axes("head/bias", 1, axes)
+        find_logical_axes("head/bias", 1, axes)
     with pytest.raises(AssertionError, match="rank"):
-        logical_axes("head/kernel", 3, axes)
+        find_logical_axes("head/kernel", 3, axes)
 
 
 def test_fsdp_state_is_spread_and_trains_alike():
@@ -134,8 +142,8 @@ def test_fsdp_state_is_spread_and_trains_alike():
     plain, one = program_on(TINY, 1, num_classes=10)
     other = plain.init()
     for _ in range(3):
-        state, metrics = program.train_step(state, to_mesh(batch, mesh))
-        other, expected = plain.train_step(other, to_mesh(batch, one))
+        state, metrics = program.train_step(state, shard_batch(batch, mesh))
+        other, expected = plain.train_step(other, shard_batch(batch, one))
         # Only the order of sums differs.
         np.testing.assert_allclose(metrics["loss"], expected["loss"], rtol=2e-5)
 

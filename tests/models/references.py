@@ -30,7 +30,7 @@ class Case(NamedTuple):
 
     def run(self) -> tuple[jax.Array, dict[str, jax.Array]]:
         """Returns the output and the intermediates of our model."""
-        model = models.build(self.config, self.num_classes)
+        model = models.build_model(self.config, self.num_classes)
         params = traverse_util.unflatten_dict(self.flat_params, sep="/")
 
         @jax.jit

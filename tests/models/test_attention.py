@@ -118,9 +118,9 @@ CUDNN = ModelConfig(
     ],
 )
 def test_what_the_fused_kernel_cannot_do_is_told(change, message) -> None:
-    models.resolve(CUDNN)
+    models.resolve_model(CUDNN)
     with pytest.raises(ConfigError, match=message):
-        models.resolve(dataclasses.replace(CUDNN, **change))
+        models.resolve_model(dataclasses.replace(CUDNN, **change))
 
 
 def test_the_fused_kernel_needs_its_chip() -> None:

@@ -21,7 +21,7 @@ def first_match(path: str, axes: models.Axes) -> int:
 
 @pytest.mark.parametrize("option", OPTIONS)
 def test_every_parameter_is_covered(option: str) -> None:
-    axes = models.axes(OPTIONS[option])
+    axes = models.find_axes(OPTIONS[option])
     for path, leaf in shapes(OPTIONS[option]).items():
         names = axes[first_match(path, axes)][1]
         assert len(names) == len(leaf.shape), path
@@ -32,9 +32,11 @@ def test_every_parameter_is_covered(option: str) -> None:
 @pytest.mark.parametrize("family", models.FAMILIES)
 def test_every_row_is_used(family: str) -> None:
     axes = models.FAMILIES[family].axes
-    options = [c for c in OPTIONS.values() if models.resolve(c).family == family]
+    options = [c for c in OPTIONS.values() if models.resolve_model(c).family == family]
     if family == "hybrid":  # a hybrid has a ViT's rows too
-        options += [c for c in OPTIONS.values() if models.resolve(c).family == "vit"]
+        options += [
+            c for c in OPTIONS.values() if models.resolve_model(c).family == "vit"
+        ]
     used = {first_match(path, axes) for c in options for path in shapes(c)}
     assert used == set(range(len(axes)))
     assert {name for _, names in axes for name in names} <= NAMES
@@ -43,7 +45,7 @@ def test_every_row_is_used(family: str) -> None:
 def test_axes_of_known_parameters() -> None:
     """The dimensions that a wrong table would swap, by eye."""
     config = OPTIONS["plain"]
-    axes = models.axes(config)
+    axes = models.find_axes(config)
     expected = {
         "embedding/kernel": ("patch_h", "patch_w", "channels", "embed"),
         "Transformer/encoderblock_1/MultiHeadDotProductAttention_0/query/kernel": (

@@ -4,7 +4,7 @@ import pytest
 
 from vit_jax.config import ModelConfig
 from vit_jax.errors import ConfigError
-from vit_jax.models.flops import multiply_adds
+from vit_jax.models.flops import count_multiply_adds
 
 # timm, results/benchmark-infer-amp-nchw-pt113-cu117-rtx3090.csv, column infer_gmacs.
 # It counts norms, too: a thousandth of a ViT, up to 3 hundredths of a small ResNet.
@@ -42,7 +42,7 @@ TIMM = [
 
 @pytest.mark.parametrize(("variant", "size", "expected"), TIMM)
 def test_timm(variant: str, size: int, expected: float) -> None:
-    got = multiply_adds(ModelConfig(variant=variant), 1000, (size, size)) / 1e9
+    got = count_multiply_adds(ModelConfig(variant=variant), 1000, (size, size)) / 1e9
     tolerance = 0.03 if variant.startswith("R") else 0.004
     assert got == pytest.approx(expected, rel=tolerance, abs=0.01)
     assert got < expected + 0.006
@@ -62,7 +62,7 @@ def test_timm(variant: str, size: int, expected: float) -> None:
     ],
 )
 def test_papers(fields: dict, size: int, expected: float) -> None:
-    got = multiply_adds(ModelConfig(**fields), 1000, (size, size)) / 1e9
+    got = count_multiply_adds(ModelConfig(**fields), 1000, (size, size)) / 1e9
     assert got == pytest.approx(expected, rel=0.004)
 
 
@@ -80,14 +80,14 @@ def test_by_hand() -> None:
     attention = 4 * tokens * 4 + 2 * tokens**2 * 2
     mlp = 2 * tokens * 2 * 5
     expected = embed + attention + mlp + 2 * 3
-    assert multiply_adds(ModelConfig(**fields), 3, (2, 4)) == expected
-    assert multiply_adds(ModelConfig(**fields), None, (2, 4)) == expected - 6
+    assert count_multiply_adds(ModelConfig(**fields), 3, (2, 4)) == expected
+    assert count_multiply_adds(ModelConfig(**fields), None, (2, 4)) == expected - 6
     three = ModelConfig(**fields, activation="swiglu")
-    assert multiply_adds(three, 3, (2, 4)) == expected + mlp // 2
+    assert count_multiply_adds(three, 3, (2, 4)) == expected + mlp // 2
     tanh = ModelConfig(**fields, representation_size=7)
-    assert multiply_adds(tanh, 3, (2, 4)) == expected - 6 + 2 * 7 + 7 * 3
+    assert count_multiply_adds(tanh, 3, (2, 4)) == expected - 6 + 2 * 7 + 7 * 3
 
 
 def test_an_unknown_variant() -> None:
     with pytest.raises(ConfigError, match='did you mean "ViT-B/16"'):
-        multiply_adds(ModelConfig(variant="ViT-B/61"), None, (224, 224))
+        count_multiply_adds(ModelConfig(variant="ViT-B/61"), None, (224, 224))

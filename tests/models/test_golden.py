@@ -43,7 +43,7 @@ def check_first_image(
 
 def check_inventory(case: Case) -> None:
     """The checkpoint has the parameters that the module makes, no more, no less."""
-    model = models.build(case.config, case.num_classes)
+    model = models.build_model(case.config, case.num_classes)
     shapes = jax.eval_shape(
         lambda key, images: model.init(key, images, train=False),
         jax.random.key(0),

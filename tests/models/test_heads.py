@@ -7,23 +7,23 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from vit_jax.models.heads import MAPHead, pool
+from vit_jax.models.heads import MAPHead, pool_tokens
 
 TOKENS = jnp.arange(12.0).reshape(1, 6, 2)  # class token, one register, four patches
 
 
 def test_pool_by_hand() -> None:
-    np.testing.assert_array_equal(pool(TOKENS, "token", 2), [[0, 1]])
-    np.testing.assert_array_equal(pool(TOKENS, "gap", 2), [[7, 8]])
-    np.testing.assert_array_equal(pool(TOKENS, "gap", 0), [[5, 6]])
-    np.testing.assert_array_equal(pool(TOKENS, "unpooled", 2), TOKENS[:, 2:])
+    np.testing.assert_array_equal(pool_tokens(TOKENS, "token", 2), [[0, 1]])
+    np.testing.assert_array_equal(pool_tokens(TOKENS, "gap", 2), [[7, 8]])
+    np.testing.assert_array_equal(pool_tokens(TOKENS, "gap", 0), [[5, 6]])
+    np.testing.assert_array_equal(pool_tokens(TOKENS, "unpooled", 2), TOKENS[:, 2:])
     expected = [[[0, 1], [4, 5], [6, 7], [8, 9], [10, 11]]]
-    np.testing.assert_array_equal(pool(TOKENS, "token_unpooled", 2), expected)
+    np.testing.assert_array_equal(pool_tokens(TOKENS, "token_unpooled", 2), expected)
 
 
 def test_unknown_pooling() -> None:
     with pytest.raises(ValueError, match=r'classifier must be one of .*, got "mean"'):
-        pool(TOKENS, "mean", 0)
+        pool_tokens(TOKENS, "mean", 0)
 
 
 def test_map_head_does_not_see_the_order() -> None:

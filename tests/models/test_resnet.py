@@ -40,10 +40,12 @@ def test_grid(
     config = tiny(**HYBRID | {"resnet_layers": layers})
     images = random_images((1, *size, 3))
     state: Any = jax.eval_shape(
-        lambda: models.build(config, 5).init(
+        lambda: models.build_model(config, 5).init(
             jax.random.key(0), images, train=False, mutable=True
         )
     )
     assert state["intermediates"]["patch_embedding"][0].shape[1:3] == grid
-    tokens = tuple(s // t for s, t in zip(size, models.token_size(config), strict=True))
+    tokens = tuple(
+        s // t for s, t in zip(size, models.find_token_size(config), strict=True)
+    )
     assert tokens == grid

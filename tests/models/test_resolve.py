@@ -11,7 +11,7 @@ from vit_jax.errors import ConfigError
 
 
 def test_variant_fills_in_what_is_not_given() -> None:
-    config = models.resolve(ModelConfig(variant="ViT-B/16", num_layers=3))
+    config = models.resolve_model(ModelConfig(variant="ViT-B/16", num_layers=3))
     assert config == ModelConfig(
         variant="ViT-B/16",
         family="vit",
@@ -25,16 +25,17 @@ def test_variant_fills_in_what_is_not_given() -> None:
 
 @pytest.mark.parametrize("name", models.VARIANTS)
 def test_resolving_twice_changes_nothing(name: str) -> None:
-    config = models.resolve(ModelConfig(variant=name))
-    assert models.resolve(config) == config
-    assert models.resolve(dataclasses.replace(config, variant=None)) == (
+    config = models.resolve_model(ModelConfig(variant=name))
+    assert models.resolve_model(config) == config
+    assert models.resolve_model(dataclasses.replace(config, variant=None)) == (
         dataclasses.replace(config, variant=None)
     )
 
 
 def test_families() -> None:
     made = {
-        name: models.build(OPTIONS[name], 5) for name in ("plain", "hybrid", "mixer")
+        name: models.build_model(OPTIONS[name], 5)
+        for name in ("plain", "hybrid", "mixer")
     }
     assert type(made["plain"]) is models.ViT
     assert type(made["hybrid"]) is models.HybridViT
@@ -94,7 +95,7 @@ def test_families() -> None:
 )
 def test_refused(config: ModelConfig, message: str) -> None:
     with pytest.raises(ConfigError, match=message) as error:
-        models.resolve(config)
+        models.resolve_model(config)
     assert "\n" not in str(error.value)
 
 

@@ -20,14 +20,14 @@ from tests.models.tiny import (
 )
 from vit_jax import models
 from vit_jax.config import MeshConfig, ModelConfig
-from vit_jax.mesh.sharding import make_mesh, on_mesh
+from vit_jax.mesh.sharding import bind_mesh, make_mesh
 
 
 @pytest.mark.parametrize("option", OPTIONS)
 def test_output_of_every_option(option: str) -> None:
     """The shape, in training; the logits and parameters are float32."""
     config = OPTIONS[option]
-    model = models.build(config, 5)
+    model = models.build_model(config, 5)
     logits = jax.eval_shape(
         lambda: model.init_with_output(
             {"params": jax.random.key(0), "dropout": jax.random.key(1)},
@@ -56,7 +56,7 @@ def test_every_parameter_matters(config: ModelConfig) -> None:
     cancelled = ["MAPHead_0/MultiHeadDotProductAttention_0/key/bias", "key_ln/bias"]
     cancelled += ["token_mixing/Dense_1/bias"] + ["key/bias"] * (not config.qk_norm)
     config = dataclasses.replace(config, num_layers=1)
-    model = models.build(config, 5)
+    model = models.build_model(config, 5)
 
     def loss(params: Any, images: jax.Array) -> Any:
         logits = model.apply({"params": params}, images, train=False)
@@ -71,7 +71,7 @@ def test_every_parameter_matters(config: ModelConfig) -> None:
 def test_features_without_classes() -> None:
     rep = OPTIONS["gap_rep"]
     assert not any(path.startswith("head") for path in shapes(rep, None))
-    model = models.build(rep, None)
+    model = models.build_model(rep, None)
     features = jax.eval_shape(
         lambda: model.init_with_output(jax.random.key(0), random_images(), train=False)
     )[0]
@@ -146,7 +146,7 @@ def test_initial_values() -> None:
 def test_dropout_needs_a_key_only_in_training() -> None:
     config = OPTIONS["rates"]
     params, images = random_params(config), random_images()
-    model = models.build(config, 5)
+    model = models.build_model(config, 5)
     train = jax.jit(
         lambda key: model.apply(
             {"params": params}, images, train=True, rngs={"dropout": key}
@@ -190,7 +190,7 @@ def test_registers_are_no_output() -> None:
 def test_residual_stream_is_laid_out_where_there_is_a_mesh() -> None:
     """One constraint before the blocks and one after each; none without a mesh."""
     config = OPTIONS["plain"]
-    model, params = models.build(config, 5), random_params(config)
+    model, params = models.build_model(config, 5), random_params(config)
 
     def run(images: jax.Array) -> Any:
         return model.apply({"params": params}, images, train=False)
@@ -200,5 +200,5 @@ def test_residual_stream_is_laid_out_where_there_is_a_mesh() -> None:
         return text.count("sharding_constraint[")
 
     mesh = make_mesh(MeshConfig(), jax.devices()[:2])
-    assert constraints(on_mesh(run, mesh)) == 3
+    assert constraints(bind_mesh(run, mesh)) == 3
     assert constraints(run) == 0

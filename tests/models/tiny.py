@@ -73,7 +73,7 @@ def flat(tree: Any) -> dict[str, Any]:
 
 def apply(config: ModelConfig, params: Any, images: Any, **kwargs: Any) -> Any:
     """Runs the compiled model, in evaluation unless ``train`` is given."""
-    model = models.build(config, 5)
+    model = models.build_model(config, 5)
     kwargs = {"train": False} | kwargs
     return jax.jit(lambda p, x: model.apply({"params": p}, x, **kwargs))(params, images)
 
@@ -85,7 +85,7 @@ def shapes(
     images: tuple[int, ...] = IMAGES,
 ) -> dict[str, Any]:
     """Returns path -> shape and dtype of the parameters; computes nothing."""
-    model = models.build(config, num_classes)
+    model = models.build_model(config, num_classes)
 
     def init(key: jax.Array) -> Any:
         return model.init(key, jnp.zeros(images), train=False)["params"]
@@ -99,7 +99,7 @@ def initialized(
     config: ModelConfig, num_classes: int | None = 5, images: tuple[int, ...] = IMAGES
 ) -> Any:
     """Returns the parameters at the start."""
-    model = models.build(config, num_classes)
+    model = models.build_model(config, num_classes)
     init = jax.jit(lambda key: model.init(key, jnp.zeros(images), train=False))
     return init(jax.random.key(0))["params"]
 

@@ -19,7 +19,7 @@ from vit_jax.objectives.average_precision import (
     mean_average_precision,
 )
 from vit_jax.training.loop import train
-from vit_jax.training.metrics import describe
+from vit_jax.training.metrics import describe_metrics
 
 
 @pytest.mark.parametrize(
@@ -85,7 +85,7 @@ def test_of_a_run(table, tmp_path):
     metrics = train(config, tmp_path / "run").metrics
     assert metrics["count"] == 13
     assert 0 < metrics["map"] <= 1
-    assert describe(metrics).startswith(f"mAP {metrics['map']:.2%}  top-1")
+    assert describe_metrics(metrics).startswith(f"mAP {metrics['map']:.2%}  top-1")
     again = evaluate(tmp_path / "run")
     assert again["map"] == pytest.approx(metrics["map"], rel=1e-6)
     with pytest.raises(ConfigError, match="must be sigmoid for images with several"):

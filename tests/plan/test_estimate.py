@@ -10,7 +10,7 @@ import pytest
 from tests.runs import TINY, change
 from vit_jax.config import MeshConfig
 from vit_jax.errors import ConfigError
-from vit_jax.plan import draw_memory, format_plan, format_table, make_plan, search
+from vit_jax.plan import draw_memory, format_plan, format_table, make_plan, search_plans
 from vit_jax.plan.topology import describe_tpu, name_devices
 
 SCANNED = change(TINY, model={"scan": True})
@@ -67,7 +67,7 @@ def test_a_large_model_does_not_fit_one_small_chip():
 
 
 def test_search_tries_every_mesh_that_divides():
-    plans = search(
+    plans = search_plans(
         SCANNED, chip="A100", num_devices=8, num_classes=10, micro_batches=(1, 2),
         remat=("none", "full"), keep=1000,
     )  # fmt: skip
@@ -91,7 +91,7 @@ def test_search_tries_every_mesh_that_divides():
 
 
 def test_search_compiles_the_best_here():
-    plans = search(
+    plans = search_plans(
         change(SCANNED, data={"batch_size": 8}), num_classes=10, micro_batches=(1,),
         remat=("none",), max_tensor=1, compile_best=1, keep=2,
     )  # fmt: skip
@@ -102,7 +102,9 @@ def test_search_compiles_the_best_here():
 def test_search_needs_a_batch_that_divides():
     config = change(SCANNED, data={"batch_size": 3})
     with pytest.raises(ConfigError, match="must be a multiple of a mesh's rows on 5"):
-        search(config, chip="L4", num_devices=5, micro_batches=(1,), num_classes=10)
+        search_plans(
+            config, chip="L4", num_devices=5, micro_batches=(1,), num_classes=10
+        )
 
 
 def test_the_picture_shows_each_kind(tmp_path, here):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from vit_jax.plan.summary import Collective, summarise, type_bytes
+from vit_jax.plan.summary import Collective, count_type_bytes, summarise
 
 TEXT = """
 HloModule step, is_scheduled=true
@@ -136,7 +136,7 @@ def test_a_loops_body_counts_as_often_as_it_runs():
     ],
 )
 def test_bytes_of_a_type(text, size):
-    assert type_bytes(text) == size
+    assert count_type_bytes(text) == size
 
 
 def test_what_xla_compiles_is_read():

@@ -15,12 +15,17 @@ import pytest
 from tests.runs import TINY, change
 from vit_jax.config import MeshConfig
 from vit_jax.mesh.sharding import make_mesh
-from vit_jax.models import resolve as resolve_model
+from vit_jax.models import resolve_model
 from vit_jax.models.layers import REMAT
-from vit_jax.plan.memory import bytes_per_device, count_memory, saved_bytes
+from vit_jax.plan.memory import count_bytes_per_device, count_memory, count_saved_bytes
 from vit_jax.plan.topology import name_devices
-from vit_jax.plan.trial import abstract_batch, compile_step, memory_needed, program_of
-from vit_jax.training.resolve import resolve
+from vit_jax.plan.trial import (
+    compile_step,
+    make_abstract_batch,
+    make_trial_program,
+    parse_memory_needed,
+)
+from vit_jax.training.resolve import resolve_config
 
 ROOT = Path(__file__).parent.parent.parent
 SCRIPT = ROOT / "benchmarks" / "plan_memory.py"
@@ -31,9 +36,9 @@ PLAIN = dataclasses.replace(
 
 def counted_on(config, mesh_config, num_devices):
     """Counts on devices that are not here."""
-    config = resolve(dataclasses.replace(config, mesh=mesh_config))
+    config = resolve_config(dataclasses.replace(config, mesh=mesh_config))
     mesh = make_mesh(mesh_config, name_devices("H100", num_devices))
-    state = program_of(config, 10, mesh).abstract_state
+    state = make_trial_program(config, 10, mesh).abstract_state
     return count_memory(config, state, mesh, 10)
 
 
@@ -64,14 +69,16 @@ def test_full_remat_saves_what_enters_a_layer():
     tokens, width = 2 * 2 + 1, 16  # 8 x 8 pixels in patches of 4, and the class token
     model = resolve_model(dataclasses.replace(PLAIN, remat="full"))
     deeper = dataclasses.replace(model, num_layers=3)
-    added = sum(saved_bytes(deeper, (8, 8), 10)) - sum(saved_bytes(model, (8, 8), 10))
+    added = sum(count_saved_bytes(deeper, (8, 8), 10)) - sum(
+        count_saved_bytes(model, (8, 8), 10)
+    )
     assert added == tokens * width * 4
 
 
 def test_remat_saves_less_the_more_it_computes_again():
     sizes = [
         sum(
-            saved_bytes(
+            count_saved_bytes(
                 resolve_model(dataclasses.replace(PLAIN, remat=policy)), (8, 8), 10
             )
         )
@@ -82,7 +89,7 @@ def test_remat_saves_less_the_more_it_computes_again():
 
 
 def test_what_the_tensor_axis_cuts_is_told_apart():
-    whole, cut = saved_bytes(resolve_model(PLAIN), (8, 8), 10)
+    whole, cut = count_saved_bytes(resolve_model(PLAIN), (8, 8), 10)
     # Each of the two layers saves at least the MLP's input to its second product.
     assert cut >= 2 * 5 * 32 * 4
     assert whole >= 2 * 5 * 16 * 4
@@ -90,16 +97,18 @@ def test_what_the_tensor_axis_cuts_is_told_apart():
 
 @pytest.mark.parametrize("preset", ["dp", "fsdp"])
 def test_the_compiler_counts_the_same_arguments(preset):
-    config = resolve(
+    config = resolve_config(
         dataclasses.replace(change(TINY, model={"scan": True}), mesh=MeshConfig(
             preset=preset))
     )  # fmt: skip
     mesh = make_mesh(config.mesh)
-    program = program_of(config, 10, mesh)
+    program = make_trial_program(config, 10, mesh)
     trial = compile_step(config, program, mesh)
     assert trial.memory is not None
     assert trial.summary is not None
-    expected = bytes_per_device((program.abstract_state, abstract_batch(config, mesh)))
+    expected = count_bytes_per_device(
+        (program.abstract_state, make_abstract_batch(config, mesh))
+    )
     assert trial.memory.arguments == expected
     kinds = {collective.kind for collective in trial.summary.collectives}
     assert "all-reduce" in kinds
@@ -162,7 +171,7 @@ def test_host_memory_is_not_the_devices():
         jax.devices()[0], memory_kind="unpinned_host"
     )
     leaf = jax.ShapeDtypeStruct((4,), "float32", sharding=sharding)
-    assert bytes_per_device([leaf]) == 0
+    assert count_bytes_per_device([leaf]) == 0
 
 
 @pytest.mark.parametrize(
@@ -175,5 +184,5 @@ def test_host_memory_is_not_the_devices():
     ],
 )
 def test_memory_that_a_refusal_names(message, size):
-    found = memory_needed(message)
+    found = parse_memory_needed(message)
     assert found is None if size is None else abs(found - size) <= 1

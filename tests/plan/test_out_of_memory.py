@@ -11,7 +11,7 @@ from tests.runs import TINY, change, program_on
 from vit_jax.config import Config
 from vit_jax.errors import ConfigError
 from vit_jax.plan.memory import CountedMemory
-from vit_jax.plan.out_of_memory import describe, explained
+from vit_jax.plan.out_of_memory import describe_memory, explain_out_of_memory
 from vit_jax.training.loop import train
 
 
@@ -19,7 +19,7 @@ def line_of(config: Config, error: Exception, num_devices: int = 8) -> str:
     program, mesh = program_on(config, num_devices, num_classes=10)
     with (
         pytest.raises(ConfigError) as raised,
-        explained(config, program.abstract_state, mesh, 10),
+        explain_out_of_memory(config, program.abstract_state, mesh, 10),
     ):
         raise error
     return str(raised.value)
@@ -64,11 +64,11 @@ def test_a_gpu_has_more_than_jax_takes(monkeypatch):
     shape = {"data": 1, "fsdp": 1, "tensor": 1}
     mesh: Any = types.SimpleNamespace(local_devices=[device], size=1, shape=shape)
     counted = CountedMemory(9, 2, 9, 10**9, 1)
-    line = describe(TINY, counted, mesh)
+    line = describe_memory(TINY, counted, mesh)
     assert "NVIDIA H100 80GB HBM3 device of 60.0 GB must hold about 1.0 GB" in line
     assert "or XLA_PYTHON_CLIENT_MEM_FRACTION=0.95 before the command" in line
     monkeypatch.setenv("XLA_PYTHON_CLIENT_MEM_FRACTION", "0.9")
-    assert "XLA_PYTHON" not in describe(TINY, counted, mesh)
+    assert "XLA_PYTHON" not in describe_memory(TINY, counted, mesh)
 
 
 def test_other_errors_pass():
@@ -76,7 +76,7 @@ def test_other_errors_pass():
     for error in (ConfigError("RESOURCE_EXHAUSTED"), ValueError("x"), KeyError("y")):
         with (
             pytest.raises(type(error)) as raised,
-            explained(TINY, program.abstract_state, mesh, 10),
+            explain_out_of_memory(TINY, program.abstract_state, mesh, 10),
         ):
             raise error
         assert raised.value is error

@@ -9,10 +9,10 @@ from vit_jax.config import MeshConfig
 from vit_jax.mesh.devices import find_chip
 from vit_jax.mesh.sharding import make_mesh
 from vit_jax.plan.memory import CountedMemory
-from vit_jax.plan.prediction import count_sent, predict
+from vit_jax.plan.prediction import count_sent, estimate_step
 from vit_jax.plan.summary import Collective, Summary
 from vit_jax.plan.topology import name_devices
-from vit_jax.training.resolve import resolve
+from vit_jax.training.resolve import resolve_config
 
 MEMORY = CountedMemory(
     parameters=1000, moments=2000, gradients=1000, activations=4000, batch=100
@@ -22,7 +22,7 @@ MEMORY = CountedMemory(
 def setting(chip="v5e", count=8, mesh=None, **sections):
     """Returns config, mesh and chip."""
     mesh = mesh or MeshConfig()
-    config = resolve(dataclasses.replace(change(TINY, **sections), mesh=mesh))
+    config = resolve_config(dataclasses.replace(change(TINY, **sections), mesh=mesh))
     found = find_chip(chip)
     assert found is not None
     return config, make_mesh(mesh, name_devices(chip, count)), found
@@ -33,7 +33,7 @@ def test_compiled_steps_take_their_cycles_and_their_collectives():
     sent = Collective("all-reduce", 1, 0, int(0.5 * 200e9))  # half a second of 4 links
     summary = Summary(int(1.5e9), (sent,), 0)  # a second at 1.5 GHz
     flops = int(0.25 * 197e12) * 8 // 32  # a quarter of a second of products
-    p = predict(config, mesh, chip, flops, MEMORY, summary)
+    p = estimate_step(config, mesh, chip, flops, MEMORY, summary)
     assert p.compiler == pytest.approx(1.0)
     assert p.links == pytest.approx(0.5)
     assert p.matrix == pytest.approx(0.25)
@@ -45,7 +45,7 @@ def test_compiled_steps_take_their_cycles_and_their_collectives():
 
 def test_memory_traffic_reads_and_writes_everything_once():
     config, mesh, chip = setting(train={"accum_steps": 2})
-    p = predict(config, mesh, chip, 1, MEMORY, Summary(None, (), 0))
+    p = estimate_step(config, mesh, chip, 1, MEMORY, Summary(None, (), 0))
     traffic = 2 * (4000 + 2 * 4000)
     assert p.memory == pytest.approx(traffic / 819e9)
     assert p.intensity == pytest.approx(32 / 8 / traffic)

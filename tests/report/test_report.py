@@ -13,7 +13,7 @@ from vit_jax.errors import ConfigError
 from vit_jax.figures import Album
 from vit_jax.infer.evaluate import evaluate
 from vit_jax.report import write_report
-from vit_jax.report.page import table, text
+from vit_jax.report.page import render_table, render_text
 from vit_jax.report.sections import summary
 from vit_jax.training.events import log_event, read_events
 
@@ -91,8 +91,8 @@ def test_what_comes_from_outside_is_escaped(page):
     assert "a&amp;b.png" in page
     assert "not an &lt;image&gt;" in page
     assert "&lt;later&gt;" in page
-    assert text('<"') == "&lt;&quot;"
-    assert '<td class="number">1</td>' in table(("a", ">b"), [("x", "1")])
+    assert render_text('<"') == "&lt;&quot;"
+    assert '<td class="number">1</td>' in render_table(("a", ">b"), [("x", "1")])
 
 
 def test_events_of_a_run():

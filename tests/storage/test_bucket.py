@@ -25,11 +25,11 @@ from vit_jax.data.bad_files import BadFiles
 from vit_jax.errors import ConfigError
 from vit_jax.report.sections import events
 from vit_jax.storage import bucket, mirror
-from vit_jax.storage.bucket import is_bucket, place
+from vit_jax.storage.bucket import is_bucket, open_location
 from vit_jax.storage.mirror import Mirror
 from vit_jax.training.events import read_events
 from vit_jax.training.loop import train
-from vit_jax.training.workdir import bad_files_path, to_continue
+from vit_jax.training.workdir import find_bad_files_path, list_appended_files
 
 RUN = "gs://bucket/runs/tiny"
 FOLDER = "runs/tiny/checkpoints"
@@ -61,7 +61,7 @@ def local(tmp_path_factory) -> Path:
 @pytest.fixture(scope="module")
 def run(server: Storage) -> Path:
     train(TINY, RUN)
-    return place(RUN)
+    return open_location(RUN)
 
 
 def stop_at(step: int, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -101,7 +101,7 @@ def test_a_run_in_a_bucket_is_the_same_run(server, local, run):
 
 
 def test_an_interrupted_run_goes_on(server, local, monkeypatch):
-    workdir = place("gs://bucket/interrupted")
+    workdir = open_location("gs://bucket/interrupted")
     with monkeypatch.context() as patch:
         stop_at(5, patch)
         assert train(TINY, workdir).step == 5
@@ -117,7 +117,7 @@ def test_an_interrupted_run_goes_on(server, local, monkeypatch):
 
 
 def test_half_a_checkpoint_is_not_one(server, local):
-    workdir = place("gs://bucket/half")
+    workdir = open_location("gs://bucket/half")
     train(change(TINY, train={"keep_checkpoints": 3}), workdir)
     del server.objects["bucket"]["half/checkpoints/12/commit_success.txt"]
     found = converted.find(workdir)  # looks for itself
@@ -207,10 +207,12 @@ def test_bad_files_and_profiles_are_in_the_bucket(server, tmp_path):
     assert line.startswith(str(tmp_path / "train" / "a" / "0.png"))
     assert any(name.endswith(".xplane.pb") for name in server.names("bad/profile"))
     assert (
-        "could not be read: 1." in events(place("gs://bucket/bad")).body
+        "could not be read: 1." in events(open_location("gs://bucket/bad")).body
     )  # a report's
-    with Mirror(place("gs://bucket/bad"), to_continue()) as files:  # when it goes on
-        assert len(BadFiles(bad_files_path(files.folder))) == 1
+    with Mirror(
+        open_location("gs://bucket/bad"), list_appended_files()
+    ) as files:  # when it goes on
+        assert len(BadFiles(find_bad_files_path(files.folder))) == 1
 
 
 def message(capsys: pytest.CaptureFixture, *command: str) -> str:
@@ -268,7 +270,7 @@ def test_no_credentials_are_told_in_a_line(server, capsys, monkeypatch, tmp_path
     [(0, "ocdbt"), (1, "commit_success")],  # TensorStore's, and gcsfs'
 )
 def test_a_save_that_is_refused_is_told(server, number, part):
-    workdir = place(f"gs://bucket/refused/{number}")
+    workdir = open_location(f"gs://bucket/refused/{number}")
     server.refuse = lambda method, name: (
         403 if method != "GET" and f"/{part}" in name else None
     )
@@ -291,15 +293,15 @@ def test_what_is_a_folder_in_a_bucket():
     assert is_bucket(Path("gs://bucket/run"))  # which is gs:/bucket/run by now
     assert not is_bucket("gs://vit_models/imagenet21k/ViT-B_16.npz")  # weights
     assert not is_bucket("runs/gs")
-    assert place("runs/digits/") == Path("runs/digits")
+    assert open_location("runs/digits/") == Path("runs/digits")
 
 
 def test_pathlibs_spelling_is_put_right(server):
-    assert str(place(Path("gs://bucket/run"))) == "gs://bucket/run"
+    assert str(open_location(Path("gs://bucket/run"))) == "gs://bucket/run"
 
 
 def test_a_mirror_copies_what_has_changed(server, caplog):
-    workdir = place("gs://bucket/mirror")
+    workdir = open_location("gs://bucket/mirror")
     (workdir / "log").write_text("one\n")
     with Mirror(workdir, ["log", "absent"]) as files:
         with (files.folder / "log").open("a") as file:
@@ -327,7 +329,7 @@ def test_a_mirror_copies_what_has_changed(server, caplog):
 
 
 def test_a_mirror_leaves_what_it_cannot_copy(server, caplog):
-    with Mirror(place("gs://bucket/full")) as files:
+    with Mirror(open_location("gs://bucket/full")) as files:
         server.refuse = lambda method, name: 403 if method == "POST" else None
         (files.folder / "log").write_text("one\n")
         files.start()
@@ -337,7 +339,7 @@ def test_a_mirror_leaves_what_it_cannot_copy(server, caplog):
 
 def test_a_mirror_copies_by_itself(server, monkeypatch):
     monkeypatch.setattr(mirror, "PERIOD", 0.01)
-    with Mirror(place("gs://bucket/itself")) as files:
+    with Mirror(open_location("gs://bucket/itself")) as files:
         files.start()
         (files.folder / "log").write_text("one\n")
         for _ in range(1000):
@@ -363,7 +365,7 @@ def test_two_hosts_stopped_and_killed_end_bit_identical(server, tmp_path):
     config.write_text(file_of(change(TINY, train=lasts)))
     whole = Hosts(config, tmp_path / "whole", 2).end(180)
     assert [code for code, _ in whole] == [0, 0], whole
-    workdir = place("gs://bucket/hosts")
+    workdir = open_location("gs://bucket/hosts")
 
     hosts = Hosts(config, workdir, 2)
     wait_for_save(server, hosts, after=0)

@@ -5,7 +5,7 @@ import struct
 
 import pytest
 
-from vit_jax.training.metrics import MetricsLog, describe, read_metrics
+from vit_jax.training.metrics import MetricsLog, describe_metrics, read_metrics
 
 VALUES = {"loss": 1.5, "learning_rate": 0.01}
 
@@ -70,7 +70,7 @@ def test_plain_lines_where_there_is_no_terminal(tmp_path, capsys):
 def test_describe():
     values = {"top1": 0.98765, "top5": 1.0, "loss": 0.12345, "count": 359}
     text = "top-1 98.77%  top-5 100.00%  loss 0.1235  (359 images)"
-    assert describe(values) == text
+    assert describe_metrics(values) == text
 
 
 def test_mfu_stands_in_every_line_where_the_peak_is_known(

@@ -10,7 +10,7 @@ import pytest
 from vit_jax.config import OptimConfig
 from vit_jax.config.durations import Steps
 from vit_jax.errors import ConfigError
-from vit_jax.training.optim import make_optimizer, make_schedule, multipliers
+from vit_jax.training.optim import make_optimizer, make_schedule, match_multipliers
 
 PARAMS = {
     "head": {"kernel": jnp.ones((2, 3)), "bias": jnp.ones(3)},
@@ -51,7 +51,9 @@ def test_constant_schedule_warms_up():
 
 
 def test_first_match_wins():
-    got = multipliers(PARAMS, (("head/.*", 2.0), (".*/kernel", 3.0), (".*", 4.0)), "t")
+    got = match_multipliers(
+        PARAMS, (("head/.*", 2.0), (".*/kernel", 3.0), (".*", 4.0)), "t"
+    )
     assert got == {"head": {"kernel": 2.0, "bias": 2.0}, "block": {"kernel": 3.0}}
 
 
@@ -66,14 +68,14 @@ def test_first_match_wins():
 )
 def test_a_table_that_does_not_fit_is_told(table, message):
     with pytest.raises(ConfigError, match=message):
-        multipliers(PARAMS, table, "optim.learning_rate_multipliers")
+        match_multipliers(PARAMS, table, "optim.learning_rate_multipliers")
 
 
 @pytest.mark.parametrize("value", [-1.0, float("nan"), float("inf")])
 def test_a_multiplier_that_would_climb_is_told(value):
     table = (("head/.*", value), (".*", 1.0))
     with pytest.raises(ConfigError, match=r'of "head/\.\*" must be finite and >= 0'):
-        multipliers(PARAMS, table, "optim.learning_rate_multipliers")
+        match_multipliers(PARAMS, table, "optim.learning_rate_multipliers")
 
 
 def test_a_run_that_would_train_nothing_is_told():

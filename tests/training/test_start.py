@@ -9,7 +9,7 @@ from tests.runs import TINY, change
 from vit_jax.cli import main
 from vit_jax.config import Config, InitConfig, ModelConfig
 from vit_jax.errors import ConfigError
-from vit_jax.training.resolve import resolve
+from vit_jax.training.resolve import resolve_config
 
 FILE = """
 import ml_collections
@@ -71,12 +71,12 @@ def test_the_model_is_the_checkpoints_but_for_what_a_run_chooses(golden):
         data={"image_size": (40, 40)},
     )
     own = ModelConfig(dropout_rate=0.2, dtype="bfloat16")
-    model = resolve(dataclasses.replace(config, model=own)).model
+    model = resolve_config(dataclasses.replace(config, model=own)).model
     assert (model.hidden_size, model.num_heads, model.mlp_dim) == (32, 2, 48)
     assert (model.dropout_rate, model.dtype) == (0.2, "bfloat16")
     assert model.representation_size is None
     own = ModelConfig(patch_size=(4, 4), classifier="gap", representation_size=40)
-    model = resolve(dataclasses.replace(config, model=own)).model
+    model = resolve_config(dataclasses.replace(config, model=own)).model
     assert (model.patch_size, model.classifier) == ((4, 4), "gap")
     assert (model.representation_size, model.hidden_size) == (40, 32)
 
@@ -109,4 +109,4 @@ def test_a_checkpoint_that_is_not_there_is_told(tmp_path):
         init=InitConfig(checkpoint=str(tmp_path / "nope.npz")),
     )
     with pytest.raises(ConfigError, match=r"nope\.npz does not exist"):
-        resolve(config)
+        resolve_config(config)

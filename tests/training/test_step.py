@@ -6,7 +6,7 @@ import pytest
 from flax.traverse_util import flatten_dict, unflatten_dict
 
 from tests.runs import TINY, change, load_case, losses_of, program_on
-from vit_jax.mesh.sharding import path_name, to_mesh
+from vit_jax.mesh.sharding import format_path, shard_batch
 
 CASES = ("token_cosine", "gap_rep_linear")
 
@@ -27,10 +27,10 @@ def run(golden, name, **changes):
     losses = []
     for images, targets in zip(data["images_u8"], labels, strict=True):
         batch = {"image": images, "label": targets.argmax(-1).astype(np.int32)}
-        state, metrics = program.train_step(state, to_mesh(batch, mesh))
+        state, metrics = program.train_step(state, shard_batch(batch, mesh))
         losses.append(metrics["loss"].item())
     moments = {
-        path_name(path): leaf
+        format_path(path): leaf
         for path, leaf in jax.tree_util.tree_leaves_with_path(state.opt_state)
     }
     return losses, flatten_dict(state.params, sep="/"), moments
@@ -95,12 +95,12 @@ def test_training_only_the_head_moves_only_the_head():
     }
     batch["image"][::2] = 10
     for _ in range(2):
-        state, _ = program.train_step(state, to_mesh(batch, mesh))
+        state, _ = program.train_step(state, shard_batch(batch, mesh))
     after = jax.device_get(flatten_dict(state.params, sep="/"))
     moved = {name for name in before if not np.array_equal(before[name], after[name])}
     assert moved == {"head/kernel", "head/bias"}
     moments = jax.tree_util.tree_leaves_with_path(state.opt_state)
-    names = [path_name(path) for path, leaf in moments if leaf.ndim]
+    names = [format_path(path) for path, leaf in moments if leaf.ndim]
     assert len(names) == 2, "frozen parameters keep no moments"
 
 
@@ -112,10 +112,10 @@ def test_evaluation_counts_only_unmasked_rows():
         "label": np.zeros(32, np.int32),
         "mask": np.arange(32) < 5,
     }
-    sums = jax.device_get(program.eval_step(params, to_mesh(batch, mesh)))
+    sums = jax.device_get(program.eval_step(params, shard_batch(batch, mesh)))
     # A zero head gives equal logits: class 0 comes first, the loss is ln 10.
     assert (sums["count"], sums["top1"], sums["top5"]) == (5, 5, 5)
     np.testing.assert_allclose(sums["loss"], 5 * np.log(10), rtol=1e-6)
     batch["label"][:] = 7
-    sums = jax.device_get(program.eval_step(params, to_mesh(batch, mesh)))
+    sums = jax.device_get(program.eval_step(params, shard_batch(batch, mesh)))
     assert (sums["count"], sums["top1"], sums["top5"]) == (5, 0, 0)

@@ -6,7 +6,7 @@ import pytest
 
 from vit_jax.errors import ConfigError
 from vit_jax.weights import augreg
-from vit_jax.weights.augreg import FileName, Query, best, parse, parse_query
+from vit_jax.weights.augreg import FileName, Query, find_best, parse, parse_query
 from vit_jax.weights.published import WEIGHTS
 
 COLUMNS = (
@@ -53,17 +53,19 @@ def rows(tmp_path: Path) -> list[augreg.Row]:
 
 
 def test_the_best_upstream_by_validation_accuracy(rows: list[augreg.Row]) -> None:
-    row = best(rows, "B_16")
+    row = find_best(rows, "B_16")
     assert row.filename == f"B_16-i21k-300ep-lr_0.001-{B}"
-    assert best(rows, "B_16", "i1k").filename == f"B_16-i1k-300ep-lr_0.001-{A}"
-    assert best(rows, "B_16", "i21k_30").filename.startswith("B_16-i21k-30ep")
+    assert find_best(rows, "B_16", "i1k").filename == f"B_16-i1k-300ep-lr_0.001-{A}"
+    assert find_best(rows, "B_16", "i21k_30").filename.startswith("B_16-i21k-30ep")
 
 
 def test_the_best_fine_tuned_from_the_best_upstream(rows: list[augreg.Row]) -> None:
     """The other upstream has a better one for CIFAR-100; it is not looked at."""
-    row = best(rows, "B_16", adapted_to="cifar100")
+    row = find_best(rows, "B_16", adapted_to="cifar100")
     assert row.adapted_filename.endswith(f"{B}--cifar100-steps_2k-lr_0.01-res_384")
-    assert best(rows, "B_16", adapted_to="cifar100", resolution=224).resolution == 224
+    assert (
+        find_best(rows, "B_16", adapted_to="cifar100", resolution=224).resolution == 224
+    )
 
 
 @pytest.mark.parametrize(
@@ -77,7 +79,7 @@ def test_the_best_fine_tuned_from_the_best_upstream(rows: list[augreg.Row]) -> N
 )
 def test_what_the_index_has_not(rows: list[augreg.Row], query, message: str) -> None:
     with pytest.raises(ConfigError) as caught:
-        best(rows, *query)
+        find_best(rows, *query)
     assert message in str(caught.value)
 
 

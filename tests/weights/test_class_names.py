@@ -7,45 +7,53 @@ from pathlib import Path
 import pytest
 
 from vit_jax.errors import ConfigError
-from vit_jax.weights.class_names import CLASS_SETS, class_names, synonyms, synsets
+from vit_jax.weights.class_names import (
+    CLASS_SETS,
+    read_class_names,
+    read_synonyms,
+    read_synsets,
+)
 
 
 @pytest.mark.parametrize(("class_set", "num"), CLASS_SETS.items())
 def test_every_label_has_a_name_of_its_own(class_set: str, num: int) -> None:
-    names = class_names(class_set)
+    names = read_class_names(class_set)
     assert len(names) == num == len(set(names))
     assert all(name and name == name.strip() for name in names)
     assert all(
-        len(i) == 9 and i[0] == "n" and i[1:].isdigit() for i in synsets(class_set)
+        len(i) == 9 and i[0] == "n" and i[1:].isdigit() for i in read_synsets(class_set)
     )
-    assert list(synsets(class_set)) == sorted(synsets(class_set))
+    assert list(read_synsets(class_set)) == sorted(read_synsets(class_set))
 
 
 def test_imagenet1k() -> None:
-    names = class_names("imagenet1k")
+    names = read_class_names("imagenet1k")
     assert names[:3] == ("tench", "goldfish", "great white shark")
     assert names[207] == "golden retriever"
     assert names[281] == "tabby"
-    assert synonyms("imagenet1k")[999] == "toilet tissue, toilet paper, bathroom tissue"
-    assert synsets("imagenet1k")[0] == "n01440764"
+    assert (
+        read_synonyms("imagenet1k")[999]
+        == "toilet tissue, toilet paper, bathroom tissue"
+    )
+    assert read_synsets("imagenet1k")[0] == "n01440764"
     # Two birds of a name, and two bathing suits.
     assert (names[134], names[517]) == ("crane (n02012849)", "crane (n03126707)")
     assert (names[638], names[639]) == ("maillot", "maillot, tank suit")
 
 
 def test_imagenet21k() -> None:
-    names = class_names("imagenet21k")
+    names = read_class_names("imagenet21k")
     assert names[0] == "organism"
-    assert synonyms("imagenet21k")[0] == "organism, being"
+    assert read_synonyms("imagenet21k")[0] == "organism, being"
     assert names[21_842] == "knothole"
     # Google's 21k has 999 of the 1k.
-    missing = set(synsets("imagenet1k")) - set(synsets("imagenet21k"))
+    missing = set(read_synsets("imagenet1k")) - set(read_synsets("imagenet21k"))
     assert missing == {"n04399382"}  # teddy bear
 
 
 def test_an_unknown_set() -> None:
     with pytest.raises(ConfigError, match='did you mean "imagenet1k"'):
-        class_names("imagenet")
+        read_class_names("imagenet")
 
 
 def test_the_license_goes_with_the_files() -> None:

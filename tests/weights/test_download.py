@@ -13,7 +13,7 @@ import pytest
 from tests.weights import server as behave
 from tests.weights.server import Server
 from vit_jax.errors import ConfigError
-from vit_jax.weights.checksums import checksum
+from vit_jax.weights.checksums import compute_checksum
 from vit_jax.weights.download import download
 from vit_jax.weights.web import DownloadError, Limits
 
@@ -165,7 +165,7 @@ def test_crc32c_where_it_is_all_there_is(
     server: Server, tmp_path: Path, hasty: Limits
 ) -> None:
     (tmp_path / "body").write_bytes(BODY)
-    crc = base64.b64encode(bytes.fromhex(checksum(tmp_path / "body", "crc32c")))
+    crc = base64.b64encode(bytes.fromhex(compute_checksum(tmp_path / "body", "crc32c")))
     stated = behave.with_headers(x_goog_hash=f"crc32c={crc.decode()}")
     url = server.add("/w", BODY, stated)
     download(url, tmp_path / "good", limits=hasty)

@@ -20,7 +20,7 @@ TIMM = "timm/vit_base_patch16_224.orig_in21k/model.safetensors"
 @pytest.fixture(autouse=True)
 def far(server: Server, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """The bucket and the Hub are this server."""
-    weights.info("B_16")  # names are made once, and of the real addresses
+    weights.describe_published("B_16")  # names are made once, and of the real addresses
     monkeypatch.setenv("HF_ENDPOINT", f"{server.url}/hub")
     monkeypatch.setattr(places, "_GCS", f"{server.url}/gcs")
     monkeypatch.setenv("VIT_JAX_CACHE", str(tmp_path / "cache"))
@@ -42,28 +42,30 @@ def test_the_first_place_that_answers(
 ) -> None:
     server.add(f"/gcs/{GCS}", b"", behave.refuse(403))
     server.add(hub(TIMM), b"of timm")
-    path = weights.fetch(NAME, limits=hasty)
+    path = weights.fetch_weights(NAME, limits=hasty)
     assert path == tmp_path / "cache" / TIMM
     assert path.read_bytes() == b"of timm"
-    assert weights.lacks(NAME, path) == ("head", "pre_logits")
+    assert weights.list_missing_parts(NAME, path) == ("head", "pre_logits")
     assert [asked for asked, _ in server.requests] == [
         f"/gcs/{GCS}",
         hub(GOOGLE),
         hub(TIMM),
     ]
-    assert weights.fetch(NAME) == path  # from the cache
+    assert weights.fetch_weights(NAME) == path  # from the cache
     assert len(server.requests) == 3
 
 
 def test_the_file_itself_lacks_nothing(server: Server) -> None:
     server.add(f"/gcs/{GCS}", b"all of it")
-    assert weights.lacks(NAME, weights.fetch(NAME)) == ()
+    assert weights.list_missing_parts(NAME, weights.fetch_weights(NAME)) == ()
 
 
 def test_a_revision_is_part_of_the_address(server: Server) -> None:
     path = "google/vit-large-patch16-384/model.safetensors"
     server.add(hub(path, "refs%2Fpr%2F1"), b"L")
-    assert weights.fetch("imagenet21k+imagenet2012/ViT-L_16").read_bytes() == b"L"
+    assert (
+        weights.fetch_weights("imagenet21k+imagenet2012/ViT-L_16").read_bytes() == b"L"
+    )
 
 
 def test_one_message_with_every_place(
@@ -73,7 +75,7 @@ def test_one_message_with_every_place(
     server.add(hub(GOOGLE), b"short", behave.with_headers(X_Linked_ETag="0" * 64))
     monkeypatch.setenv("VIT_JAX_WEIGHTS", "/my/weights")
     with pytest.raises(ConfigError) as caught:
-        weights.fetch(NAME, limits=hasty)
+        weights.fetch_weights(NAME, limits=hasty)
     lines = str(caught.value).splitlines()
     assert lines[0].startswith(f'weights "{NAME}" must be here or in one of')
     assert lines[1] == f"  /my/weights, cache {tmp_path / 'cache'}: not there"
@@ -107,7 +109,7 @@ def test_a_folder_of_the_user(
     mine = put(tmp_path / "b" / where)
     folders = os.pathsep.join([str(tmp_path / "a"), str(tmp_path / "b")])
     monkeypatch.setenv("VIT_JAX_WEIGHTS", folders)
-    assert weights.fetch(NAME) == mine
+    assert weights.fetch_weights(NAME) == mine
     assert not server.requests
 
 
@@ -117,10 +119,10 @@ def test_a_file_name_that_several_weights_have_needs_its_folder(
     put(tmp_path / "ViT-B_16.npz")
     monkeypatch.setenv("VIT_JAX_WEIGHTS", str(tmp_path))
     with pytest.raises(ConfigError, match="404 Not Found"):
-        weights.fetch(NAME)
+        weights.fetch_weights(NAME)
     stem = "B_8-i1k-300ep-lr_0.001-aug_none-wd_0.1-do_0.0-sd_0.0"
     unique = put(tmp_path / f"{stem}.npz")
-    assert weights.fetch(stem) == unique
+    assert weights.fetch_weights(stem) == unique
 
 
 def test_the_cache_of_hugging_face(
@@ -129,8 +131,8 @@ def test_the_cache_of_hugging_face(
     monkeypatch.setenv("HF_HOME", str(tmp_path))
     folder = "hub/models--timm--vit_base_patch16_224.orig_in21k/snapshots/abc"
     path = put(tmp_path / folder / "model.safetensors")
-    assert weights.fetch(NAME) == path
-    assert weights.lacks(NAME, path) == ("head", "pre_logits")
+    assert weights.fetch_weights(NAME) == path
+    assert weights.list_missing_parts(NAME, path) == ("head", "pre_logits")
 
 
 def test_mirrors_come_first(
@@ -139,10 +141,10 @@ def test_mirrors_come_first(
     server.add(f"/gcs/{GCS}", b"far")
     server.add(f"/mirror/{GCS}", b"near")
     monkeypatch.setenv("VIT_JAX_MIRROR", f"{server.url}/none, {server.url}/mirror/")
-    assert weights.fetch(NAME, limits=hasty).read_bytes() == b"near"
+    assert weights.fetch_weights(NAME, limits=hasty).read_bytes() == b"near"
     monkeypatch.setenv("VIT_JAX_MIRROR", "/a/folder")
     with pytest.raises(ConfigError, match="must be https://HOST/PREFIX, got /a/folder"):
-        weights.fetch("sam/ViT-B_16")
+        weights.fetch_weights("sam/ViT-B_16")
 
 
 def test_offline(
@@ -150,28 +152,28 @@ def test_offline(
 ) -> None:
     monkeypatch.setenv("VIT_JAX_OFFLINE", "1")
     with pytest.raises(ConfigError, match="not asked, offline") as caught:
-        weights.fetch(NAME)
+        weights.fetch_weights(NAME)
     assert "unset VIT_JAX_OFFLINE" in str(caught.value)
     path = put(tmp_path / "cache" / GCS)
-    assert weights.fetch(NAME) == path
+    assert weights.fetch_weights(NAME) == path
     assert not server.requests
     server.add(f"/gcs/{GCS}", b"asked")
-    assert weights.fetch(NAME, cache=tmp_path / "b", offline=False).is_file()
+    assert weights.fetch_weights(NAME, cache=tmp_path / "b", offline=False).is_file()
 
 
 def test_a_cached_file_that_was_cut_off_is_fetched_again(server: Server) -> None:
     server.add(f"/gcs/{GCS}", b"all of it")
-    path = weights.fetch(NAME)
+    path = weights.fetch_weights(NAME)
     path.write_bytes(b"all")
-    assert weights.fetch(NAME).read_bytes() == b"all of it"
+    assert weights.fetch_weights(NAME).read_bytes() == b"all of it"
     assert len(server.requests) == 2
 
 
 def test_the_token_goes_to_the_hub_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_TOKEN", "secret")
-    gcs, google, _ = weights.info(NAME).places
-    assert places.hub_token(gcs) is None
-    assert places.hub_token(google) == "secret"
+    gcs, google, _ = weights.describe_published(NAME).places
+    assert places.find_hub_token(gcs) is None
+    assert places.find_hub_token(google) == "secret"
 
 
 INDEX = """\
@@ -185,38 +187,38 @@ B_8 = "B_8-i21k-300ep-lr_0.001-aug_light1-wd_0.1-do_0.0-sd_0.0"
 def test_the_best_of_augreg(server: Server) -> None:
     folder = "/gcs/vit_models/augreg"
     with pytest.raises(ConfigError, match=r'known, got "B_8", which AugReg.s index'):
-        weights.info("B_8")
+        weights.describe_published("B_8")
     server.add(f"{folder}/index.csv", INDEX.format(B_8).encode())
     server.add(f"{folder}/{B_8}.npz", b"upstream")
     adapted = f"{B_8}--imagenet2012-steps_20k-lr_0.01-res_384"
     server.add(f"{folder}/{adapted}.npz", b"adapted")
-    assert weights.fetch("B_8").read_bytes() == b"upstream"
+    assert weights.fetch_weights("B_8").read_bytes() == b"upstream"
     query = "augreg/B_8--imagenet2012"
-    assert weights.fetch(query).read_bytes() == b"adapted"
-    info = weights.info(query)  # the index is here now
+    assert weights.fetch_weights(query).read_bytes() == b"adapted"
+    info = weights.describe_published(query)  # the index is here now
     assert info.name == f"augreg/{adapted}"
     assert info.top1 == pytest.approx(81.2)
     assert info.image_size == (384, 384)
     with pytest.raises(ConfigError, match="no checkpoint with adapted_to cifar10"):
-        weights.fetch("B_8--cifar10")
+        weights.fetch_weights("B_8--cifar10")
 
 
 def test_a_url(server: Server, hasty: Limits) -> None:
     server.add("/gcs/my_bucket/my.npz", b"mine")
-    assert weights.fetch("gs://my_bucket/my.npz").read_bytes() == b"mine"
+    assert weights.fetch_weights("gs://my_bucket/my.npz").read_bytes() == b"mine"
     server.add(hub("me/mine/my.npz"), b"hub")
-    assert weights.fetch("hf://me/mine/my.npz").read_bytes() == b"hub"
+    assert weights.fetch_weights("hf://me/mine/my.npz").read_bytes() == b"hub"
     with pytest.raises(ConfigError, match=r"did you mean"):
-        weights.fetch("imagenet21k/ViT-B16")
+        weights.fetch_weights("imagenet21k/ViT-B16")
 
 
 def test_nothing_leaves_the_cache(tmp_path: Path) -> None:
     for url in ("https://a/../../etc/x", "gs://b/../../../x", "https://a:80//b/./c"):
-        path = tmp_path / places.relative(weights.Place(url))
+        path = tmp_path / places.make_relative_path(weights.Place(url))
         assert path.resolve().is_relative_to(tmp_path)
 
 
 def test_messages_name_a_token_where_one_helps() -> None:
-    row = weights.info("deit/ViT-B_16-224")
+    row = weights.describe_published("deit/ViT-B_16-224")
     text = files._explain(row, ["https://huggingface.co/x: 401 Unauthorized"], False)
     assert "HF_TOKEN" in text

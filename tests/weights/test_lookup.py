@@ -39,15 +39,15 @@ from vit_jax.errors import ConfigError
     ],
 )
 def test_what_people_type(typed: str, name: str) -> None:
-    assert weights.info(typed).name == name
+    assert weights.describe_published(typed).name == name
 
 
 def test_every_name_and_place_leads_back() -> None:
-    for name in weights.names():
-        row = weights.info(name)
+    for name in weights.list_names():
+        row = weights.describe_published(name)
         assert row.name == name
         for place in row.places:
-            assert weights.info(place.url).name == name
+            assert weights.describe_published(place.url).name == name
 
 
 @pytest.mark.parametrize(
@@ -61,47 +61,49 @@ def test_every_name_and_place_leads_back() -> None:
 )
 def test_an_unknown_name(typed: str, hint: str) -> None:
     with pytest.raises(ConfigError) as caught:
-        weights.info(typed)
+        weights.describe_published(typed)
     assert hint in str(caught.value)
 
 
 @pytest.mark.parametrize("name", ["ViT-G/14", "ViT-22B_14", "ViT-g/14"])
 def test_weights_that_were_never_released(name: str) -> None:
     with pytest.raises(ConfigError, match=r"never released.*dinov2/ViT-g_14-reg4"):
-        weights.info(name)
+        weights.describe_published(name)
 
 
 @pytest.mark.parametrize("url", ["ftp://a/b", "https://host", "hf://timm/model"])
 def test_a_url_of_the_wrong_form(url: str) -> None:
     with pytest.raises(ConfigError, match="must be"):
-        weights.info(url)
+        weights.describe_published(url)
 
 
 def test_any_of_augregs_files() -> None:
     stem = "R26_S_32-i21k-300ep-lr_0.001-aug_light1-wd_0.1-do_0.0-sd_0.0"
-    info = weights.info(f"{stem}--oxford_iiit_pet-steps_0k-lr_0.003-res_384.npz")
+    info = weights.describe_published(
+        f"{stem}--oxford_iiit_pet-steps_0k-lr_0.003-res_384.npz"
+    )
     assert info.model == ModelConfig(variant="R26+ViT-S/32")
     assert info.image_size == (384, 384)
     assert (info.classes, info.num_classes, info.params) == (None, None, None)
-    info = weights.info(stem.replace("light1", "none"))
+    info = weights.describe_published(stem.replace("light1", "none"))
     assert (info.classes, info.num_classes) == ("imagenet21k", 21_843)
-    assert info.params == weights.info("R26_S_32").params
+    assert info.params == weights.describe_published("R26_S_32").params
     assert info.places[0].url.startswith("gs://vit_models/augreg/R26_S_32-i21k")
 
 
 def test_find() -> None:
-    assert weights.find("dinov2/*reg4") == tuple(
+    assert weights.find_weights("dinov2/*reg4") == tuple(
         f"dinov2/ViT-{size}_14-reg4" for size in "SBLg"
     )
-    assert "sam/ViT-B_16" in weights.find("b/16")
-    assert "timm/vit_base_patch8_224.augreg_in21k" in weights.find("ViT-B/8")
-    assert weights.find("nothing") == ()
+    assert "sam/ViT-B_16" in weights.find_weights("b/16")
+    assert "timm/vit_base_patch8_224.augreg_in21k" in weights.find_weights("ViT-B/8")
+    assert weights.find_weights("nothing") == ()
 
 
 def test_the_table_is_json() -> None:
     rows = weights.describe_table()
     assert json.loads(json.dumps(rows)) == json.loads(json.dumps(rows))
-    assert [row["name"] for row in rows] == list(weights.names())
+    assert [row["name"] for row in rows] == list(weights.list_names())
     row = next(row for row in rows if row["name"] == "deit/ViT-B_16-224-distilled")
     assert row["model"] == {
         "variant": "ViT-B/16",
@@ -129,7 +131,7 @@ def test_the_table_as_text() -> None:
 
 
 def test_a_description() -> None:
-    text = "\n".join(weights.describe("imagenet21k/ViT-B_16"))
+    text = "\n".join(weights.describe_weights("imagenet21k/ViT-B_16"))
     for expected in (
         "variant=ViT-B/16 representation_size=768",
         "103,186,515",
@@ -139,6 +141,6 @@ def test_a_description() -> None:
         "https://arxiv.org/abs/2010.11929",
     ):
         assert expected in text
-    assert "mean (0.485" in "\n".join(weights.describe("deit/ViT-B_16-224"))
-    assert "none: features" in "\n".join(weights.describe("dinov2/ViT-B_14"))
-    assert len(weights.describe("gs://a/b.npz")) == 2
+    assert "mean (0.485" in "\n".join(weights.describe_weights("deit/ViT-B_16-224"))
+    assert "none: features" in "\n".join(weights.describe_weights("dinov2/ViT-B_14"))
+    assert len(weights.describe_weights("gs://a/b.npz")) == 2

@@ -11,7 +11,7 @@ import pytest
 from vit_jax import models
 from vit_jax.config import ModelConfig
 from vit_jax.data.images.crops import INTERPOLATIONS
-from vit_jax.models.flops import multiply_adds
+from vit_jax.models.flops import count_multiply_adds
 from vit_jax.weights import places
 from vit_jax.weights.class_names import CLASS_SETS
 from vit_jax.weights.published import DEFAULTS, UNRELEASED, WEIGHTS, PublishedWeights
@@ -20,12 +20,14 @@ from vit_jax.weights.published import DEFAULTS, UNRELEASED, WEIGHTS, PublishedWe
 @functools.cache
 def num_params(config: ModelConfig, num_classes: int | None, size: int) -> int:
     """Counts the model with one layer and with two; the others are like the second."""
-    config = models.resolve(config)
+    config = models.resolve_model(config)
     assert config.num_layers
 
     def count(num_layers: int) -> int:
         shallow = dataclasses.replace(config, num_layers=num_layers)
-        init = functools.partial(models.build(shallow, num_classes).init, train=False)
+        init = functools.partial(
+            models.build_model(shallow, num_classes).init, train=False
+        )
         shapes = jax.eval_shape(init, jax.random.key(0), jnp.zeros((1, size, size, 3)))
         return sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(shapes["params"]))
 
@@ -45,7 +47,7 @@ def test_parameters_and_gflops_are_those_of_the_model(name: str) -> None:
     assert row.image_size
     models.check_image_size(row.model, row.image_size)
     count = num_params(row.model, row.num_classes, row.image_size[0])
-    gflops = multiply_adds(row.model, row.num_classes, row.image_size) / 1e9
+    gflops = count_multiply_adds(row.model, row.num_classes, row.image_size) / 1e9
     same = [
         other
         for other in WEIGHTS.values()
@@ -91,7 +93,7 @@ def test_every_row_is_whole() -> None:
         assert len({place.url for place in row.places}) == len(row.places)
         for place in row.places:
             assert place.url.startswith(("gs://", "hf://"))
-            assert places.address(place).startswith("https://")
+            assert places.make_url(place).startswith("https://")
             assert set(place.lacks) <= {"head", "pre_logits"}
 
 

@@ -14,19 +14,19 @@ from jax.sharding import Mesh
 from vit_jax.bench.phases import time_inference, time_matrix_product, time_training
 from vit_jax.config import Config
 from vit_jax.errors import check, check_choice
-from vit_jax.mesh.devices import chip_of, peak_rate
+from vit_jax.mesh.devices import find_chip_of_device, find_peak_rate
 from vit_jax.mesh.sharding import make_mesh
-from vit_jax.models.flops import inference_flops, training_flops
-from vit_jax.training.resolve import resolve
+from vit_jax.models.flops import count_inference_flops, count_training_flops
+from vit_jax.training.resolve import resolve_config
 
 PHASES: dict[str, tuple[Callable[..., dict[str, Any]], Callable[..., int]]] = {
-    "train": (time_training, training_flops),
-    "inference": (time_inference, inference_flops),
+    "train": (time_training, count_training_flops),
+    "inference": (time_inference, count_inference_flops),
 }
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "vit_jax", "libtpu", "jax-cuda13-plugin")
 
 
-def bench(
+def run_bench(
     config: Config,
     *,
     num_classes: int = 1000,
@@ -51,7 +51,7 @@ def bench(
       ``share_of_matrix_product`` against a large product measured in the same run,
       ``trace_s``, ``compile_s``, ``compile_from_cache_s``, bytes of one device by the
       compiler and, in training, by the device; and ``matrix_product``, ``config``,
-      ``device``, ``versions``, ``command``.
+      ``device``, ``list_versions``, ``command``.
 
     Raises:
       ConfigError: an unknown phase, or as `program.make_program`.
@@ -63,7 +63,7 @@ def bench(
         check_choice("phase", phase, PHASES)
     check(repeats > 0, "repeats", "> 0", repeats)
     check(seconds > 0, "seconds", "> 0", seconds)
-    config = resolve(config)
+    config = resolve_config(config)
     mesh = make_mesh(config.mesh, devices)
     model, size = config.model, config.data.image_size
     product = time_matrix_product(mesh, model.dtype, repeats, seconds / 4)
@@ -73,7 +73,7 @@ def bench(
         timed = time_phase(config, mesh, num_classes, repeats, seconds)
         flops = count_flops(model, num_classes, size)
         rate = timed.pop("rate")
-        peak = peak_rate(flops, mesh.devices.flat)
+        peak = find_peak_rate(flops, mesh.devices.flat)
         result[phase] = {
             "images_per_s": rate,
             **timed,
@@ -83,12 +83,12 @@ def bench(
         }
     result["matrix_product"] = product
     result["device"] = describe_device(mesh)
-    result["versions"] = versions(PACKAGES)
+    result["versions"] = list_versions(PACKAGES)
     result["command"] = shlex.join([os.path.basename(sys.argv[0]), *sys.argv[1:]])
     return result
 
 
-def versions(packages: Sequence[str]) -> dict[str, str]:
+def list_versions(packages: Sequence[str]) -> dict[str, str]:
     """Returns the versions of those that are installed, and of Python."""
     found = {"python": platform.python_version()}
     for package in packages:
@@ -101,7 +101,7 @@ def versions(packages: Sequence[str]) -> dict[str, str]:
 
 def describe_device(mesh: Mesh) -> dict[str, Any]:
     """Returns what the mesh consists of."""
-    first, chip = mesh.devices.flat[0], chip_of(mesh.devices.flat)
+    first, chip = mesh.devices.flat[0], find_chip_of_device(mesh.devices.flat)
     return {
         "kind": first.device_kind,
         "platform": first.platform,

@@ -14,10 +14,15 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from vit_jax.bench.timing import compile_twice, time_calls
 from vit_jax.config import Config
 from vit_jax.data import augment
-from vit_jax.mesh.compiler import compiler_options
-from vit_jax.mesh.sharding import batch_sharding, on_mesh, shardings_of, to_mesh
-from vit_jax.plan.memory import program_memory
-from vit_jax.plan.trial import program_of
+from vit_jax.mesh.compiler import make_compiler_options
+from vit_jax.mesh.sharding import (
+    bind_mesh,
+    get_shardings,
+    make_batch_sharding,
+    shard_batch,
+)
+from vit_jax.plan.memory import measure_program
+from vit_jax.plan.trial import make_trial_program
 from vit_jax.training.step import apply_model
 
 
@@ -26,14 +31,14 @@ def time_training(
 ) -> dict[str, Any]:
     """Times updates of a resolved config: each starts from the state before."""
     size = config.data.batch_size
-    batch = random_batch(size, config, num_classes, mesh)
+    batch = make_random_batch(size, config, num_classes, mesh)
 
     def lower() -> Any:
-        program = program_of(config, num_classes, mesh)
+        program = make_trial_program(config, num_classes, mesh)
         return program.train_step.lower(program.abstract_state, batch)
 
     step, compiling = compile_twice(lower)
-    state = program_of(config, num_classes, mesh).init()
+    state = make_trial_program(config, num_classes, mesh).init()
 
     def run(calls: int) -> None:
         nonlocal state
@@ -47,8 +52,8 @@ def time_training(
         "batch_size": size,
         **timed,
         **compiling,
-        "compiler_memory": program_memory(step).total,
-        "peak_memory": peak_memory(mesh),
+        "compiler_memory": measure_program(step).total,
+        "peak_memory": measure_peak_memory(mesh),
     }
 
 
@@ -57,11 +62,11 @@ def time_inference(
 ) -> dict[str, Any]:
     """Times logits from uint8 images, batches of ``eval_batch_size``."""
     size = config.data.eval_batch_size or config.data.batch_size
-    images = random_batch(size, config, num_classes, mesh)["image"]
-    prepare = functools.partial(augment.prepare, data=config.data)
+    images = make_random_batch(size, config, num_classes, mesh)["image"]
+    prepare = functools.partial(augment.prepare_images, data=config.data)
 
     def lower() -> Any:
-        program = program_of(config, num_classes, mesh)
+        program = make_trial_program(config, num_classes, mesh)
         params = program.abstract_state.params
 
         def infer(params: Any, images: jax.Array) -> jax.Array:
@@ -69,20 +74,20 @@ def time_inference(
             return apply_model(program.model, params, inputs, train=False)
 
         return jax.jit(
-            on_mesh(infer, mesh),
-            in_shardings=(shardings_of(params), batch_sharding(mesh)),
-            compiler_options=compiler_options(mesh),
+            bind_mesh(infer, mesh),
+            in_shardings=(get_shardings(params), make_batch_sharding(mesh)),
+            compiler_options=make_compiler_options(mesh),
         ).lower(params, images)
 
     infer, compiling = compile_twice(lower)
-    params = program_of(config, num_classes, mesh).init().params
+    params = make_trial_program(config, num_classes, mesh).init().params
 
     def run(calls: int) -> None:
         jax.block_until_ready([infer(params, images) for _ in range(calls)])
 
     timed = time_calls(run, size, repeats, seconds)
     # The device's own peak would be that of initialisation, moments and all.
-    memory = program_memory(infer).total
+    memory = measure_program(infer).total
     return {"batch_size": size, **timed, **compiling, "compiler_memory": memory}
 
 
@@ -119,7 +124,7 @@ def time_matrix_product(
     }
 
 
-def random_batch(size: int, config: Config, num_classes: int, mesh: Mesh) -> Any:
+def make_random_batch(size: int, config: Config, num_classes: int, mesh: Mesh) -> Any:
     """Returns uint8 images and labels, the same in every run, on the mesh."""
     rng = np.random.default_rng(0)
     local = size // jax.process_count()
@@ -128,10 +133,10 @@ def random_batch(size: int, config: Config, num_classes: int, mesh: Mesh) -> Any
         "image": rng.integers(0, 256, shape, dtype=np.uint8),
         "label": rng.integers(0, num_classes, local, dtype=np.int32),
     }
-    return to_mesh(batch, mesh)
+    return shard_batch(batch, mesh)
 
 
-def peak_memory(mesh: Mesh) -> int | None:
+def measure_peak_memory(mesh: Mesh) -> int | None:
     """Returns the most bytes that a device ever held; None where it is not counted."""
     peaks = [
         (device.memory_stats() or {}).get("peak_bytes_in_use")

@@ -5,12 +5,12 @@ array is read before it is used.
 """
 
 from vit_jax.checkpoints.adapt.fit import adapt
-from vit_jax.checkpoints.conversion import convert_file, describe
+from vit_jax.checkpoints.conversion import convert_file, describe_checkpoint
 from vit_jax.checkpoints.formats.limits import DROPPABLE, FORMATS
-from vit_jax.checkpoints.lazy import Lazy, lazy
-from vit_jax.checkpoints.open import read, write
+from vit_jax.checkpoints.lazy import Lazy, make_lazy
+from vit_jax.checkpoints.open import read_checkpoint, write_checkpoint
 from vit_jax.checkpoints.record import Checkpoint
-from vit_jax.checkpoints.trees import MismatchError, nested
+from vit_jax.checkpoints.trees import MismatchError, nest
 
 __all__ = [
     "DROPPABLE",
@@ -20,9 +20,9 @@ __all__ = [
     "MismatchError",
     "adapt",
     "convert_file",
-    "describe",
-    "lazy",
-    "nested",
-    "read",
-    "write",
+    "describe_checkpoint",
+    "make_lazy",
+    "nest",
+    "read_checkpoint",
+    "write_checkpoint",
 ]

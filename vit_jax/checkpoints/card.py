@@ -56,15 +56,15 @@ def read_card(path: Path) -> dict[str, Any] | None:
     folder = find_checkpoint(path)
     if folder is None:
         return None
-    with damage_told(folder):
+    with report_damage(folder):
         reader = ocp.Checkpointer(
-            ocp.JsonCheckpointHandler(), multiprocessing_options=alone()
+            ocp.JsonCheckpointHandler(), multiprocessing_options=read_alone()
         )
         card = reader.restore(folder / "card")
         return {**card, "step": int(folder.name)}
 
 
-def alone() -> ocp.options.MultiprocessingOptions:
+def read_alone() -> ocp.options.MultiprocessingOptions:
     """Reading needs no other process, and one of them may not be there."""
     here = jax.process_index()
     return ocp.options.MultiprocessingOptions(
@@ -72,7 +72,7 @@ def alone() -> ocp.options.MultiprocessingOptions:
     )
 
 
-def model_of(card: Mapping[str, Any]) -> ModelConfig:
+def read_model_config(card: Mapping[str, Any]) -> ModelConfig:
     """Returns the model that a checkpoint's arrays are of."""
     return from_dict(ModelConfig, card["model"], "card.model")
 
@@ -86,14 +86,14 @@ def find_checkpoint(path: Path) -> epath.Path | None:
     if resolved.parent.name == FOLDER and resolved.name.isdigit():
         found = [m.path for m in names.find_all(resolved.parent)]
         return next((epath.Path(p) for p in found if p.name == resolved.name), None)
-    if not bucket.is_folder(resolved / FOLDER):
+    if not bucket.has_folder(resolved / FOLDER):
         return None
     steps = [metadata.step for metadata in names.find_all(resolved / FOLDER)]
     return resolved / FOLDER / str(max(steps)) if steps else None
 
 
 @contextlib.contextmanager
-def damage_told(folder: Any) -> Iterator[None]:
+def report_damage(folder: Any) -> Iterator[None]:
     """Raises ConfigError where a checkpoint's files are missing or broken."""
     try:
         yield

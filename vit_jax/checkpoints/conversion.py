@@ -10,7 +10,7 @@ import numpy as np
 from vit_jax import models
 from vit_jax.checkpoints import peers, trees
 from vit_jax.checkpoints.formats.limits import DROPPABLE, FORMATS, fit
-from vit_jax.checkpoints.open import read, write
+from vit_jax.checkpoints.open import read_checkpoint, write_checkpoint
 from vit_jax.checkpoints.record import Checkpoint
 from vit_jax.errors import ConfigError, check_choice
 
@@ -51,8 +51,8 @@ def convert_file(
     """
     file_format = to or _SUFFIXES.get(Path(dst).suffix, "huggingface")
     _check_name(Path(dst), file_format)
-    source = read(src) if checkpoint is None else checkpoint
-    files = write(
+    source = read_checkpoint(src) if checkpoint is None else checkpoint
+    files = write_checkpoint(
         dst,
         file_format,
         source.tensors,
@@ -62,7 +62,10 @@ def convert_file(
         class_names=source.class_names,
         drop=drop,
     )
-    lines = [f"{src}: {describe(source)}", *(f"note: {n}" for n in source.notes)]
+    lines = [
+        f"{src}: {describe_checkpoint(source)}",
+        *(f"note: {n}" for n in source.notes),
+    ]
     lines += [f"wrote {file} ({file.stat().st_size:,} bytes)" for file in files]
     lines += _tell_dropped(source, file_format, drop)
     if source.class_names and files[0].suffix == ".npz":
@@ -101,7 +104,7 @@ def _check_name(dst: Path, file_format: str) -> None:
         )
 
 
-def describe(checkpoint: Checkpoint) -> str:
+def describe_checkpoint(checkpoint: Checkpoint) -> str:
     """Returns what a checkpoint is, in one line."""
     model = checkpoint.model
     size = sum(tensor.size for tensor in checkpoint.tensors.values())
@@ -111,11 +114,11 @@ def describe(checkpoint: Checkpoint) -> str:
     return f"{checkpoint.format}, {name}, {head}, {size:,} parameters"
 
 
-def forward(checkpoint: Checkpoint, images: np.ndarray) -> np.ndarray:
+def compute_outputs(checkpoint: Checkpoint, images: np.ndarray) -> np.ndarray:
     """Returns the logits (features, where there is no head) of images [b h w c]."""
-    model = models.build(checkpoint.model, checkpoint.num_classes)
+    model = models.build_model(checkpoint.model, checkpoint.num_classes)
     flat = {k: np.asarray(t, np.float32) for k, t in checkpoint.tensors.items()}
-    params = trees.nested(flat)
+    params = trees.nest(flat)
     with jax.default_matmul_precision("highest"):
         apply = jax.jit(lambda p, x: model.apply({"params": p}, x, train=False))
         return np.asarray(apply(params, images))
@@ -129,13 +132,19 @@ def _check(
     size = preprocessing.image_size if preprocessing else _DEFAULT_SIZE
     images = np.random.default_rng(0).uniform(-1, 1, (2, *size, 3)).astype(np.float32)
     given = {name: getattr(source.model, name) for name in _NOT_IN_NPZ}
-    written = read(dst, **given) if dst.suffix == ".npz" and not drop else read(dst)
-    again = forward(written, images)
+    written = (
+        read_checkpoint(dst, **given)
+        if dst.suffix == ".npz" and not drop
+        else read_checkpoint(dst)
+    )
+    again = compute_outputs(written, images)
     lines = []
     if not drop:
-        lines.append(_compare("the file read back", again, forward(source, images)))
+        lines.append(
+            _compare("the file read back", again, compute_outputs(source, images))
+        )
     model = dataclasses.replace(written.model, variant=None)
-    theirs = peers.run(dst, file_format, model, written.num_classes, images)
+    theirs = peers.run_peer(dst, file_format, model, written.num_classes, images)
     if theirs is None:
         return [*lines, "check: no other library for this file is installed"]
     name, output = theirs

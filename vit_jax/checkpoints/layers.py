@@ -3,8 +3,8 @@
 import re
 from collections.abc import Mapping
 
-from vit_jax.checkpoints.lazy import Lazy, stacked
-from vit_jax.checkpoints.trees import printable
+from vit_jax.checkpoints.lazy import Lazy, stack_lazy
+from vit_jax.checkpoints.trees import make_printable
 from vit_jax.errors import ConfigError
 from vit_jax.mesh.sharding import STACKED
 
@@ -30,7 +30,7 @@ def unstack_layers(tree: Mapping[str, Lazy], what: str) -> dict[str, Lazy]:
         if not 0 < num_layers <= _MOST_LAYERS:
             raise ConfigError(
                 f"{what} must stack its layers, got the shape {tensor.shape} for "
-                f"{printable(name)}; get the file again"
+                f"{make_printable(name)}; get the file again"
             )
         for i in range(num_layers):
             part = tensor.part(i, num_layers).rearranged("1 ... -> ...")
@@ -51,5 +51,5 @@ def stack_layers(tree: Mapping[str, Lazy]) -> dict[str, Lazy]:
             layers.setdefault(f"{match[1]}/{match[3]}", {})[number] = tensor
     for name, by_number in layers.items():
         ordered = [by_number[i] for i in range(len(by_number))]
-        result[name] = stacked(ordered, "... -> 1 ...")
+        result[name] = stack_lazy(ordered, "... -> 1 ...")
     return result

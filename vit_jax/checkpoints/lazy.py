@@ -40,7 +40,7 @@ class Lazy:
     @property
     def size(self) -> int:
         """The number of elements; of any size without overflow."""
-        return num_elements(self.shape)
+        return count_elements(self.shape)
 
     @property
     def nbytes(self) -> int:
@@ -62,7 +62,7 @@ class Lazy:
         """Returns the array after `einops.rearrange`; None: as it is."""
         if pattern is None:
             return self
-        shape = rearranged_shape(self.shape, pattern, **sizes)
+        shape = rearrange_shape(self.shape, pattern, **sizes)
         return self.map(lambda x: rearrange(x, pattern, **sizes), shape)
 
     def map(
@@ -82,7 +82,7 @@ class Lazy:
         return Lazy(shape, np.dtype(dtype or self.dtype), read)
 
 
-def lazy(array: Any) -> Lazy:
+def make_lazy(array: Any) -> Lazy:
     """Returns an array in memory as a `Lazy`; one that is lazy already as it is."""
     if isinstance(array, Lazy):
         return array
@@ -94,7 +94,7 @@ def lazy(array: Any) -> Lazy:
     return Lazy(tuple(array.shape), np.dtype(array.dtype), read)
 
 
-def stacked(arrays: list[Lazy], pattern: str | None) -> Lazy:
+def stack_lazy(arrays: list[Lazy], pattern: str | None) -> Lazy:
     """Returns the arrays, each rearranged, joined along the first axis."""
     arrays = [array.rearranged(pattern) for array in arrays]
     if len(arrays) == 1:
@@ -109,7 +109,7 @@ def stacked(arrays: list[Lazy], pattern: str | None) -> Lazy:
     )
 
 
-def rearranged_shape(shape: Shape, pattern: str, **sizes: int) -> Shape:
+def rearrange_shape(shape: Shape, pattern: str, **sizes: int) -> Shape:
     """Returns the shape after `einops.rearrange`, without an array.
 
     Raises:
@@ -123,7 +123,7 @@ def rearranged_shape(shape: Shape, pattern: str, **sizes: int) -> Shape:
         raise ValueError(f"{shape} does not fit {pattern}") from error
 
 
-def num_elements(shape: Shape) -> int:
+def count_elements(shape: Shape) -> int:
     total = 1
     for side in shape:
         total *= side

@@ -23,7 +23,7 @@ from vit_jax.config import (
 )
 from vit_jax.data import augment
 from vit_jax.errors import ConfigError
-from vit_jax.mesh.sharding import make_mesh, on_mesh, replicated
+from vit_jax.mesh.sharding import bind_mesh, make_mesh, replicate_sharding
 from vit_jax.models.heads import WITH_CLASS_TOKEN
 from vit_jax.storage import bucket
 
@@ -134,8 +134,8 @@ def load(name_or_path: str | Path, mesh: Mesh | None = None) -> Loaded:
       >>> load("runs/digits").class_names
     """
     mesh = mesh or make_mesh(MeshConfig())
-    path = bucket.find(name_or_path)
-    if bucket.is_folder(path) and read_card(path) is not None:
+    path = bucket.find_location(name_or_path)
+    if bucket.has_folder(path) and read_card(path) is not None:
         return _load_run(path, mesh)
     found = load_pretrained(name_or_path, mesh=mesh)
     notes = found.notes
@@ -190,10 +190,11 @@ def make_function(
     """
 
     def prepare_and_call(params: Any, images: Any) -> Any:
-        inputs = augment.prepare(images, None, loaded.preprocessing, train=False)
+        inputs = augment.prepare_images(images, None, loaded.preprocessing, train=False)
         return function(params, inputs)
 
     compiled = jax.jit(
-        on_mesh(prepare_and_call, loaded.mesh), out_shardings=replicated(loaded.mesh)
+        bind_mesh(prepare_and_call, loaded.mesh),
+        out_shardings=replicate_sharding(loaded.mesh),
     )
     return lambda images: compiled(loaded.params, images)

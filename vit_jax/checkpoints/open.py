@@ -15,7 +15,7 @@ from vit_jax.checkpoints.files.safetensors import (
     read_safetensors,
     write_safetensors,
 )
-from vit_jax.checkpoints.files.storage import atomic, damaged
+from vit_jax.checkpoints.files.storage import make_damage_error, write_atomically
 from vit_jax.checkpoints.files.torch_file import is_torch_file, read_torch_file
 from vit_jax.checkpoints.formats import (
     big_vision,
@@ -34,7 +34,7 @@ from vit_jax.checkpoints.formats.facts import (
     to_metadata,
 )
 from vit_jax.checkpoints.formats.limits import FORMATS, Fitted, fit
-from vit_jax.checkpoints.lazy import Lazy, lazy
+from vit_jax.checkpoints.lazy import Lazy, make_lazy
 from vit_jax.checkpoints.record import Checkpoint
 from vit_jax.config import ModelConfig, Preprocessing
 from vit_jax.errors import ConfigError, check_choice, did_you_mean
@@ -46,7 +46,7 @@ _NAMES = ("model.safetensors", "*.safetensors", "pytorch_model.bin", "*.npz", "*
 _PART = re.compile(r"model-\d{5}-of-\d{5}\.safetensors")
 
 
-def read(
+def read_checkpoint(
     path: str | Path, preprocessing: Preprocessing | None = None, **fields: Any
 ) -> Checkpoint:
     """Opens a checkpoint of any format, which is told by its content.
@@ -66,7 +66,7 @@ def read(
     Raises:
         ConfigError: there is none, it is damaged, or it is of no model that we have.
     """
-    path = bucket.find(path)
+    path = bucket.find_location(path)
     known = [field.name for field in dataclasses.fields(ModelConfig)]
     for name in fields:
         if name not in known:
@@ -95,7 +95,7 @@ def read(
     return _read_names(path, tensors, facts)
 
 
-def write(
+def write_checkpoint(
     path: str | Path,
     file_format: str,
     tensors: Mapping[str, Any],
@@ -128,7 +128,7 @@ def write(
     """
     check_choice("--to", file_format, FORMATS)
     path = Path(os.path.expanduser(path))
-    tree = {name: lazy(array) for name, array in tensors.items()}
+    tree = {name: make_lazy(array) for name, array in tensors.items()}
     fitted = fit(file_format, tree, model, num_classes, drop)
     if file_format.startswith("google"):
         prelinen = file_format == "google_prelinen"
@@ -173,7 +173,7 @@ def _write_safetensors(
     write_safetensors(file, tensors, to_metadata(model, preprocessing, class_names))
     files = [file]
     for name, table in tables.items() if in_folder else ():
-        with atomic(path / name) as config:
+        with write_atomically(path / name) as config:
             config.write(json.dumps(table, indent=2).encode() + b"\n")
         files.append(path / name)
     return files
@@ -215,7 +215,7 @@ def _open(path: Path) -> tuple[dict[str, Lazy], dict[str, str]]:
             with zipfile.ZipFile(path) as archive:
                 members = archive.namelist()[:1000]
     except (OSError, zipfile.BadZipFile, ValueError, NotImplementedError) as error:
-        raise damaged(path, error) from error
+        raise make_damage_error(path, error) from error
     if is_torch_file(start, members):
         return read_torch_file(path), {}
     if start[:2] == b"PK":

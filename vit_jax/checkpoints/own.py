@@ -12,18 +12,18 @@ from jax.sharding import Mesh
 
 from vit_jax import models
 from vit_jax.checkpoints.card import (
-    alone,
-    damage_told,
     find_checkpoint,
-    model_of,
+    read_alone,
     read_card,
+    read_model_config,
+    report_damage,
 )
 from vit_jax.config import PLAIN, Config, Preprocessing
 from vit_jax.config.file import from_dict
 from vit_jax.errors import ConfigError
-from vit_jax.mesh.sharding import Axes, lay_out, shardings_of
+from vit_jax.mesh.sharding import Axes, get_shardings, shard_abstract
 from vit_jax.models.init import init_params
-from vit_jax.models.layers import stack, unstack
+from vit_jax.models.layers import stack_layer_params, unstack_layer_params
 from vit_jax.storage import bucket
 
 
@@ -49,27 +49,27 @@ def load_trained(path: str | Path, mesh: Mesh) -> Trained:
     Raises:
       ConfigError: there is no checkpoint at ``path``.
     """
-    path = bucket.place(path)
+    path = bucket.open_location(path)
     card = read_card(path)
     if card is None:
         raise ConfigError(
             f"no checkpoint in {path}; give the --workdir of a run that has saved one"
         )
-    is_stacked = model_of(card).scan
-    model_config = dataclasses.replace(model_of(card), **PLAIN)
+    is_stacked = read_model_config(card).scan
+    model_config = dataclasses.replace(read_model_config(card), **PLAIN)
     preprocessing = from_dict(
         Preprocessing, card["preprocessing"], "card.preprocessing"
     )
-    model = models.build(model_config, card["num_classes"])
+    model = models.build_model(model_config, card["num_classes"])
     abstract = jax.eval_shape(lambda: init_params(model, preprocessing.image_size, 0))
-    axes = models.axes(model_config)
-    abstract = lay_out(abstract, axes, mesh)
+    axes = models.find_axes(model_config)
+    abstract = shard_abstract(abstract, axes, mesh)
     folder = find_checkpoint(path)
     assert folder is not None, "its card was just read"
-    name = "ema" if bucket.is_folder(folder / "ema") else "params"
+    name = "ema" if bucket.has_folder(folder / "ema") else "params"
     saved = as_saved(abstract, is_stacked, axes)
-    with damage_told(folder):
-        reader = ocp.StandardCheckpointer(multiprocessing_options=alone())
+    with report_damage(folder):
+        reader = ocp.StandardCheckpointer(multiprocessing_options=read_alone())
         params = reader.restore(folder / name, saved)
     params = as_held(params, abstract, is_stacked)
     names = card["class_names"]
@@ -86,16 +86,18 @@ def load_trained(path: str | Path, mesh: Mesh) -> Trained:
 
 def as_saved(abstract: Any, is_stacked: bool, axes: Axes) -> Any:
     """Returns the laid out tree with its layers stacked, or not, as a checkpoint's are."""
-    made = jax.eval_shape(stack if is_stacked else unstack, abstract)
+    made = jax.eval_shape(
+        stack_layer_params if is_stacked else unstack_layer_params, abstract
+    )
     if jax.tree.structure(made) == jax.tree.structure(abstract):
         return abstract
     mesh = jax.tree.leaves(abstract)[0].sharding.mesh
-    return lay_out(made, axes, mesh)
+    return shard_abstract(made, axes, mesh)
 
 
 def as_held(tree: Any, abstract: Any, is_stacked: bool) -> Any:
     """Returns what was read, its layers stacked, or not, as ``abstract`` has them."""
     if jax.tree.structure(tree) == jax.tree.structure(abstract):
         return tree
-    change = unstack if is_stacked else stack
-    return jax.jit(change, out_shardings=shardings_of(abstract))(tree)
+    change = unstack_layer_params if is_stacked else stack_layer_params
+    return jax.jit(change, out_shardings=get_shardings(abstract))(tree)

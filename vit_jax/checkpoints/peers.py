@@ -12,7 +12,7 @@ from vit_jax.config import ModelConfig
 from vit_jax.errors import ConfigError
 
 
-def run(
+def run_peer(
     path: Path, file_format: str, model: ModelConfig, num_classes: int | None,
     images: np.ndarray,
 ) -> tuple[str, np.ndarray] | None:  # fmt: skip

@@ -17,7 +17,7 @@ from vit_jax.checkpoints.adapt.fit import adapt
 from vit_jax.checkpoints.layers import stack_layers
 from vit_jax.config import ModelConfig, Preprocessing
 from vit_jax.errors import ConfigError, check
-from vit_jax.mesh.sharding import lay_out
+from vit_jax.mesh.sharding import shard_abstract
 from vit_jax.storage import bucket
 
 
@@ -100,11 +100,11 @@ def load_pretrained(
     if config is not None:
         made = dataclasses.replace(made, scan=config.scan, remat=config.remat)
     return Pretrained(
-        model=models.build(made, fitted.num_classes),
-        params=place(fitted, mesh, scan=made.scan),
+        model=models.build_model(made, fitted.num_classes),
+        params=place_params(fitted, mesh, scan=made.scan),
         preprocessing=fitted.preprocessing,
         class_names=fitted.class_names,
-        config=models.resolve(made),
+        config=models.resolve_model(made),
         num_classes=fitted.num_classes,
         notes=fitted.notes,
     )
@@ -119,12 +119,12 @@ def open_checkpoint(name_or_path: str | Path) -> checkpoints.Checkpoint:
     Raises:
         ConfigError: there is no such checkpoint, or it is damaged.
     """
-    path = bucket.find(name_or_path)
+    path = bucket.find_location(name_or_path)
     if bucket.is_bucket(path) or path.exists():
-        return checkpoints.read(path)
+        return checkpoints.read_checkpoint(path)
     name = str(name_or_path)
     try:
-        path = weights.fetch(name)
+        path = weights.fetch_weights(name)
     except weights.UnknownWeights as error:
         if (
             path.suffix in (".npz", ".safetensors", ".bin", ".pth")
@@ -132,9 +132,9 @@ def open_checkpoint(name_or_path: str | Path) -> checkpoints.Checkpoint:
         ):
             raise ConfigError(f"{path} does not exist; check the path") from error
         raise
-    published = weights.info(name)
+    published = weights.describe_published(name)
     try:
-        checkpoint = checkpoints.read(
+        checkpoint = checkpoints.read_checkpoint(
             path, published.preprocessing, **_fields(published)
         )
     except ConfigError as error:
@@ -147,7 +147,7 @@ def _fields(published: weights.PublishedWeights) -> dict[str, Any]:
     """Returns the fields that files of these weights may not tell, or tell wrongly."""
     if published.model is None:
         return {}
-    model = models.resolve(published.model)
+    model = models.resolve_model(published.model)
     return {name: getattr(model, name) for name in _UNTOLD}
 
 
@@ -161,16 +161,16 @@ def _with_published(
     """Returns the checkpoint with the published class names."""
     names = checkpoint.class_names
     if published.classes is not None and names is None:
-        known = weights.class_names(published.classes)
+        known = weights.read_class_names(published.classes)
         names = known if len(known) == checkpoint.num_classes else None
-    lacks = weights.lacks(published.name, path)
+    lacks = weights.list_missing_parts(published.name, path)
     notes = (f"this file leaves out: {', '.join(lacks)}",) if lacks else ()
     return dataclasses.replace(
         checkpoint, class_names=names, notes=(*checkpoint.notes, *notes)
     )
 
 
-def place(
+def place_params(
     checkpoint: checkpoints.Checkpoint, mesh: Mesh | None = None, *, scan: bool = False
 ) -> Any:
     """Reads the arrays, one at a time, and lays each out; nested, float32.
@@ -186,16 +186,16 @@ def place(
         sharding = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
         shardings = dict.fromkeys(tensors, sharding)
     else:
-        abstract = checkpoints.nested(
+        abstract = checkpoints.nest(
             {
                 name: jax.ShapeDtypeStruct(tensor.shape, np.float32)
                 for name, tensor in tensors.items()
             }
         )
-        laid_out = lay_out(abstract, models.axes(checkpoint.model), mesh)
+        laid_out = shard_abstract(abstract, models.find_axes(checkpoint.model), mesh)
         shardings = {name: _leaf(laid_out, name).sharding for name in tensors}
     flat = {name: _place(tensor, shardings[name]) for name, tensor in tensors.items()}
-    return checkpoints.nested(flat)
+    return checkpoints.nest(flat)
 
 
 def _place(tensor: Lazy, sharding: jax.sharding.Sharding) -> jax.Array:

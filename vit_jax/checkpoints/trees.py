@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from vit_jax.checkpoints.lazy import Lazy, Shape, rearranged_shape, stacked
+from vit_jax.checkpoints.lazy import Lazy, Shape, rearrange_shape, stack_lazy
 from vit_jax.errors import ConfigError
 
 SHOWN = 4  # names of each kind in a message; the error object has all
@@ -38,7 +38,7 @@ class Rule(NamedTuple):
         """Returns the shape that theirs must have."""
         shape = our_shapes[self.ours[0]]
         if self.pattern is not None:
-            shape = rearranged_shape(shape, _inverse(self.pattern))
+            shape = rearrange_shape(shape, _inverse(self.pattern))
         if len(self.ours) > 1:
             shape = (shape[0] * len(self.ours), *shape[1:])
         return shape
@@ -61,18 +61,18 @@ class MismatchError(ConfigError):
             for name, (got, expected) in self.shapes.items()
         ]
         kinds = (("missing", missing), ("extra", extra), ("another shape", wrong))
-        parts = [f"{kind}: {abridged(names)}" for kind, names in kinds if names]
+        parts = [f"{kind}: {abridge(names)}" for kind, names in kinds if names]
         super().__init__(f"{what} does not fit: {'; '.join(parts)}; {advice}")
 
 
-def abridged(names: Sequence[str]) -> str:
+def abridge(names: Sequence[str]) -> str:
     """Returns the first few of the names, and how many more there are."""
-    shown = ", ".join(printable(name) for name in names[:SHOWN])
+    shown = ", ".join(make_printable(name) for name in names[:SHOWN])
     more = len(names) - SHOWN
     return f"{shown} and {more} more" if more > 0 else shown
 
 
-def printable(text: str, longest: int = 120) -> str:
+def make_printable(text: str, longest: int = 120) -> str:
     """Returns a text out of a file as one short line, whatever is in it."""
     text = "".join(c if c.isprintable() else "?" for c in text)
     return text if len(text) <= longest else f"{text[: longest - 3]}..."
@@ -87,7 +87,7 @@ def expand(table: Iterable[Rule], num_layers: int) -> list[Rule]:
     return rules
 
 
-def num_layers(names: Iterable[str], pattern: str, what: str) -> int:
+def count_layers(names: Iterable[str], pattern: str, what: str) -> int:
     """Returns how many layers the names have; ``pattern`` captures a layer's number.
 
     Raises:
@@ -104,7 +104,7 @@ def num_layers(names: Iterable[str], pattern: str, what: str) -> int:
     return len(found)
 
 
-def from_theirs(
+def convert_from(
     tensors: Mapping[str, Lazy],
     rules: Iterable[Rule],
     shapes: Mapping[str, Shape],
@@ -148,10 +148,10 @@ def from_theirs(
     return tree
 
 
-def to_theirs(
+def convert_to(
     tree: Mapping[str, Lazy], rules: Iterable[Rule], what: str
 ) -> dict[str, Lazy]:
-    """Returns the arrays under the format's names; the inverse of `from_theirs`.
+    """Returns the arrays under the format's names; the inverse of `convert_from`.
 
     Raises:
         MismatchError: if a tensor has no place there.
@@ -162,14 +162,14 @@ def to_theirs(
         if all(name in tree for name in rule.ours) and not used & set(rule.ours):
             used.update(rule.ours)
             inverse = rule.pattern and _inverse(rule.pattern)
-            tensors[rule.theirs] = stacked([tree[n] for n in rule.ours], inverse)
+            tensors[rule.theirs] = stack_lazy([tree[n] for n in rule.ours], inverse)
     extra = [name for name in tree if name not in used]
     if extra:
         raise MismatchError(what, "choose another format", extra=extra)
     return tensors
 
 
-def check(
+def check_tree(
     tree: Mapping[str, Any], shapes: Mapping[str, Shape], what: str, advice: str
 ) -> None:
     """Raises MismatchError unless the tree has these names, in these shapes."""
@@ -184,7 +184,7 @@ def check(
         raise MismatchError(what, advice, missing, extra, wrong)
 
 
-def nested(flat: Mapping[str, Any]) -> dict[str, Any]:
+def nest(flat: Mapping[str, Any]) -> dict[str, Any]:
     """Returns ``{"a": {"b": x}}`` for ``{"a/b": x}``."""
     tree: dict[str, Any] = {}
     for name, value in flat.items():

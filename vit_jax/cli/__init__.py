@@ -51,7 +51,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if overrides and "config" not in arguments:
         parser.error(f"unrecognised arguments: {' '.join(overrides)}")
     from vit_jax.errors import ConfigError
-    from vit_jax.storage.bucket import reason as storage_reason
+    from vit_jax.storage.bucket import explain_storage_error as storage_reason
 
     if isinstance(sys.stdout, io.TextIOWrapper):  # names of files need not be text
         sys.stdout.reconfigure(errors="surrogateescape")

@@ -10,8 +10,8 @@ from vit_jax.cli.parsers import (
     Commands,
     add_command,
     check_picture,
-    output_path,
-    with_files,
+    complete_files,
+    parse_output_path,
 )
 
 _SOURCE = (
@@ -80,7 +80,7 @@ def _add_convert(actions: Commands) -> None:
     )
     parser.add_argument("source", help=_SOURCE)
     output = "a folder, named as the dataset"
-    with_files(parser.add_argument("output", type=output_path, help=output))
+    complete_files(parser.add_argument("output", type=parse_output_path, help=output))
     parser.add_argument(
         "--splits", default="train,test", help="joined by commas (default: %(default)s)"
     )
@@ -96,7 +96,7 @@ def _add_export(actions: Commands) -> None:
     )
     parser.add_argument("source", help=_SOURCE)
     output = "a folder that will be made"
-    with_files(parser.add_argument("output", type=output_path, help=output))
+    complete_files(parser.add_argument("output", type=parse_output_path, help=output))
     parser.add_argument(
         "--split", default="test", help="a TFDS split string (default: %(default)s)"
     )
@@ -104,9 +104,9 @@ def _add_export(actions: Commands) -> None:
 
 def _check(arguments: argparse.Namespace, _: list[str]) -> int:
     check_picture(arguments.picture, ".png", ".jpg")
-    from vit_jax.data.check import check, write_picture
+    from vit_jax.data.check import check_data, write_picture
 
-    report = check(
+    report = check_data(
         arguments.source,
         arguments.split,
         arguments.data_dir,
@@ -122,17 +122,17 @@ def _check(arguments: argparse.Namespace, _: list[str]) -> int:
 
 
 def _prepare(arguments: argparse.Namespace, _: list[str]) -> int:
-    from vit_jax.data.sources.tfds import prepare
+    from vit_jax.data.sources.tfds import prepare_tfds
 
-    print(f"prepared {prepare(arguments.name, arguments.data_dir)}")
+    print(f"prepared {prepare_tfds(arguments.name, arguments.data_dir)}")
     return 0
 
 
 def _convert(arguments: argparse.Namespace, _: list[str]) -> int:
-    from vit_jax.data.sources.array_records import convert
+    from vit_jax.data.sources.array_records import convert_source
 
     output = Path(os.path.expanduser(arguments.output))
-    sizes = convert(
+    sizes = convert_source(
         arguments.source, output, arguments.splits.split(","), arguments.data_dir
     )
     counts = ", ".join(f"{size} images of {split}" for split, size in sizes.items())
@@ -145,9 +145,9 @@ def _convert(arguments: argparse.Namespace, _: list[str]) -> int:
 
 
 def _export(arguments: argparse.Namespace, _: list[str]) -> int:
-    from vit_jax.data.export import export
+    from vit_jax.data.export import export_images
 
-    count = export(
+    count = export_images(
         arguments.source, arguments.output, arguments.split, arguments.data_dir
     )
     print(f"wrote {count} images to {arguments.output}")

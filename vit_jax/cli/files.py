@@ -3,7 +3,7 @@
 import argparse
 import json
 
-from vit_jax.cli.parsers import Commands, add_command, output_path, with_files
+from vit_jax.cli.parsers import Commands, add_command, complete_files, parse_output_path
 
 
 def add(commands: Commands) -> None:
@@ -37,9 +37,9 @@ def _add_convert(commands: Commands) -> None:
         _convert,
     )
     source = "a file, folder, workdir, or name of weights"
-    with_files(parser.add_argument("source", help=source))
+    complete_files(parser.add_argument("source", help=source))
     output = "a .npz, a .safetensors or a folder"
-    with_files(parser.add_argument("output", type=output_path, help=output))
+    complete_files(parser.add_argument("output", type=parse_output_path, help=output))
     parser.add_argument(
         "--to",
         metavar="FORMAT",
@@ -69,18 +69,18 @@ def _models(arguments: argparse.Namespace, _: list[str]) -> int:
     one = name and not any(c in name for c in "*?[")
     if one:
         try:
-            weights.info(name)
+            weights.describe_published(name)
         except weights.UnknownWeights:
-            one = not weights.find(name)  # a part of several names
+            one = not weights.find_weights(name)  # a part of several names
     if arguments.json:
         rows = (
-            [weights.as_json(weights.info(name))]
+            [weights.weights_to_json(weights.describe_published(name))]
             if one
             else weights.describe_table(name)
         )
         print(json.dumps(rows, indent=2))
     else:
-        lines = weights.describe(name) if one else weights.table_lines(name)
+        lines = weights.describe_weights(name) if one else weights.table_lines(name)
         print("\n".join(lines))
     return 0
 

@@ -12,8 +12,8 @@ from vit_jax.cli.parsers import (
     add_command,
     add_images,
     add_share,
-    output_path,
-    with_files,
+    complete_files,
+    parse_output_path,
 )
 from vit_jax.errors import ConfigError
 
@@ -37,14 +37,14 @@ def _add_predict(commands: Commands) -> None:
         "  vit-jax predict --checkpoint=runs/digits folder/ --output=names.csv\n",
         _predict,
     )
-    with_files(parser.add_argument("--checkpoint", required=True, help=CHECKPOINT))
+    complete_files(parser.add_argument("--checkpoint", required=True, help=CHECKPOINT))
     parser.add_argument("--top", type=int, default=3, metavar="K", help="classes shown")
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="print a JSON list")
     form.add_argument("--csv", action="store_true", help="print one row per class")
     form.add_argument(
         "--output",
-        type=output_path,
+        type=parse_output_path,
         help="write a .csv, or a .jsonl, in place of printing; for any number of "
         "images: killed and repeated, it goes on",
     )
@@ -62,7 +62,7 @@ def _add_features(commands: Commands) -> None:
         "    --output=grid.parquet\n",
         _features,
     )
-    with_files(parser.add_argument("--checkpoint", required=True, help=CHECKPOINT))
+    complete_files(parser.add_argument("--checkpoint", required=True, help=CHECKPOINT))
     parser.add_argument(
         "--kind",
         default="features",
@@ -77,7 +77,7 @@ def _add_features(commands: Commands) -> None:
     )
     parser.add_argument(
         "--output",
-        type=output_path,
+        type=parse_output_path,
         required=True,
         help="a .npz, or a .parquet; for any number of images: killed and repeated, it "
         "goes on",
@@ -95,10 +95,10 @@ def _add_figures(commands: Commands) -> None:
         "  vit-jax figures --checkpoint=ViT-B/16 photo.jpg --kind=rollout\n",
         _figures,
     )
-    with_files(parser.add_argument("--checkpoint", required=True, help=CHECKPOINT))
+    complete_files(parser.add_argument("--checkpoint", required=True, help=CHECKPOINT))
     parser.add_argument(
         "--output",
-        type=output_path,
+        type=parse_output_path,
         default=Path("figures"),
         help="a folder of PNG files",
     )
@@ -118,8 +118,8 @@ def _predict(arguments: argparse.Namespace, _: list[str]) -> int:
     from vit_jax.infer.parts import find_share
     from vit_jax.infer.predict import Predictor, find_images
     from vit_jax.infer.prediction_files import (
-        as_json,
-        classes_of,
+        list_classes,
+        predictions_to_json,
         print_csv,
         write_predictions,
     )
@@ -144,13 +144,19 @@ def _predict(arguments: argparse.Namespace, _: list[str]) -> int:
             print(f"vit-jax: error: {prediction.error}", file=sys.stderr)
     good = [prediction for prediction in predictions if not prediction.error]
     if arguments.json:
-        print(json.dumps([as_json(prediction) for prediction in good], indent=2))
+        print(
+            json.dumps(
+                [predictions_to_json(prediction) for prediction in good], indent=2
+            )
+        )
     elif arguments.csv:
         print_csv(good, sys.stdout)
     else:
         width = max((len(p.path) for p in good), default=0)
         for p in good:
-            text = "  ".join(f"{name} {value:.1%}" for _, name, value in classes_of(p))
+            text = "  ".join(
+                f"{name} {value:.1%}" for _, name, value in list_classes(p)
+            )
             print(f"{p.path:<{width}}  {text}")
     return 0 if len(good) == len(predictions) else 2
 

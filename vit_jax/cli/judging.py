@@ -4,7 +4,7 @@ import argparse
 import json
 from pathlib import Path
 
-from vit_jax.cli.parsers import CHECKPOINT, Commands, add_command, with_files
+from vit_jax.cli.parsers import CHECKPOINT, Commands, add_command, complete_files
 
 
 def add(commands: Commands) -> None:
@@ -24,10 +24,10 @@ def _add_eval(commands: Commands) -> None:
         _evaluate,
     )
     which = parser.add_mutually_exclusive_group(required=True)
-    with_files(
+    complete_files(
         which.add_argument("--workdir", help="of the run; its newest checkpoint")
     )
-    with_files(which.add_argument("--checkpoint", help=CHECKPOINT))
+    complete_files(which.add_argument("--checkpoint", help=CHECKPOINT))
     parser.add_argument("--split", help="a TFDS split string (default: the run's)")
     parser.add_argument("--source", help="other data with the same classes")
     parser.add_argument(
@@ -55,7 +55,7 @@ def _add_report(commands: Commands) -> None:
         "  vit-jax report runs/digits --output=digits.html\n",
         _report,
     )
-    with_files(parser.add_argument("workdir", help="of the run"))
+    complete_files(parser.add_argument("workdir", help="of the run"))
     parser.add_argument("--output", help="the page (default: WORKDIR/report.html)")
 
 
@@ -64,7 +64,7 @@ def _evaluate(arguments: argparse.Namespace, _: list[str]) -> int:
     if arguments.evaluator:
         from vit_jax import evaluators
 
-        values = evaluators.run(
+        values = evaluators.run_evaluator(
             arguments.evaluator,
             checkpoint,
             arguments.split,
@@ -72,14 +72,14 @@ def _evaluate(arguments: argparse.Namespace, _: list[str]) -> int:
             arguments.train_split,
             arguments.labels,
         )
-        lines = evaluators.describe(values)
+        lines = evaluators.describe_numbers(values)
         print(json.dumps(values) if arguments.json else "\n".join(lines))
         return 0
     from vit_jax.infer.evaluate import evaluate
-    from vit_jax.training.metrics import describe
+    from vit_jax.training.metrics import describe_metrics
 
     metrics = evaluate(checkpoint, arguments.split, arguments.source)
-    print(json.dumps(metrics) if arguments.json else describe(metrics))
+    print(json.dumps(metrics) if arguments.json else describe_metrics(metrics))
     return 0
 
 

@@ -31,7 +31,7 @@ def add_command(
 
 def add_config(parser: argparse.ArgumentParser) -> None:
     """Adds ``--config``, and with it the overrides."""
-    with_files(
+    complete_files(
         parser.add_argument(
             "--config",
             required=True,
@@ -45,7 +45,9 @@ def add_config(parser: argparse.ArgumentParser) -> None:
 def add_images(parser: argparse.ArgumentParser, nargs: str, default: str = "") -> None:
     """Adds the images that a command looks at."""
     text = f"file, folder, glob{default}"
-    with_files(parser.add_argument("images", nargs=nargs, metavar="IMAGE", help=text))
+    complete_files(
+        parser.add_argument("images", nargs=nargs, metavar="IMAGE", help=text)
+    )
 
 
 def add_share(parser: argparse.ArgumentParser) -> None:
@@ -71,7 +73,7 @@ def check_picture(path: Path | None, *suffixes: str) -> None:
         )
 
 
-def output_path(text: str) -> Path:
+def parse_output_path(text: str) -> Path:
     """Returns the path of what a command writes, which must be on this machine."""
     if re.match(r"\w+://", text):
         raise argparse.ArgumentTypeError(
@@ -80,7 +82,7 @@ def output_path(text: str) -> Path:
     return Path(text)
 
 
-def with_files(action: A) -> A:
+def complete_files(action: A) -> A:
     """Lets shell completion offer files; these are shtab's names for that."""
     vars(action)["complete"] = {
         "bash": "_shtab_compgen_files",

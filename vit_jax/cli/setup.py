@@ -33,9 +33,9 @@ def _doctor(arguments: argparse.Namespace, _: list[str]) -> int:
 
     checks = doctor.examine()
     if arguments.json:
-        print(json.dumps(doctor.as_json(checks), indent=2))
+        print(json.dumps(doctor.checks_to_json(checks), indent=2))
     else:
-        print("\n".join(doctor.describe(checks, colour=sys.stdout.isatty())))
+        print("\n".join(doctor.describe_checks(checks, colour=sys.stdout.isatty())))
     return 1 if any(check.status == "bad" for check in checks) else 0
 
 

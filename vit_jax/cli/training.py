@@ -12,7 +12,7 @@ from vit_jax.cli.parsers import (
     add_command,
     add_config,
     check_picture,
-    with_files,
+    complete_files,
 )
 
 
@@ -33,7 +33,7 @@ def _add_train(commands: Commands) -> None:
         _train,
     )
     add_config(parser)
-    with_files(
+    complete_files(
         parser.add_argument(
             "--workdir", help="a folder or gs://BUCKET/PATH (default: runs/NAME)"
         )
@@ -138,16 +138,16 @@ def _train(arguments: argparse.Namespace, overrides: list[str]) -> int:
     if arguments.show:
         import dataclasses
 
-        from vit_jax.training.resolve import resolve
+        from vit_jax.training.resolve import resolve_config
 
-        print(json.dumps(dataclasses.asdict(resolve(config)), indent=2))
+        print(json.dumps(dataclasses.asdict(resolve_config(config)), indent=2))
         return 0
     from vit_jax.mesh import distributed
-    from vit_jax.storage.bucket import place
+    from vit_jax.storage.bucket import open_location
     from vit_jax.training.loop import train
-    from vit_jax.training.metrics import describe
+    from vit_jax.training.metrics import describe_metrics
 
-    workdir = place(arguments.workdir or f"runs/{config.name}")
+    workdir = open_location(arguments.workdir or f"runs/{config.name}")
     # Orbax raises what goes wrong in a save, after logging it from each thread.
     for logger in ("absl", "asyncio"):
         logging.getLogger(logger).setLevel(logging.CRITICAL)
@@ -163,7 +163,7 @@ def _train(arguments: argparse.Namespace, overrides: list[str]) -> int:
     if result.interrupted_by:
         say(f"stopped and saved at step {result.step}; repeat the command to go on")
         return 128 + result.interrupted_by
-    say(f"done in {result.seconds:.0f} s: {describe(result.metrics)}")
+    say(f"done in {result.seconds:.0f} s: {describe_metrics(result.metrics)}")
     if result.num_bad_files:
         count = f"{result.num_bad_files} unreadable image"
         plural = "s" if result.num_bad_files > 1 else ""
@@ -196,7 +196,7 @@ def _plan(arguments: argparse.Namespace, overrides: list[str]) -> int:
     }
     if arguments.search:
         compile_best = 0 if arguments.no_compile else 3
-        plans = plan.search(config, **where, compile_best=compile_best)
+        plans = plan.search_plans(config, **where, compile_best=compile_best)
     else:
         plans = [plan.make_plan(config, **where, compiled=not arguments.no_compile)]
     if arguments.json:
@@ -216,7 +216,7 @@ def _bench(arguments: argparse.Namespace, overrides: list[str]) -> int:
     from vit_jax.bench.measure import PHASES
     from vit_jax.config.file import load_config
 
-    result = bench.bench(
+    result = bench.run_bench(
         load_config(arguments.config, overrides),
         num_classes=arguments.num_classes,
         phases=arguments.phase or tuple(PHASES),

@@ -1,6 +1,6 @@
 """Images and labels: sources, host-side decode and crop, loader, device-side part."""
 
-from vit_jax.data.augment import prepare
+from vit_jax.data.augment import prepare_images
 from vit_jax.data.bad_files import BadFiles
 from vit_jax.data.images.decode import DecodeError, decode
 from vit_jax.data.loader import EvalBatches, TrainBatches, eval_batches, train_batches
@@ -15,6 +15,6 @@ __all__ = [
     "decode",
     "eval_batches",
     "make_source",
-    "prepare",
+    "prepare_images",
     "train_batches",
 ]

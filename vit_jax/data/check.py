@@ -30,7 +30,7 @@ Look = tuple[str, tuple[int, ...], bytes, Any, Any, str]
 
 @dataclasses.dataclass(frozen=True)
 class Report:
-    """What ``check`` found; all of it is plain JSON but for ``samples``.
+    """What ``check_data`` found; all of it is plain JSON but for ``samples``.
 
     Attributes:
       num_images: with those that cannot be read.
@@ -87,7 +87,7 @@ class Report:
         return text
 
 
-def check(
+def check_data(
     source: str, split: str = "all", data_dir: str | None = None, progress: bool = True
 ) -> Report:
     """Returns what is in a source, all of which is read and decoded.

@@ -9,7 +9,7 @@ from vit_jax.data.sources import make_source
 from vit_jax.errors import ConfigError
 
 
-def export(
+def export_images(
     source: str,
     output: str | Path,
     split: str = "test",

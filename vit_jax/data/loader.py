@@ -194,7 +194,7 @@ def _read(
     chunk = max(size for size in range(1, _CHUNK + 1) if rows.local % size == 0)
     parts = rows.local // chunk
     workers = data.num_workers
-    threads = data.num_threads or max(1, num_cpus() // max(1, workers))
+    threads = data.num_threads or max(1, count_cpus() // max(1, workers))
     memory = BatchMemory(rows.local, chunk, size_at, shared=not workers)
 
     def read_chunk(number: int) -> Batch:
@@ -236,7 +236,7 @@ def _stack(examples: Sequence[Example]) -> Batch:
     return stacked
 
 
-def num_cpus() -> int:
+def count_cpus() -> int:
     """Returns the CPUs that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))

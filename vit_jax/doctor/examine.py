@@ -101,9 +101,9 @@ def _devices() -> Check:
     except (ImportError, RuntimeError) as error:
         reason = str(error).splitlines()[0]
         return Check("devices", "bad", reason, "unset JAX_PLATFORMS")
-    from vit_jax.mesh.devices import chip_of
+    from vit_jax.mesh.devices import find_chip_of_device
 
-    chip = chip_of(devices)
+    chip = find_chip_of_device(devices)
     first = devices[0]
     detail = f"{len(devices)} x {first.device_kind}"
     detail += f" ({chip.name}, {chip.peak_flops / 1e12:.0f} TFLOP/s)" if chip else ""
@@ -153,9 +153,9 @@ def _extras() -> Check:
 
 
 def _cache() -> Check:
-    from vit_jax.weights.places import cache_folder, is_offline
+    from vit_jax.weights.places import find_weights_cache, is_offline
 
-    folder = cache_folder()
+    folder = find_weights_cache()
     there = next(path for path in (folder, *folder.parents) if path.exists())
     free = shutil.disk_usage(there).free / 1e9
     if not os.access(there, os.W_OK):
@@ -180,7 +180,7 @@ def _timed(name: str, test: Callable[[], str]) -> Check:
 _REINSTALL = "pip install -U --force-reinstall jax jaxlib flax orbax-checkpoint"
 
 
-def as_json(checks: list[Check]) -> dict[str, Any]:
+def checks_to_json(checks: list[Check]) -> dict[str, Any]:
     """Returns what `examine` found, as JSON holds it."""
     rows = [dataclasses.asdict(check) for check in checks]
     return {"ok": all(check.status != "bad" for check in checks), "checks": rows}
@@ -189,7 +189,7 @@ def as_json(checks: list[Check]) -> dict[str, Any]:
 _COLOURS = {"ok": 32, "note": 33, "bad": 31}
 
 
-def describe(checks: list[Check], colour: bool = False) -> list[str]:
+def describe_checks(checks: list[Check], colour: bool = False) -> list[str]:
     """Returns a line for each check, and under it the command that mends it.
 
     Args:

@@ -14,15 +14,15 @@ import optax
 from PIL import Image
 
 from vit_jax import models
-from vit_jax.checkpoints import layout, nested
+from vit_jax.checkpoints import layout, nest
 from vit_jax.checkpoints.card import make_card
 from vit_jax.config import Config, DataConfig, ModelConfig
 from vit_jax.config.durations import resolve_steps
 from vit_jax.data.images.decode import decode
-from vit_jax.mesh.sharding import make_mesh, to_mesh
+from vit_jax.mesh.sharding import make_mesh, shard_batch
 from vit_jax.training.checkpoint import Checkpoints
 from vit_jax.training.program import make_program
-from vit_jax.training.resolve import resolve
+from vit_jax.training.resolve import resolve_config
 from vit_jax.training.step import apply_model
 
 # Loss and norm of the gradients, computed in float64 by NumPy alone (a test does it
@@ -42,9 +42,9 @@ CONFIG = Config(
 )
 
 
-def parameters() -> dict[str, np.ndarray]:
+def make_parameters() -> dict[str, np.ndarray]:
     """Returns path -> float64 array: sines, that no random generator can change."""
-    shapes = layout.shapes(models.resolve(CONFIG.model), NUM_CLASSES, (2, 2))
+    shapes = layout.shapes(models.resolve_model(CONFIG.model), NUM_CLASSES, (2, 2))
     filled = {}
     for i, (name, shape) in enumerate(sorted(shapes.items())):
         size = int(np.prod(shape))
@@ -53,17 +53,17 @@ def parameters() -> dict[str, np.ndarray]:
     return filled
 
 
-def images_and_labels() -> tuple[np.ndarray, np.ndarray]:
+def make_images_and_labels() -> tuple[np.ndarray, np.ndarray]:
     """Returns four images float64 [b, h, w, 3] in [-1, 1] and their labels [b]."""
     images = np.sin(0.37 * np.arange(4 * 8 * 8 * 3)).reshape(4, 8, 8, 3)
     return images, np.array([3, 1, 4, 1])
 
 
 def _forward_and_backward() -> str:
-    model = models.build(models.resolve(CONFIG.model), NUM_CLASSES)
-    images, labels = images_and_labels()
+    model = models.build_model(models.resolve_model(CONFIG.model), NUM_CLASSES)
+    images, labels = make_images_and_labels()
     inputs = jnp.asarray(images, jnp.float32)
-    filled = {k: np.asarray(v, np.float32) for k, v in parameters().items()}
+    filled = {k: np.asarray(v, np.float32) for k, v in make_parameters().items()}
 
     def loss_fn(params: Any) -> jax.Array:
         logits = apply_model(model, params, inputs, train=False)
@@ -76,7 +76,7 @@ def _forward_and_backward() -> str:
         return loss, optax.tree.norm(gradients)
 
     with jax.default_matmul_precision("highest"):
-        loss, norm = loss_and_norm(nested(filled))
+        loss, norm = loss_and_norm(nest(filled))
     _compare("loss", float(loss), LOSS)
     _compare("norm of the gradients", float(norm), GRADIENT_NORM)
     return f"loss {loss:.4f}, gradients {norm:.4f}, as they must be"
@@ -94,7 +94,7 @@ def _train_and_resume() -> str:
     data = dataclasses.replace(CONFIG.data, batch_size=rows)
     train = dataclasses.replace(CONFIG.train, total_steps=2)
     config = dataclasses.replace(CONFIG, model=model, data=data, train=train)
-    config = resolve(config)
+    config = resolve_config(config)
     mesh = make_mesh(config.mesh)
     program = make_program(config, resolve_steps(config, rows), NUM_CLASSES, mesh)
     batch = {
@@ -103,7 +103,7 @@ def _train_and_resume() -> str:
     }
     state = program.init()
     for _ in range(2):
-        state, _ = program.train_step(state, to_mesh(batch, mesh))
+        state, _ = program.train_step(state, shard_batch(batch, mesh))
     with tempfile.TemporaryDirectory() as folder:
         checkpoints = Checkpoints(Path(folder))
         try:

@@ -19,7 +19,14 @@ from vit_jax.errors import check_choice
 from vit_jax.evaluators import calibration, classes, fewshot, knn, probe, real
 from vit_jax.evaluators.subject import Subject, collect, open_subject
 
-__all__ = ["EVALUATORS", "Subject", "collect", "describe", "open_subject", "run"]
+__all__ = [
+    "EVALUATORS",
+    "Subject",
+    "collect",
+    "describe_numbers",
+    "open_subject",
+    "run_evaluator",
+]
 
 EVALUATORS: dict[str, Callable[[Subject], dict[str, Any]]] = {
     "classes": classes.evaluate,
@@ -31,7 +38,7 @@ EVALUATORS: dict[str, Callable[[Subject], dict[str, Any]]] = {
 }
 
 
-def run(
+def run_evaluator(
     name: str,
     checkpoint: str | Path,
     split: str | None = None,
@@ -60,7 +67,7 @@ def run(
     return EVALUATORS[name](subject)
 
 
-def describe(values: dict[str, Any]) -> list[str]:
+def describe_numbers(values: dict[str, Any]) -> list[str]:
     """Returns an evaluator's numbers as a person reads them, a line each.
 
     Shares are printed as percentages; what is a table or a curve only in JSON.

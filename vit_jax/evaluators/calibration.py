@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from vit_jax.evaluators.subject import Subject, collect
-from vit_jax.infer.predict import probabilities
+from vit_jax.infer.predict import compute_probabilities
 
 NUM_BINS = 15  # as in section 5 of the paper
 
@@ -13,7 +13,7 @@ NUM_BINS = 15  # as in section 5 of the paper
 def evaluate(subject: Subject) -> dict[str, Any]:
     """Returns ``ece``, mean confidence against accuracy, and the reliability diagram."""
     found = collect(subject, "logits")
-    scores = np.asarray(probabilities(subject.loaded, found.values))
+    scores = np.asarray(compute_probabilities(subject.loaded, found.values))
     confidence = scores.max(axis=1)
     is_right = scores.argmax(axis=1) == found.labels
     return {

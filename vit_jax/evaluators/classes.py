@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from vit_jax.evaluators.subject import Subject, class_name, collect
+from vit_jax.evaluators.subject import Subject, collect, find_class_name
 
 
 def evaluate(subject: Subject) -> dict[str, Any]:
@@ -14,7 +14,9 @@ def evaluate(subject: Subject) -> dict[str, Any]:
     ``mean_class_accuracy`` counts every class the same, however many images it has.
     """
     found = collect(subject, "logits")
-    matrix = confusion(found.labels, found.values.argmax(axis=1), found.values.shape[1])
+    matrix = count_confusion(
+        found.labels, found.values.argmax(axis=1), found.values.shape[1]
+    )
     right, counts = np.diag(matrix), matrix.sum(axis=1)
     rows = []
     for label in np.flatnonzero(counts):
@@ -22,7 +24,7 @@ def evaluate(subject: Subject) -> dict[str, Any]:
         rows.append(
             {
                 "label": int(label),
-                "name": class_name(found.source, int(label)),
+                "name": find_class_name(found.source, int(label)),
                 "count": count,
                 "accuracy": hits / count,
                 "interval": wilson(hits, count),
@@ -42,7 +44,7 @@ def evaluate(subject: Subject) -> dict[str, Any]:
     }
 
 
-def confusion(
+def count_confusion(
     labels: np.ndarray, predictions: np.ndarray, num_classes: int
 ) -> np.ndarray:
     """Returns how often class i was called j: int64 [y, y]."""

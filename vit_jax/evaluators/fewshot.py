@@ -48,7 +48,7 @@ def evaluate(subject: Subject) -> dict[str, Any]:
             break
         accuracies = np.zeros((NUM_SEEDS, len(L2_GRID)))
         for seed in range(NUM_SEEDS):
-            chosen = draw(train.labels, shots, seed)
+            chosen = draw_examples(train.labels, shots, seed)
             solved = solve(train.values[chosen], train.labels[chosen], num_classes)
             for i, l2 in enumerate(L2_GRID):
                 answers = scores(solved, test.values, l2).argmax(axis=1)
@@ -65,7 +65,7 @@ def evaluate(subject: Subject) -> dict[str, Any]:
     return {**values, "count": len(test.labels)}
 
 
-def draw(labels: np.ndarray, shots: int, seed: int) -> np.ndarray:
+def draw_examples(labels: np.ndarray, shots: int, seed: int) -> np.ndarray:
     """Returns the indices of ``shots`` random images of each class."""
     order = np.random.default_rng(seed).permutation(len(labels))
     picked = [order[labels[order] == label][:shots] for label in np.unique(labels)]

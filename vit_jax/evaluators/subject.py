@@ -13,8 +13,8 @@ from vit_jax.config import DataConfig
 from vit_jax.data import loader, sources
 from vit_jax.errors import ConfigError
 from vit_jax.infer.evaluate import check_classes
-from vit_jax.infer.features import feature_function
-from vit_jax.mesh.sharding import batch_share, to_mesh
+from vit_jax.infer.features import make_feature_function
+from vit_jax.mesh.sharding import find_batch_share, shard_batch
 from vit_jax.training.step import apply_model
 
 
@@ -56,7 +56,7 @@ def open_subject(
     train_split: str | None = None,
     labels: str | Path | None = None,
 ) -> Subject:
-    """Returns the subject; see `evaluators.run`.
+    """Returns the subject; see `evaluators.run_evaluator`.
 
     Raises:
       ConfigError: no such checkpoint, or its data is not known.
@@ -97,16 +97,16 @@ def collect(subject: Subject, what: str, split: str | None = None) -> Collected:
 
         function = _logits(loaded)
     else:
-        function = feature_function(loaded)
+        function = make_feature_function(loaded)
 
     compiled = make_function(loaded, function)
-    index, count = batch_share(loaded.mesh)
+    index, count = find_batch_share(loaded.mesh)
     batches = loader.eval_batches(
         source, data, process_index=index, process_count=count
     )
     parts, labels, masks = [], [], []
     for batch in batches:
-        batch = to_mesh(batch, loaded.mesh)
+        batch = shard_batch(batch, loaded.mesh)
         parts.append(jax.device_get(compiled(batch["image"])))
         labels.append(_gather(batch["label"]))
         masks.append(_gather(batch["mask"]))
@@ -141,6 +141,6 @@ def check_flat(features: np.ndarray) -> None:
         )
 
 
-def class_name(source: sources.Source, label: int) -> str:
+def find_class_name(source: sources.Source, label: int) -> str:
     """Returns what a class is called, its number where it has no name."""
     return source.class_names[label] if source.class_names else str(label)

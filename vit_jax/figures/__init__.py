@@ -24,51 +24,51 @@ from vit_jax.figures.draw_predictions import (
     draw_reliability,
 )
 from vit_jax.figures.draw_run import PANELS, draw_curve, draw_curves
-from vit_jax.figures.kinds import KINDS, draw
+from vit_jax.figures.kinds import KINDS, draw_kind
 from vit_jax.figures.looking import (
-    Attention,
-    attention,
-    attention_distance,
-    attention_maps,
-    mean_attention_distance,
-    rollout,
-    rollout_maps,
+    AttentionWeights,
+    compute_attention,
+    compute_attention_distance,
+    compute_attention_maps,
+    compute_mean_attention_distance,
+    compute_rollout,
+    compute_rollout_maps,
 )
 from vit_jax.figures.parameters import (
-    filter_components,
-    patch_kernel,
-    position_similarity,
-    position_table,
+    compute_filter_components,
+    compute_position_similarity,
+    get_patch_kernel,
+    get_position_table,
 )
 
 __all__ = [
     "KINDS",
     "PANELS",
     "Album",
-    "Attention",
+    "AttentionWeights",
     "Mistake",
     "Written",
-    "attention",
-    "attention_distance",
-    "attention_maps",
-    "draw",
+    "compute_attention",
+    "compute_attention_distance",
+    "compute_attention_maps",
+    "compute_filter_components",
+    "compute_mean_attention_distance",
+    "compute_position_similarity",
+    "compute_rollout",
+    "compute_rollout_maps",
     "draw_attention_distance",
     "draw_attention_maps",
     "draw_confusion",
     "draw_curve",
     "draw_curves",
     "draw_filters",
+    "draw_kind",
     "draw_mistakes",
     "draw_position_similarity",
     "draw_reliability",
     "draw_rollout",
-    "filter_components",
-    "mean_attention_distance",
-    "patch_kernel",
-    "position_similarity",
-    "position_table",
-    "rollout",
-    "rollout_maps",
+    "get_patch_kernel",
+    "get_position_table",
     "write_figures",
 ]
 
@@ -120,7 +120,7 @@ def write_figures(
     written, left_out = [], {}
     for kind in kinds or KINDS:
         try:
-            for stem, figure in draw(album, kind):
+            for stem, figure in draw_kind(album, kind):
                 path = output / f"{stem}.png"
                 output.mkdir(parents=True, exist_ok=True)
                 figure.savefig(path)

@@ -13,10 +13,10 @@ from vit_jax.data.images import crops
 from vit_jax.data.images.decode import decode
 from vit_jax.errors import ConfigError
 from vit_jax.evaluators import Subject, calibration, classes, collect, open_subject
-from vit_jax.evaluators.subject import Collected, class_name
-from vit_jax.figures.canvas import short
+from vit_jax.evaluators.subject import Collected, find_class_name
+from vit_jax.figures.canvas import shorten
 from vit_jax.infer.image_files import read_image
-from vit_jax.infer.predict import probabilities
+from vit_jax.infer.predict import compute_probabilities
 
 NUM_SAMPLES = 8  # of the split, where no images are given
 NUM_MISTAKES = 20
@@ -53,7 +53,7 @@ class Album:
         self.errors: dict[str, str] = {}  # path -> why it could not be read
         self.paths = paths
         self._source, self._split = source, split
-        self.name = short(loaded.name, 44)
+        self.name = shorten(loaded.name, 44)
 
     @functools.cached_property
     def subject(self) -> Subject:
@@ -89,7 +89,9 @@ class Album:
             except (ConfigError, OSError):  # evaluation leaves it out too
                 continue
             label = source[int(i)]["label"]
-            names.append(f"#{i}" if source.multi_label else class_name(source, label))
+            names.append(
+                f"#{i}" if source.multi_label else find_class_name(source, label)
+            )
         if not images:
             raise ConfigError(
                 f"split {self.subject.split} must have images that can be read, got "
@@ -105,12 +107,12 @@ class Album:
 
     def class_names(self) -> list[str]:
         source = self.logits.source
-        return [class_name(source, i) for i in range(source.num_classes)]
+        return [find_class_name(source, i) for i in range(source.num_classes)]
 
     def mistakes(self, number: int = NUM_MISTAKES) -> list[Mistake]:
         """Returns the most confident mistakes on the split, the worst first."""
         found, names = self.logits, self.class_names()
-        scores = np.asarray(probabilities(self.loaded, found.values))
+        scores = np.asarray(compute_probabilities(self.loaded, found.values))
         answers, confidence = scores.argmax(axis=1), scores.max(axis=1)
         wrong = np.flatnonzero(answers != found.labels)
         worst = wrong[np.argsort(-confidence[wrong], kind="stable")][:number]
@@ -128,7 +130,7 @@ class Album:
     def confusion(self) -> np.ndarray:
         """Returns counts [y, y]."""
         found = self.logits
-        return classes.confusion(
+        return classes.count_confusion(
             found.labels, found.values.argmax(axis=1), found.values.shape[1]
         )
 
@@ -140,6 +142,6 @@ class Album:
 
     def reliability(self) -> dict:
         """Returns what `evaluators.calibration.reliability` does."""
-        scores = np.asarray(probabilities(self.loaded, self.logits.values))
+        scores = np.asarray(compute_probabilities(self.loaded, self.logits.values))
         is_right = scores.argmax(axis=1) == self.logits.labels
         return calibration.reliability(scores.max(axis=1), is_right)

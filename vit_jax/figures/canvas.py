@@ -34,7 +34,7 @@ def new_figure(width: float, height: float, title: str) -> "Figure":
     return figure
 
 
-def mosaic(tiles: np.ndarray, gap: int = 1, fill: float = np.nan) -> np.ndarray:
+def make_mosaic(tiles: np.ndarray, gap: int = 1, fill: float = np.nan) -> np.ndarray:
     """Returns tiles [r, c, y, x, ...] in rows and columns, ``gap`` apart, as one image."""
     rows, columns, height, width, *channels = tiles.shape
     down, across = height + gap, width + gap
@@ -70,7 +70,7 @@ def _no_frame(axes: Any) -> None:
         spine.set_visible(False)
 
 
-def short(text: str, length: int = 28) -> str:
+def shorten(text: str, length: int = 28) -> str:
     """Returns a name as a title can show it, and of one that is too long the end."""
     text = os.fsencode(text).decode(errors="replace")  # of files, it may be no text
     return text if len(text) <= length else f"…{text[1 - length :]}"

@@ -5,7 +5,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from vit_jax.figures.canvas import label_tiles, mosaic, new_figure, short, show_image
+from vit_jax.figures.canvas import (
+    label_tiles,
+    make_mosaic,
+    new_figure,
+    shorten,
+    show_image,
+)
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -15,7 +21,7 @@ def draw_attention_maps(maps: np.ndarray, image: np.ndarray, title: str) -> "Fig
     """Draws every head of every layer over the image.
 
     Args:
-      maps: [l, k, y, x], of one image; see `looking.attention_maps`.
+      maps: [l, k, y, x], of one image; see `looking.compute_attention_maps`.
       image: uint8 [h, w, 3].
       title: names the model and the image.
     """
@@ -26,9 +32,9 @@ def draw_attention_maps(maps: np.ndarray, image: np.ndarray, title: str) -> "Fig
     left, right = figure.subplots(1, 2, width_ratios=(3, side))
     show_image(left, image, "input")
     left.set_anchor("N")  # beside the first layer, however many there are
-    tiles = np.stack([[overlay(image, head) for head in layer] for layer in maps])
+    tiles = np.stack([[overlay_map(image, head) for head in layer] for layer in maps])
     gap = max(2, image.shape[0] // 16)
-    right.imshow(mosaic(tiles, gap, fill=1.0), interpolation="nearest")
+    right.imshow(make_mosaic(tiles, gap, fill=1.0), interpolation="nearest")
     label_tiles(right, tiles, gap)
     right.set_xlabel("head")
     right.set_ylabel("layer")
@@ -42,7 +48,7 @@ def draw_rollout(
     """Draws input and attention rollout beside each other, as the paper's Figure 6.
 
     Args:
-      maps: [b, y, x]; see `looking.rollout_maps`.
+      maps: [b, y, x]; see `looking.compute_rollout_maps`.
       images: uint8 [b, h, w, 3].
       names: of the images.
       title: names the model.
@@ -55,9 +61,9 @@ def draw_rollout(
         axes.set_axis_off()
     for i, (values, image, name) in enumerate(zip(maps, images, names, strict=True)):
         row, column = divmod(i, columns)
-        show_image(grid[row, 2 * column], image, short(name, 24))
+        show_image(grid[row, 2 * column], image, shorten(name, 24))
         axes = grid[row, 2 * column + 1]
-        show_image(axes, overlay(image, values), "rollout")
+        show_image(axes, overlay_map(image, values), "rollout")
     bar = figure.colorbar(_scale(), ax=grid, shrink=0.8, pad=0.01)
     bar.set_label("share of the largest patch", fontsize=8)
     bar.ax.tick_params(labelsize=8)
@@ -71,7 +77,7 @@ def _scale() -> Any:
     return ScalarMappable(cmap="inferno")
 
 
-def overlay(image: np.ndarray, values: np.ndarray) -> np.ndarray:
+def overlay_map(image: np.ndarray, values: np.ndarray) -> np.ndarray:
     """Returns the image, gray, under the map in colours: float [h, w, 3] in [0, 1].
 
     Args:
@@ -95,7 +101,7 @@ def draw_attention_distance(
     """Draws the attention distance of each head by layer, as the paper's Figure 7.
 
     Args:
-      distance: [l, k], in pixels; see `looking.mean_attention_distance`.
+      distance: [l, k], in pixels; see `looking.compute_mean_attention_distance`.
       image_size: (height, width) in pixels.
       num_images: of which it is the mean.
       title: names the model.

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from vit_jax.figures.canvas import label_tiles, mosaic, new_figure
+from vit_jax.figures.canvas import label_tiles, make_mosaic, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -14,14 +14,14 @@ def draw_position_similarity(similarity: np.ndarray, title: str) -> "Figure":
     """Draws how similar each position's embedding is to all others.
 
     Args:
-      similarity: [y, x, y, x], in [-1, 1]; see `parameters.position_similarity`.
+      similarity: [y, x, y, x], in [-1, 1]; see `parameters.compute_position_similarity`.
       title: names the model.
     """
     figure = new_figure(7.2, 6.4, title)
     axes = figure.subplots()
     gap = max(1, similarity.shape[2] // 8)
     shown = axes.imshow(
-        mosaic(similarity, gap),
+        make_mosaic(similarity, gap),
         cmap="viridis",
         vmin=-1,
         vmax=1,
@@ -43,7 +43,7 @@ def draw_filters(
     """Draws principal components of filters in colour, seven to a row.
 
     Args:
-      components: [c, p, p, 3]; see `parameters.filter_components`.
+      components: [c, p, p, 3]; see `parameters.compute_filter_components`.
       shares: of the variance, [c].
       what: the filters, such as "patch embedding".
       title: names the model.
@@ -59,7 +59,7 @@ def draw_filters(
     figure = new_figure(7.0, 0.97 * rows + 1.15, title)
     axes = figure.subplots()
     gap = max(1, components.shape[1] // 8)
-    axes.imshow(mosaic(tiles, gap, fill=1.0), interpolation="nearest")
+    axes.imshow(make_mosaic(tiles, gap, fill=1.0), interpolation="nearest")
     label_tiles(axes, tiles, gap, first=1)
     firsts = np.arange(rows) * columns + 1
     axes.set_yticks(axes.get_yticks(), [str(n) for n in firsts])

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from vit_jax.figures.canvas import BLUE, GRAY, ORANGE, new_figure, short, show_image
+from vit_jax.figures.canvas import BLUE, GRAY, ORANGE, new_figure, shorten, show_image
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -29,7 +29,7 @@ def draw_confusion(matrix: np.ndarray, names: Sequence[str], title: str) -> "Fig
     axes = figure.subplots()
     shown = axes.imshow(share, cmap="Blues", vmin=0, vmax=100, interpolation="nearest")
     ticks = np.arange(0, count, -(-count // _MOST_NAMED))
-    labels = [short(names[int(i)], 16) for i in ticks]
+    labels = [shorten(names[int(i)], 16) for i in ticks]
     turned = max(map(len, labels)) > 3
     axes.set_xticks(ticks, labels, rotation=90 if turned else 0, fontsize=8)
     axes.set_yticks(ticks, labels, fontsize=8)

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 Lines = Sequence[Mapping[str, Any]]
 
 
-def curve(lines: Lines, kind: str, name: str) -> tuple[np.ndarray, np.ndarray]:
+def make_curve(lines: Lines, kind: str, name: str) -> tuple[np.ndarray, np.ndarray]:
     """Returns steps and values of what `metrics.jsonl` has under a name.
 
     Args:
@@ -75,10 +75,10 @@ def _learning_rate(axes: Any, lines: Lines) -> None:
 def _throughput(axes: Any, lines: Lines) -> None:
     _plot(axes, lines, "train", "images_per_second", BLUE)
     axes.set_ylabel("throughput (images/s)")
-    _, speeds = curve(lines, "train", "images_per_second")
+    _, speeds = make_curve(lines, "train", "images_per_second")
     top = 1.15 * max(speeds, default=1.0)
     axes.set_ylim(0, top)
-    _, rates = curve(lines, "train", "mfu")
+    _, rates = make_curve(lines, "train", "mfu")
     if len(rates):  # the same line, by another scale
         right = axes.twinx()
         right.set_ylim(0, 100 * top * rates[-1] / speeds[-1])
@@ -111,7 +111,7 @@ def _plot(
     marker: str | None = None,
     scale: float = 1.0,
 ) -> None:
-    steps, values = curve(lines, kind, name)
+    steps, values = make_curve(lines, kind, name)
     if len(steps) == 1:
         marker = "o"  # a line of one point shows nothing
     if len(steps):

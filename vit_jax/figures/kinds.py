@@ -9,7 +9,7 @@ import numpy as np
 from vit_jax.errors import ConfigError
 from vit_jax.figures import looking, parameters
 from vit_jax.figures.album import Album
-from vit_jax.figures.canvas import short
+from vit_jax.figures.canvas import shorten
 from vit_jax.figures.draw_attention import (
     draw_attention_distance,
     draw_attention_maps,
@@ -34,7 +34,7 @@ NUM_MAPS = 4  # samples that get attention maps of their own, where no files are
 NUM_FOR_DISTANCE = 128  # as in the paper
 
 
-def draw(album: Album, kind: str) -> Named:
+def draw_kind(album: Album, kind: str) -> Named:
     """Yields the figures of a kind, one of `KINDS`, with names for their files.
 
     Raises:
@@ -47,9 +47,9 @@ def _attention(album: Album) -> Named:
     images, names = album.samples
     number = len(images) if album.paths else NUM_MAPS
     for i, name in enumerate(names[:number]):
-        found = looking.attention(album.loaded, images[i : i + 1])
-        maps = looking.attention_maps(found)[:, 0]
-        title = f"Attention by layer and head: {album.name}, {short(name)}"
+        found = looking.compute_attention(album.loaded, images[i : i + 1])
+        maps = looking.compute_attention_maps(found)[:, 0]
+        title = f"Attention by layer and head: {album.name}, {shorten(name)}"
         stem = f"attention-{i:02}-{Path(name).stem.replace(' ', '_')}"
         yield stem, draw_attention_maps(maps, images[i], title)
 
@@ -57,7 +57,9 @@ def _attention(album: Album) -> Named:
 def _rollout(album: Album) -> Named:
     images, names = album.samples
     maps = [
-        looking.rollout_maps(looking.attention(album.loaded, images[i : i + 1]))[0]
+        looking.compute_rollout_maps(
+            looking.compute_attention(album.loaded, images[i : i + 1])
+        )[0]
         for i in range(len(images))
     ]
     title = f"Attention rollout: {album.name}"
@@ -67,22 +69,22 @@ def _rollout(album: Album) -> Named:
 def _distance(album: Album) -> Named:
     number = NUM_FOR_DISTANCE
     images, _ = album.samples if album.paths else album.of_split(number)
-    distance = looking.mean_attention_distance(album.loaded, images)
+    distance = looking.compute_mean_attention_distance(album.loaded, images)
     size = album.loaded.preprocessing.image_size
     title = f"How far heads look: {album.name}"
     yield "distance", draw_attention_distance(distance, size, len(images), title)
 
 
 def _positions(album: Album) -> Named:
-    table = parameters.position_table(album.loaded)
-    similarity = parameters.position_similarity(table)
+    table = parameters.get_position_table(album.loaded)
+    similarity = parameters.compute_position_similarity(table)
     title = f"Position embeddings ({album.loaded.config.posemb}): {album.name}"
     yield "positions", draw_position_similarity(similarity, title)
 
 
 def _filters(album: Album) -> Named:
-    components, shares = parameters.filter_components(
-        parameters.patch_kernel(album.loaded)
+    components, shares = parameters.compute_filter_components(
+        parameters.get_patch_kernel(album.loaded)
     )
     is_hybrid = album.loaded.config.family == "hybrid"
     what = "ResNet's root filters" if is_hybrid else "patch filters"
@@ -91,7 +93,7 @@ def _filters(album: Album) -> Named:
 
 
 def _curves(album: Album) -> Named:
-    path = bucket.find(album.loaded.name) / "metrics.jsonl"
+    path = bucket.find_location(album.loaded.name) / "metrics.jsonl"
     if not path.exists():
         raise ConfigError(
             f"curves must come from a workdir with metrics.jsonl, got "
@@ -108,7 +110,7 @@ def _confusion(album: Album) -> Named:
 def _mistakes(album: Album) -> Named:
     found = album.mistakes()
     captions = [
-        f"{short(m.truth, 14)}, called {short(m.answer, 14)} ({m.confidence:.0%})"
+        f"{shorten(m.truth, 14)}, called {shorten(m.answer, 14)} ({m.confidence:.0%})"
         for m in found
     ]
     title = f"Most confident mistakes: {album.name}, split {album.subject.split}"

@@ -11,11 +11,11 @@ from einops import rearrange
 from vit_jax import models
 from vit_jax.checkpoints.load import Loaded, make_function
 from vit_jax.errors import ConfigError
-from vit_jax.infer.features import grid_of
-from vit_jax.mesh.sharding import batch_sharding
+from vit_jax.infer.features import find_grid
+from vit_jax.mesh.sharding import make_batch_sharding
 
 
-class Attention(NamedTuple):
+class AttentionWeights(NamedTuple):
     """The attention weights of some images; a row of them sums to 1.
 
     Attributes:
@@ -35,7 +35,7 @@ class Attention(NamedTuple):
     classifier: str
 
 
-def attention(loaded: Loaded, images: np.ndarray) -> Attention:
+def compute_attention(loaded: Loaded, images: np.ndarray) -> AttentionWeights:
     """Returns the attention weights of every layer and head.
 
     Args:
@@ -55,15 +55,15 @@ def attention(loaded: Loaded, images: np.ndarray) -> Attention:
     batch = -(-len(images) // loaded.mesh.size) * loaded.mesh.size
     padded = np.zeros((batch, *images.shape[1:]), np.uint8)
     padded[: len(images)] = images
-    on_devices = jax.device_put(padded, batch_sharding(loaded.mesh))
+    on_devices = jax.device_put(padded, make_batch_sharding(loaded.mesh))
     found = jax.device_get(_reader(loaded)(on_devices))
     blocks = found["Transformer"]
     layers = [_weights(blocks[f"encoderblock_{i}"]) for i in range(loaded.num_layers)]
     pooling = _weights(found["MAPHead_0"])[:, :, 0] if "MAPHead_0" in found else None
-    return Attention(
+    return AttentionWeights(
         layers=np.stack(layers)[:, : len(images)],
         pooling=None if pooling is None else pooling[: len(images)],
-        grid=grid_of(loaded, images.shape[1:3]),
+        grid=find_grid(loaded, images.shape[1:3]),
         num_prefix=loaded.num_prefix,
         classifier=loaded.config.classifier,
     )
@@ -84,7 +84,7 @@ def _weights(module: Any) -> np.ndarray:
     return module["MultiHeadDotProductAttention_0"]["weights"][0]
 
 
-def attention_maps(found: Attention) -> np.ndarray:
+def compute_attention_maps(found: AttentionWeights) -> np.ndarray:
     """Returns how each head of each layer looks at the image: [l, b, k, y, x].
 
     From the class token where it is the output, otherwise from the patches, as their
@@ -94,7 +94,7 @@ def attention_maps(found: Attention) -> np.ndarray:
     return _on_grid(rows[..., found.num_prefix :], found.grid)
 
 
-def rollout(layers: np.ndarray) -> np.ndarray:
+def compute_rollout(layers: np.ndarray) -> np.ndarray:
     """Returns how much of each token of the input is in each of the output: [b, n, n].
 
     Attention rollout, Abnar and Zuidema 2020 (arXiv:2005.00928), equation 1 and section 3:
@@ -112,14 +112,14 @@ def rollout(layers: np.ndarray) -> np.ndarray:
     return product
 
 
-def rollout_maps(found: Attention) -> np.ndarray:
-    """Returns from which patches the output comes, by `rollout`: float64 [b, y, x].
+def compute_rollout_maps(found: AttentionWeights) -> np.ndarray:
+    """Returns from which patches the output comes, by `compute_rollout`: float64 [b, y, x].
 
     Figure 6 and appendix D.8 of Dosovitskiy et al. 2021 (arXiv:2010.11929), from the class
     token. Where the output is the mean of the patches, so is this; a ``map`` head weighs
     them as its probe does, in the mean over heads.
     """
-    product = rollout(found.layers)
+    product = compute_rollout(found.layers)
     if found.pooling is not None:
         weights = found.pooling.astype(np.float64).mean(axis=1)
         rows = np.einsum("bp,bpn->bn", weights, product[:, found.num_prefix :])
@@ -128,7 +128,7 @@ def rollout_maps(found: Attention) -> np.ndarray:
     return _on_grid(rows[:, found.num_prefix :], found.grid)
 
 
-def attention_distance(
+def compute_attention_distance(
     layers: np.ndarray,
     grid: tuple[int, int],
     token_size: tuple[int, int],
@@ -154,7 +154,7 @@ def attention_distance(
     return np.einsum("lbkqp,qp->lbk", weights, distance) / len(places)
 
 
-def mean_attention_distance(loaded: Loaded, images: np.ndarray) -> np.ndarray:
+def compute_mean_attention_distance(loaded: Loaded, images: np.ndarray) -> np.ndarray:
     """Returns the attention distance in pixels, the mean over images: [l, k].
 
     Args:
@@ -165,18 +165,18 @@ def mean_attention_distance(loaded: Loaded, images: np.ndarray) -> np.ndarray:
     Raises:
       ConfigError: the model has no attention.
     """
-    size = models.token_size(loaded.config)
+    size = models.find_token_size(loaded.config)
     step = max(loaded.mesh.size, 4)
     parts = []
     for start in range(0, len(images), step):
-        found = attention(loaded, images[start : start + step])
+        found = compute_attention(loaded, images[start : start + step])
         parts.append(
-            attention_distance(found.layers, found.grid, size, found.num_prefix)
+            compute_attention_distance(found.layers, found.grid, size, found.num_prefix)
         )
     return np.concatenate(parts, axis=1).mean(axis=1)
 
 
-def _output_rows(found: Attention) -> slice:
+def _output_rows(found: AttentionWeights) -> slice:
     """Which tokens the output is read from."""
     if found.classifier in ("token", "token_unpooled"):
         return slice(0, 1)

@@ -7,17 +7,17 @@ import numpy as np
 
 from vit_jax.checkpoints.load import Loaded
 from vit_jax.errors import ConfigError
-from vit_jax.infer.features import grid_of
+from vit_jax.infer.features import find_grid
 from vit_jax.models import posemb
 
 
-def position_table(loaded: Loaded) -> np.ndarray:
+def get_position_table(loaded: Loaded) -> np.ndarray:
     """Returns the embedding of each patch's position: float32 [y, x, d].
 
     Raises:
       ConfigError: the model adds none to its tokens.
     """
-    grid = grid_of(loaded, loaded.preprocessing.image_size)
+    grid = find_grid(loaded, loaded.preprocessing.image_size)
     kind = loaded.config.posemb
     if loaded.config.family == "mixer" or kind not in posemb.ADDED:
         has = "a Mixer" if loaded.config.family == "mixer" else f"posemb {kind}"
@@ -39,7 +39,7 @@ def position_table(loaded: Loaded) -> np.ndarray:
     return table[len(table) - grid[0] * grid[1] :].reshape(*grid, -1)
 
 
-def position_similarity(table: np.ndarray) -> np.ndarray:
+def compute_position_similarity(table: np.ndarray) -> np.ndarray:
     """Returns the cosine similarity of all positions: [y, x, y, x], in [-1, 1].
 
     Figure 7 (centre) of Dosovitskiy et al. 2021 (arXiv:2010.11929).
@@ -53,7 +53,7 @@ def position_similarity(table: np.ndarray) -> np.ndarray:
     return (flat @ flat.T).reshape(*grid, *grid)
 
 
-def patch_kernel(loaded: Loaded) -> np.ndarray:
+def get_patch_kernel(loaded: Loaded) -> np.ndarray:
     """Returns the filters that see pixels: float32 [p, p, 3, d].
 
     Those of the patch embedding; of a hybrid, whose patches are no pixels, those of the
@@ -64,7 +64,7 @@ def patch_kernel(loaded: Loaded) -> np.ndarray:
     return np.asarray(jax.device_get(params["kernel"]))
 
 
-def filter_components(
+def compute_filter_components(
     kernel: np.ndarray, num_components: int = 28
 ) -> tuple[np.ndarray, np.ndarray]:
     """Returns the principal components of RGB filters, the largest first.

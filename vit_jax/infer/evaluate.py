@@ -12,7 +12,12 @@ from jax.sharding import Mesh
 from vit_jax.checkpoints.load import Loaded, load
 from vit_jax.data import augment, loader, sources
 from vit_jax.errors import ConfigError
-from vit_jax.mesh.sharding import batch_share, on_mesh, replicated, to_mesh
+from vit_jax.mesh.sharding import (
+    bind_mesh,
+    find_batch_share,
+    replicate_sharding,
+    shard_batch,
+)
 from vit_jax.objectives.average_precision import mean_average_precision
 from vit_jax.training.step import make_eval_step
 
@@ -30,7 +35,7 @@ def evaluate_batches(
     """
     sums: dict[str, float] = {}
     scores, labels = [], []
-    results = (eval_step(params, to_mesh(batch, mesh)) for batch in batches)
+    results = (eval_step(params, shard_batch(batch, mesh)) for batch in batches)
     for values in _fetched(results):
         if "scores" in values:
             mask = values.pop("mask")
@@ -90,14 +95,14 @@ def evaluate(
     mesh, data = loaded.mesh, loaded.data(source)
     chosen = sources.make_source(data, split or data.eval_split)
     check_classes(loaded, chosen)
-    prepare = functools.partial(augment.prepare, data=data)
+    prepare = functools.partial(augment.prepare_images, data=data)
     eval_step = make_eval_step(loaded.model, prepare, loaded.loss, loaded.need_head())
-    index, count = batch_share(mesh)
+    index, count = find_batch_share(mesh)
     batches = loader.eval_batches(
         chosen, data, process_index=index, process_count=count
     )
     return evaluate_batches(
-        jax.jit(on_mesh(eval_step, mesh), out_shardings=replicated(mesh)),
+        jax.jit(bind_mesh(eval_step, mesh), out_shardings=replicate_sharding(mesh)),
         loaded.params,
         batches,
         mesh,

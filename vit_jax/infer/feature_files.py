@@ -11,9 +11,16 @@ import numpy as np
 
 from vit_jax.checkpoints.load import load_here, make_function
 from vit_jax.errors import ConfigError
-from vit_jax.infer.features import check_layer, feature_function
-from vit_jax.infer.image_files import over_files
-from vit_jax.infer.parts import Arrays, Chunks, Part, Share, arrays_of, work_off
+from vit_jax.infer.features import check_layer, make_feature_function
+from vit_jax.infer.image_files import map_files
+from vit_jax.infer.parts import (
+    Arrays,
+    Chunks,
+    Part,
+    Share,
+    collect_arrays,
+    work_through,
+)
 
 SUFFIXES = (".npz", ".parquet")
 
@@ -31,14 +38,14 @@ def write_features(
     Memory holds one chunk of them; a killed call, repeated, goes on after the last.
 
     Args:
-      checkpoint: as `features.extract`'s; so are ``layer`` and ``kind``.
+      checkpoint: as `features.extract_features`'s; so are ``layer`` and ``kind``.
       paths: of image files.
       output: its suffix says the format; .parquet needs the extra ``parquet``.
       share: which of how many shares of the images; see `parts.find_share`. One of
         several is written to OUTPUT-00001-of-00004.
 
     Raises:
-      ConfigError: as `features.extract`; another suffix, no pyarrow, or the file cannot
+      ConfigError: as `features.extract_features`; another suffix, no pyarrow, or the file cannot
         be written.
 
     Example:
@@ -54,7 +61,7 @@ def write_features(
         _import_pyarrow()
     loaded = load_here(checkpoint)
     number = check_layer(loaded, layer, kind)
-    function = make_function(loaded, feature_function(loaded, layer, kind))
+    function = make_function(loaded, make_feature_function(loaded, layer, kind))
     image = jax.ShapeDtypeStruct((1, *loaded.preprocessing.image_size, 3), np.uint8)
     shape = jax.eval_shape(function, image).shape[1:]  # of one image
     empty = np.zeros((0, *shape), np.float32)
@@ -63,7 +70,7 @@ def write_features(
         return {"features": np.stack(values) if values else empty}
 
     write = {".npz": _write_npz, ".parquet": _write_parquet}[output.suffix]
-    return work_off(
+    return work_through(
         paths,
         output,
         made_of={
@@ -72,7 +79,7 @@ def write_features(
             "kind": kind,
             "layer": number,
         },
-        work=lambda some: arrays_of(over_files(function, loaded, some), columns),
+        work=lambda some: collect_arrays(map_files(function, loaded, some), columns),
         write=lambda path, chunks: write(path, chunks, shape),
         share=share,
     )

@@ -12,7 +12,7 @@ import numpy as np
 from vit_jax import models
 from vit_jax.checkpoints.load import Loaded, load_here, make_function
 from vit_jax.errors import ConfigError, check_choice
-from vit_jax.infer.image_files import over_files
+from vit_jax.infer.image_files import map_files
 
 # features: what the head sees (pre-logits). The others are of one layer: the class
 # token, the mean of the patches, the patches where they are in the image.
@@ -38,7 +38,7 @@ class Features:
     layer: int | None
 
 
-def extract(
+def extract_features(
     checkpoint: str | Path | Loaded,
     paths: Iterable[str | Path],
     layer: int | None = None,
@@ -65,9 +65,9 @@ def extract(
     """
     loaded = checkpoint if isinstance(checkpoint, Loaded) else load_here(checkpoint)
     number = check_layer(loaded, layer, kind)
-    function = make_function(loaded, feature_function(loaded, layer, kind))
+    function = make_function(loaded, make_feature_function(loaded, layer, kind))
     good, values, errors = [], [], {}
-    for path, value, error in over_files(function, loaded, paths, batch_size):
+    for path, value, error in map_files(function, loaded, paths, batch_size):
         if error:
             errors[path] = error
         else:
@@ -82,7 +82,7 @@ def check_layer(loaded: Loaded, layer: int | None, kind: str) -> int | None:
     """Returns the layer counted from 0.
 
     Raises:
-      ConfigError: as `extract`.
+      ConfigError: as `extract_features`.
     """
     check_choice("kind", kind, KINDS)
     if kind == "token" and not loaded.has_class_token:
@@ -105,7 +105,7 @@ def check_layer(loaded: Loaded, layer: int | None, kind: str) -> int | None:
     return layer % depth
 
 
-def feature_function(
+def make_feature_function(
     loaded: Loaded, layer: int | None = None, kind: str = "features"
 ) -> Callable[[Any, Any], jax.Array]:
     """Returns ``(params, inputs) -> features``, float32 [b, d] or [b, y, x, d].
@@ -113,7 +113,7 @@ def feature_function(
     The rest of the model is not computed: nothing depends on it.
 
     Raises:
-      ConfigError: as `extract`.
+      ConfigError: as `extract_features`.
     """
     layer = check_layer(loaded, layer, kind)
 
@@ -131,12 +131,12 @@ def feature_function(
         patches = tokens[:, loaded.num_prefix :]
         if kind == "mean":
             return patches.mean(axis=1)
-        return patches.reshape(len(patches), *grid_of(loaded, inputs.shape[1:3]), -1)
+        return patches.reshape(len(patches), *find_grid(loaded, inputs.shape[1:3]), -1)
 
     return features
 
 
-def grid_of(loaded: Loaded, image_size: tuple[int, ...]) -> tuple[int, int]:
+def find_grid(loaded: Loaded, image_size: tuple[int, ...]) -> tuple[int, int]:
     """Returns how many patches (down, across) an image of this size has."""
-    down, across = models.token_size(loaded.config)
+    down, across = models.find_token_size(loaded.config)
     return image_size[0] // down, image_size[1] // across

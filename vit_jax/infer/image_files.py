@@ -15,10 +15,10 @@ from vit_jax.checkpoints.load import Loaded
 from vit_jax.config import Preprocessing
 from vit_jax.data.images import crops
 from vit_jax.data.images.decode import decode
-from vit_jax.data.loader import num_cpus
+from vit_jax.data.loader import count_cpus
 from vit_jax.data.sources.folders import SUFFIXES
 from vit_jax.errors import ConfigError
-from vit_jax.mesh.sharding import batch_sharding
+from vit_jax.mesh.sharding import make_batch_sharding
 from vit_jax.storage import files
 
 
@@ -42,7 +42,7 @@ def find_images(arguments: Iterable[str]) -> list[str]:
             raise ConfigError('an image must be a file, folder or glob, got ""')
         path = Path(os.path.expanduser(argument))
         if path.is_dir():
-            below = (path / name for name in files.walk(str(path)))
+            below = (path / name for name in files.walk_files(str(path)))
             here = sorted(p for p in below if p.suffix.lower() in SUFFIXES)
             here = [p for p in here if p.is_file()]
             if not here:
@@ -79,7 +79,7 @@ def read_image(path: str | Path, preprocessing: Preprocessing) -> np.ndarray:
         raise ConfigError(f"cannot read {path}: {error.strerror}") from error
 
 
-def over_files(
+def map_files(
     function: Callable[[Any], Any],
     loaded: Loaded,
     paths: Iterable[str | Path],
@@ -94,11 +94,11 @@ def over_files(
       batch_size: images at once; rounded up to a multiple of the devices.
     """
     batch_size = -(-batch_size // loaded.mesh.size) * loaded.mesh.size
-    rows = batch_sharding(loaded.mesh)
+    rows = make_batch_sharding(loaded.mesh)
     size = loaded.preprocessing.image_size
     remaining = iter(paths)
     computed: Iterator[Outcome] = iter(())
-    with concurrent.futures.ThreadPoolExecutor(num_cpus()) as threads:
+    with concurrent.futures.ThreadPoolExecutor(count_cpus()) as threads:
         while batch := list(itertools.islice(remaining, batch_size)):
             # Blank where there is no image: every batch has one shape, compiled once.
             images = np.zeros((batch_size, *size, 3), np.uint8)

@@ -91,7 +91,7 @@ _CLUSTERS = (
 )
 
 
-def path_of(output: Path, share: Share) -> Path:
+def find_part_path(output: Path, share: Share) -> Path:
     """Returns the path of a part: OUTPUT itself where there is one only."""
     index, count = share
     if count == 1:
@@ -99,7 +99,7 @@ def path_of(output: Path, share: Share) -> Path:
     return output.with_name(f"{output.stem}-{index:05}-of-{count:05}{output.suffix}")
 
 
-def work_off(
+def work_through(
     paths: Sequence[str],
     output: Path,
     *,
@@ -114,9 +114,9 @@ def work_off(
 
     Args:
       paths: of all images, the same on every host.
-      output: a file; see `path_of`.
+      output: a file; see `find_part_path`.
       made_of: what the results depend on, as JSON holds it.
-      work: makes the arrays of some images; see `arrays_of`.
+      work: makes the arrays of some images; see `collect_arrays`.
       write: writes a file of all chunks.
       share: of the list that is this host's.
 
@@ -128,7 +128,7 @@ def work_off(
     mine = paths[len(paths) * index // count : len(paths) * (index + 1) // count]
     digest = hashlib.sha256(os.fsencode("\n".join(mine))).hexdigest()
     record = json.loads(json.dumps({**made_of, "images": len(mine), "paths": digest}))
-    part = path_of(output, share)
+    part = find_part_path(output, share)
     try:
         done = _read(_record_of(part)) if count > 1 and part.exists() else None
         if done is not None and done["made_of"] != record:
@@ -181,7 +181,7 @@ def _fill(
     return Chunks(list(files.values()))
 
 
-def arrays_of(
+def collect_arrays(
     outcomes: Iterable[Outcome], columns: Callable[[list[Any]], Arrays]
 ) -> dict[str, np.ndarray]:
     """Returns ``paths``, the columns of their values, ``unreadable`` and ``errors``."""

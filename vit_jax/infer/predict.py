@@ -9,10 +9,10 @@ import jax
 import numpy as np
 
 from vit_jax.checkpoints.load import Loaded, load_here, make_function
-from vit_jax.infer.image_files import Outcome, find_images, over_files
+from vit_jax.infer.image_files import Outcome, find_images, map_files
 from vit_jax.training.step import apply_model
 
-__all__ = ["Prediction", "Predictor", "find_images", "probabilities"]
+__all__ = ["Prediction", "Predictor", "compute_probabilities", "find_images"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,7 +49,7 @@ class Predictor:
 
         def classify(params: Any, inputs: Any) -> jax.Array:
             logits = apply_model(self.loaded.model, params, inputs, train=False)
-            return probabilities(self.loaded, logits)
+            return compute_probabilities(self.loaded, logits)
 
         self._classify = make_function(self.loaded, classify)
 
@@ -72,7 +72,7 @@ class Predictor:
 
         They are int32 [top_k] and float32 [top_k], best first.
         """
-        for outcome in over_files(self._classify, self.loaded, paths, self._batch_size):
+        for outcome in map_files(self._classify, self.loaded, paths, self._batch_size):
             scores = outcome.value
             if scores is not None:
                 labels = np.argsort(-scores, kind="stable")[:top_k].astype(np.int32)
@@ -90,7 +90,7 @@ class Predictor:
         )
 
 
-def probabilities(loaded: Loaded, logits: jax.Array | np.ndarray) -> jax.Array:
+def compute_probabilities(loaded: Loaded, logits: jax.Array | np.ndarray) -> jax.Array:
     """Returns what the loss that the model was trained with makes of its logits."""
     return (
         jax.nn.sigmoid(logits) if loaded.loss == "sigmoid" else jax.nn.softmax(logits)

@@ -9,7 +9,14 @@ from typing import Any, TextIO
 import numpy as np
 
 from vit_jax.errors import ConfigError
-from vit_jax.infer.parts import Arrays, Chunks, Part, Share, arrays_of, work_off
+from vit_jax.infer.parts import (
+    Arrays,
+    Chunks,
+    Part,
+    Share,
+    collect_arrays,
+    work_through,
+)
 from vit_jax.infer.predict import Prediction, Predictor
 
 SUFFIXES = (".csv", ".jsonl")
@@ -66,13 +73,13 @@ def write_predictions(
                 print_csv(predictions, file)
             else:
                 for prediction in predictions:
-                    file.write(json.dumps(as_json(prediction)) + "\n")
+                    file.write(json.dumps(predictions_to_json(prediction)) + "\n")
 
-    return work_off(
+    return work_through(
         paths,
         output,
         made_of={"checkpoint": loaded.name, "step": loaded.step, "top": count},
-        work=lambda some: arrays_of(predictor.best(some, count), columns),
+        work=lambda some: collect_arrays(predictor.best(some, count), columns),
         write=write,
         share=share,
     )
@@ -83,22 +90,22 @@ def print_csv(predictions: Iterable[Prediction], file: TextIO) -> None:
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow(["path", "rank", "label", "name", "probability"])
     for prediction in predictions:
-        for rank, row in enumerate(classes_of(prediction), start=1):
+        for rank, row in enumerate(list_classes(prediction), start=1):
             writer.writerow([prediction.path, rank, *row])
 
 
-def as_json(prediction: Prediction) -> dict[str, Any]:
+def predictions_to_json(prediction: Prediction) -> dict[str, Any]:
     """Returns a prediction as JSON holds it."""
     return {
         "path": prediction.path,
         "predictions": [
             {"label": label, "name": name, "probability": probability}
-            for label, name, probability in classes_of(prediction)
+            for label, name, probability in list_classes(prediction)
         ],
     }
 
 
-def classes_of(prediction: Prediction) -> Iterator[tuple[int, str, float]]:
+def list_classes(prediction: Prediction) -> Iterator[tuple[int, str, float]]:
     """Yields label, name and probability of each class, best first."""
     yield from zip(
         prediction.labels, prediction.names, prediction.probabilities, strict=True

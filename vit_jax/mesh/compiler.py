@@ -33,7 +33,7 @@ OPTIONS: dict[str, dict[str, bool | int | str]] = {
 }
 
 
-def compiler_options(mesh: Mesh) -> dict[str, bool | int | str]:
+def make_compiler_options(mesh: Mesh) -> dict[str, bool | int | str]:
     """Returns the options to compile with for the devices of a mesh."""
     platform = mesh.devices.flat[0].platform
     options = OPTIONS.get(platform, {})

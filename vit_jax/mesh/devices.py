@@ -100,22 +100,22 @@ def find_chip(name: str) -> Chip | None:
     return None
 
 
-def chip_of(devices: Iterable[jax.Device]) -> Chip | None:
+def find_chip_of_device(devices: Iterable[jax.Device]) -> Chip | None:
     """Returns the chip that all devices are; None if unknown or not all the same."""
     kinds = {device.device_kind for device in devices}
     return find_chip(kinds.pop()) if len(kinds) == 1 else None
 
 
-def peak_rate(flops: float, devices: Iterable[jax.Device]) -> float | None:
+def find_peak_rate(flops: float, devices: Iterable[jax.Device]) -> float | None:
     """Returns images/s at which the devices would do nothing but the model's products.
 
     A rate divided by it is MFU (Chowdhery et al. 2022, PaLM, arXiv:2204.02311, appendix
     B): what rematerialisation computes again does not count.
 
     Args:
-      flops: of one image, as `flops.training_flops` counts them.
+      flops: of one image, as `flops.count_training_flops` counts them.
       devices: all of the mesh; None comes back where they are not in the table.
     """
     devices = list(devices)
-    chip = chip_of(devices)
+    chip = find_chip_of_device(devices)
     return None if chip is None else len(devices) * chip.peak_flops / flops

@@ -153,7 +153,7 @@ _failed: list[BaseException] = []
 
 
 @contextlib.contextmanager
-def leaving_together() -> Iterator[None]:
+def exit_together() -> Iterator[None]:
     """Around the work of a run of several processes: an error of one ends all.
 
     Raises:

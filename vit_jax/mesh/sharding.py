@@ -70,22 +70,22 @@ def make_mesh(config: MeshConfig, devices: Sequence[jax.Device] | None = None) -
     )
 
 
-def replicated(mesh: Mesh) -> NamedSharding:
+def replicate_sharding(mesh: Mesh) -> NamedSharding:
     """Returns the sharding of an array that every device holds whole."""
     return NamedSharding(mesh, PartitionSpec())
 
 
-def batch_sharding(mesh: Mesh) -> NamedSharding:
+def make_batch_sharding(mesh: Mesh) -> NamedSharding:
     """Returns the sharding of an array whose first axis is the batch."""
     return NamedSharding(mesh, PartitionSpec(RULES["batch"]))
 
 
-def batch_parts(mesh: Mesh) -> int:
+def count_batch_shards(mesh: Mesh) -> int:
     """Returns how many parts a batch is cut into."""
     return math.prod(mesh.shape[axis] for axis in RULES["batch"])
 
 
-def batch_share(mesh: Mesh) -> tuple[int, int]:
+def find_batch_share(mesh: Mesh) -> tuple[int, int]:
     """Returns which share of each batch this host reads, and of how many.
 
     Hosts whose devices lie along ``tensor`` read the same one.
@@ -94,7 +94,7 @@ def batch_share(mesh: Mesh) -> tuple[int, int]:
       ConfigError: this host's devices hold no share of their own: ``tensor`` mixes
         hosts that do not hold the same rows.
     """
-    parts = batch_parts(mesh)
+    parts = count_batch_shards(mesh)
     rows = mesh.devices.reshape(parts, -1)  # row i of devices holds part i of a batch
     here = jax.process_index()
     held = [
@@ -111,7 +111,7 @@ def batch_share(mesh: Mesh) -> tuple[int, int]:
 
 def check_batch_size(batch_size: int, mesh: Mesh, what: str) -> None:
     """Raises ConfigError unless the batch divides over the devices that share it."""
-    parts = batch_parts(mesh)
+    parts = count_batch_shards(mesh)
     if batch_size % parts:
         raise ConfigError(
             f"{what} must be a multiple of {parts}, the number of devices that share "
@@ -119,12 +119,12 @@ def check_batch_size(batch_size: int, mesh: Mesh, what: str) -> None:
         )
 
 
-def path_name(path: tuple[Any, ...]) -> str:
+def format_path(path: tuple[Any, ...]) -> str:
     """Returns ``a/b/c`` for a key path of `jax.tree_util`."""
     return jax.tree_util.keystr(path, simple=True, separator="/")
 
 
-def logical_axes(name: str, rank: int, axes: Axes) -> tuple[str | None, ...]:
+def find_logical_axes(name: str, rank: int, axes: Axes) -> tuple[str | None, ...]:
     """Returns the logical axes of the array at path ``name``; first match wins.
 
     A suffix matches whole path components, so it finds a parameter and, under any
@@ -141,7 +141,7 @@ def logical_axes(name: str, rank: int, axes: Axes) -> tuple[str | None, ...]:
     raise AssertionError(f"no entry of AXES covers {name}")
 
 
-def partition_spec(
+def make_partition_spec(
     names: Sequence[str | None], shape: Sequence[int], mesh: Mesh
 ) -> PartitionSpec:
     """Returns the spec of a parameter; no mesh axis is used twice.
@@ -184,7 +184,7 @@ def _cut_longest(
         entries[longest] = (*(entries[longest] or ()), "fsdp")
 
 
-def on_mesh(function: Callable[..., T], mesh: Mesh) -> Callable[..., T]:
+def bind_mesh(function: Callable[..., T], mesh: Mesh) -> Callable[..., T]:
     """Returns the function with `constrain` meaning this mesh while it is traced."""
 
     @functools.wraps(function)
@@ -203,7 +203,7 @@ def constrain(x: jax.Array, names: Sequence[str | None]) -> jax.Array:
 
     Without it XLA may let the stream inherit the cut of the parameters, and gather
     activations in the place of weights. A model names axes; what they mean is
-    `on_mesh`'s affair, and outside of it nothing.
+    `bind_mesh`'s affair, and outside of it nothing.
     """
     mesh = _mesh.get()
     if mesh is None:
@@ -222,21 +222,21 @@ _mesh: contextvars.ContextVar[Mesh | None] = contextvars.ContextVar(
 )
 
 
-def lay_out(abstract_tree: Any, axes: Axes, mesh: Mesh) -> Any:
+def shard_abstract(abstract_tree: Any, axes: Axes, mesh: Mesh) -> Any:
     """Returns the abstract tree with a sharding on each array; scalars are whole."""
 
     def with_sharding(path: tuple[Any, ...], leaf: Any) -> jax.ShapeDtypeStruct:
         spec = PartitionSpec()
         if leaf.ndim:
-            names = logical_axes(path_name(path), leaf.ndim, axes)
-            spec = partition_spec(names, leaf.shape, mesh)
+            names = find_logical_axes(format_path(path), leaf.ndim, axes)
+            spec = make_partition_spec(names, leaf.shape, mesh)
         sharding = NamedSharding(mesh, spec)
         return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding)
 
     return jax.tree_util.tree_map_with_path(with_sharding, abstract_tree)
 
 
-def to_host(abstract_tree: Any, mesh: Mesh) -> Any:
+def offload_to_host(abstract_tree: Any, mesh: Mesh) -> Any:
     """Returns the laid out tree with every array in the host's memory; scalars stay.
 
     Raises:
@@ -262,14 +262,14 @@ def to_host(abstract_tree: Any, mesh: Mesh) -> Any:
 _HOST = "pinned_host"
 
 
-def shardings_of(abstract_tree: Any) -> Any:
-    """Returns the tree of shardings of what `lay_out` made."""
+def get_shardings(abstract_tree: Any) -> Any:
+    """Returns the tree of shardings of what `shard_abstract` made."""
     return jax.tree.map(lambda leaf: leaf.sharding, abstract_tree)
 
 
-def to_mesh(batch: Any, mesh: Mesh) -> Any:
+def shard_batch(batch: Any, mesh: Mesh) -> Any:
     """Puts this host's rows of a batch onto its devices, as one global array each."""
-    sharding = batch_sharding(mesh)
+    sharding = make_batch_sharding(mesh)
     return jax.tree.map(
         lambda rows: jax.make_array_from_process_local_data(sharding, rows), batch
     )

@@ -5,11 +5,11 @@ from vit_jax.models.families import (
     FAMILIES,
     Axes,
     Family,
-    axes,
-    build,
+    build_model,
     check_image_size,
-    resolve,
-    token_size,
+    find_axes,
+    find_token_size,
+    resolve_model,
 )
 from vit_jax.models.mixer import MlpMixer
 from vit_jax.models.resnet import HybridViT
@@ -24,10 +24,10 @@ __all__ = [
     "HybridViT",
     "MlpMixer",
     "ViT",
-    "axes",
-    "build",
+    "build_model",
     "check_devices",
     "check_image_size",
-    "resolve",
-    "token_size",
+    "find_axes",
+    "find_token_size",
+    "resolve_model",
 ]

@@ -39,7 +39,7 @@ FAMILIES: dict[str, Family] = {
 _CONFIG_FIELDS = {field.name: field for field in dataclasses.fields(ModelConfig)}
 
 
-def resolve(config: ModelConfig) -> ModelConfig:
+def resolve_model(config: ModelConfig) -> ModelConfig:
     """Returns the config with every dimension filled in from its variant, and checked.
 
     What is given explicitly wins over the variant. Resolving twice changes nothing.
@@ -68,27 +68,27 @@ def resolve(config: ModelConfig) -> ModelConfig:
     return config
 
 
-def build(config: ModelConfig, num_classes: int | None) -> nn.Module:
+def build_model(config: ModelConfig, num_classes: int | None) -> nn.Module:
     """Makes the module of a config; None classes: the model returns its features.
 
     Raises:
-        ConfigError: as `resolve`.
+        ConfigError: as `resolve_model`.
     """
-    config = resolve(config)
+    config = resolve_model(config)
     family = FAMILIES[str(config.family)]
     fields = {name: getattr(config, name) for name in family.fields()}
     fields["dtype"] = jnp.dtype(config.dtype)
     return family.module(num_classes=num_classes, **fields)
 
 
-def axes(config: ModelConfig) -> Axes:
+def find_axes(config: ModelConfig) -> Axes:
     """Returns the table parameter path -> logical axes of a config's family."""
-    return FAMILIES[str(resolve(config).family)].axes
+    return FAMILIES[str(resolve_model(config).family)].axes
 
 
-def token_size(config: ModelConfig) -> tuple[int, int]:
+def find_token_size(config: ModelConfig) -> tuple[int, int]:
     """Returns how many pixels (down, across) one token covers."""
-    config = resolve(config)
+    config = resolve_model(config)
     assert config.patch_size is not None
     down, across = config.patch_size
     if config.resnet_layers is None:
@@ -104,7 +104,7 @@ def check_image_size(config: ModelConfig, image_size: tuple[int, int]) -> None:
     Raises:
         ConfigError: naming for the first side that does not fit the two nearest.
     """
-    sides = zip(("height", "width"), image_size, token_size(config), strict=True)
+    sides = zip(("height", "width"), image_size, find_token_size(config), strict=True)
     for side, size, unit in sides:
         if size <= 0 or size % unit:
             below, above = nearest_multiples(size, unit)

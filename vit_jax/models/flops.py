@@ -9,13 +9,13 @@ about one part in a hundred.
 import math
 
 from vit_jax.config import ModelConfig
-from vit_jax.models import resolve, token_size
+from vit_jax.models import find_token_size, resolve_model
 from vit_jax.models.heads import WITH_CLASS_TOKEN
 
 Grid = tuple[int, int]
 
 
-def multiply_adds(
+def count_multiply_adds(
     config: ModelConfig, num_classes: int | None, image_size: tuple[int, int]
 ) -> int:
     """Returns the multiply-adds of one forward pass over one image.
@@ -28,8 +28,8 @@ def multiply_adds(
     Raises:
         ConfigError: as ``models.resolve``.
     """
-    config = resolve(config)
-    height, width = token_size(config)
+    config = resolve_model(config)
+    height, width = find_token_size(config)
     grid = image_size[0] // height, image_size[1] // width
     if config.family == "mixer":
         return _mixer(config, num_classes, math.prod(grid))
@@ -37,14 +37,14 @@ def multiply_adds(
     return stem + _vit(config, num_classes, math.prod(grid))
 
 
-def inference_flops(
+def count_inference_flops(
     config: ModelConfig, num_classes: int | None, image_size: tuple[int, int]
 ) -> int:
     """Returns the FLOPs of one forward pass over one image: two per multiply-add."""
-    return 2 * multiply_adds(config, num_classes, image_size)
+    return 2 * count_multiply_adds(config, num_classes, image_size)
 
 
-def training_flops(
+def count_training_flops(
     config: ModelConfig, num_classes: int | None, image_size: tuple[int, int]
 ) -> int:
     """Returns the FLOPs of one image in training: three forward passes' worth.
@@ -52,7 +52,7 @@ def training_flops(
     The backward pass has two products for each of the forward pass. Rematerialisation
     is not counted: it is not the model's.
     """
-    return 3 * inference_flops(config, num_classes, image_size)
+    return 3 * count_inference_flops(config, num_classes, image_size)
 
 
 def _dims(config: ModelConfig) -> tuple[int, int, int]:

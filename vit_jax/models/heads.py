@@ -20,7 +20,7 @@ WITH_CLASS_TOKEN = ("token", "token_unpooled")
 Head = functools.partial(nn.Dense, kernel_init=nn.initializers.zeros)
 
 
-def pool(
+def pool_tokens(
     tokens: Float[Array, "b n d"], classifier: str, num_prefix: int
 ) -> Float[Array, "b *n d"]:
     """Returns the class token [b d], the mean patch [b d], or the tokens [b n d].

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from vit_jax.models.layers import stack
+from vit_jax.models.layers import stack_layer_params
 
 
 def init_params(model: nn.Module, image_size: tuple[int, int], seed: int) -> Any:
@@ -15,7 +15,9 @@ def init_params(model: nn.Module, image_size: tuple[int, int], seed: int) -> Any
     key = derive_key(seed, "init")
     if getattr(model, "scan", False):
         # A scan would draw other numbers: each layer's key comes from its name.
-        return stack(init_params(model.clone(scan=False), image_size, seed))
+        return stack_layer_params(
+            init_params(model.clone(scan=False), image_size, seed)
+        )
     return model.init(key, images, train=False)["params"]
 
 

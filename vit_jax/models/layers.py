@@ -14,7 +14,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jaxtyping import Array, Float
 
-from vit_jax.mesh.sharding import STACKED, path_name
+from vit_jax.mesh.sharding import STACKED, format_path
 from vit_jax.models.residual import stochastic_depth_rate
 
 # What a layer keeps for its backward pass; the rest is computed again. ``half`` keeps
@@ -111,19 +111,19 @@ def _remat(call: Callable[..., Any], remat: str, in_scan: bool) -> Callable[...,
 _LAYER = re.compile(rf"({'|'.join(STACKED)})_(\d+)")
 
 
-def stack(tree: Any) -> Any:
+def stack_layer_params(tree: Any) -> Any:
     """Returns any tree of parameters, a state's too, as the scan has it."""
     return _in_dicts(_stack, tree)
 
 
-def unstack(tree: Any) -> Any:
+def unstack_layer_params(tree: Any) -> Any:
     """Returns any tree of parameters, a state's too, as the loop has it."""
     # Of the whole tree: an optimizer has no moments, so no arrays, of frozen layers.
     num_layers = next(
         (
             leaf.shape[0]
             for path, leaf in jax.tree_util.tree_leaves_with_path(tree)
-            if not set(STACKED).isdisjoint(path_name(path).split("/"))
+            if not set(STACKED).isdisjoint(format_path(path).split("/"))
         ),
         0,
     )

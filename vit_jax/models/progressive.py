@@ -70,7 +70,7 @@ def fit_positions(params: Any, model: ModelConfig, full: Size, size: Size) -> An
     """
     if size == full or model.posemb != "learned":
         return params
-    down, across = models.token_size(model)
+    down, across = models.find_token_size(model)
     old = full[0] // down, full[1] // across
     new = size[0] // down, size[1] // across
     flat: dict[str, Any] = dict(flatten_dict(params, sep="/"))

@@ -10,7 +10,7 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
 from vit_jax.models.encoder import Encoder, EncoderBlock
-from vit_jax.models.heads import WITH_CLASS_TOKEN, Head, MAPHead, pool
+from vit_jax.models.heads import WITH_CLASS_TOKEN, Head, MAPHead, pool_tokens
 from vit_jax.models.norm import layer_norm
 from vit_jax.models.patches import patch_embedding
 
@@ -170,7 +170,7 @@ class ViT(nn.Module):
         elif self.distillation_token:
             x = tokens[:, :2].mean(axis=1)
         else:
-            x = pool(tokens, self.classifier, self.num_prefix)
+            x = pool_tokens(tokens, self.classifier, self.num_prefix)
         x = x.astype(jnp.float32)
         if self.fc_norm:
             epsilon = self.layer_norm_epsilon

@@ -2,7 +2,7 @@
 
 from vit_jax.plan.estimate import Plan, make_plan
 from vit_jax.plan.report import draw_memory, format_plan, format_table
-from vit_jax.plan.search import search
+from vit_jax.plan.search import search_plans
 
 __all__ = [
     "Plan",
@@ -10,5 +10,5 @@ __all__ = [
     "format_plan",
     "format_table",
     "make_plan",
-    "search",
+    "search_plans",
 ]

@@ -5,7 +5,7 @@ from vit_jax.plan.memory import ProgramMemory
 from vit_jax.plan.summary import Summary
 
 
-def basis(
+def explain_basis(
     chip: Chip | None,
     compiled: ProgramMemory | None,
     refused: int | None,

@@ -12,16 +12,16 @@ from jax.sharding import Mesh
 
 from vit_jax.config import Config
 from vit_jax.errors import ConfigError
-from vit_jax.mesh.devices import chip_of
+from vit_jax.mesh.devices import find_chip_of_device
 from vit_jax.mesh.sharding import make_mesh
-from vit_jax.models.flops import training_flops
-from vit_jax.plan.basis import basis
+from vit_jax.models.flops import count_training_flops
+from vit_jax.plan.basis import explain_basis
 from vit_jax.plan.memory import CountedMemory, ProgramMemory, count_memory
-from vit_jax.plan.prediction import Prediction, predict
+from vit_jax.plan.prediction import StepEstimate, estimate_step
 from vit_jax.plan.summary import Summary
 from vit_jax.plan.topology import describe_tpu, name_devices
-from vit_jax.plan.trial import compile_step, program_of
-from vit_jax.training.resolve import resolve
+from vit_jax.plan.trial import compile_step, make_trial_program
+from vit_jax.training.resolve import resolve_config
 from vit_jax.training.state import TrainState
 
 
@@ -55,7 +55,7 @@ class Plan:
     capacity: float | None
     fits: bool | None
     program: Summary | None
-    prediction: Prediction | None
+    prediction: StepEstimate | None
     rests_on: tuple[str, ...]
     compile_seconds: float | None
 
@@ -94,15 +94,15 @@ def make_plan(
     Example:
       >>> make_plan(load_config("configs/vit_b16.py"), topology="v5e:2x4").fits
     """
-    config = resolve(config)
+    config = resolve_config(config)
     mesh = make_mesh(config.mesh, find_devices(topology, chip, num_devices))
-    program = program_of(config, num_classes, mesh)
+    program = make_trial_program(config, num_classes, mesh)
     state = program.abstract_state
     counted = count_memory(config, state, mesh, num_classes)
     trial = None
     if compiled and not chip:
         trial = compile_step(config, program, mesh)
-    return assemble(
+    return assemble_plan(
         config,
         mesh,
         state,
@@ -130,7 +130,7 @@ def find_devices(
     return name_devices(chip, num_devices) if chip else jax.devices()
 
 
-def assemble(
+def assemble_plan(
     config: Config,
     mesh: Mesh,
     state: TrainState,
@@ -148,8 +148,8 @@ def assemble(
     Args:
       refused: bytes that the compiler named when it refused to compile.
     """
-    chip = chip_of(list(mesh.devices.flat))
-    flops = training_flops(config.model, num_classes, config.data.image_size)
+    chip = find_chip_of_device(list(mesh.devices.flat))
+    flops = count_training_flops(config.model, num_classes, config.data.image_size)
     needed = counted.total
     if compiled:
         needed = compiled.total
@@ -159,7 +159,7 @@ def assemble(
     fits = None if capacity is None else refused is None and needed <= capacity
     prediction = None
     if chip:
-        prediction = predict(config, mesh, chip, flops, counted, summary)
+        prediction = estimate_step(config, mesh, chip, flops, counted, summary)
     return Plan(
         run=_describe(config, mesh, num_classes),
         hardware={
@@ -176,7 +176,7 @@ def assemble(
         fits=fits,
         program=summary,
         prediction=prediction,
-        rests_on=tuple(basis(chip, compiled, refused, summary)),
+        rests_on=tuple(explain_basis(chip, compiled, refused, summary)),
         compile_seconds=seconds,
     )
 

@@ -27,7 +27,7 @@ class Instruction:
     rest: str
 
 
-class Program:
+class HloProgram:
     """The computations of a text, and how often a step runs each."""
 
     def __init__(self, text: str):

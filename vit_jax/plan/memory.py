@@ -63,7 +63,7 @@ class ProgramMemory:
         return sum(dataclasses.asdict(self).values())
 
 
-def program_memory(compiled: Any) -> ProgramMemory:
+def measure_program(compiled: Any) -> ProgramMemory:
     """Returns the memory that a ``jax.stages.Compiled`` needs on each device."""
     stats = compiled.memory_analysis()
     return ProgramMemory(
@@ -85,34 +85,36 @@ def count_memory(
       mesh: whose devices need not be here.
       num_classes: of the head.
     """
-    parameters = bytes_per_device(state.params)
+    parameters = count_bytes_per_device(state.params)
     micro_batches = config.train.accum_steps
     rows = math.prod(mesh.shape[axis] for axis in RULES["batch"])
     images = config.data.batch_size / rows
-    whole, cut = saved_bytes(config.model, config.data.image_size, num_classes)
+    whole, cut = count_saved_bytes(config.model, config.data.image_size, num_classes)
     tensor = mesh.shape["tensor"]
-    if stream_tokens(config) % tensor == 0:  # cut as well: `sharding.STREAM`
+    if count_stream_tokens(config) % tensor == 0:  # cut as well: `sharding.STREAM`
         whole, cut = 0, whole + cut
     per_image = whole + cut / tensor
     return CountedMemory(
         parameters=parameters,
-        moments=bytes_per_device(state) - parameters,
+        moments=count_bytes_per_device(state) - parameters,
         gradients=parameters * (2 if micro_batches > 1 else 1),
         activations=round(images / micro_batches * per_image),
         batch=round(images * math.prod(config.data.image_size) * 3),
     )
 
 
-def stream_tokens(config: Config) -> int:
+def count_stream_tokens(config: Config) -> int:
     """Returns how many tokens a ViT's layers see; 1 of a Mixer, which keeps them whole."""
     if config.model.family == "mixer":
         return 1
-    model: Any = models.build(config.model, None)
-    sides = zip(config.data.image_size, models.token_size(config.model), strict=True)
+    model: Any = models.build_model(config.model, None)
+    sides = zip(
+        config.data.image_size, models.find_token_size(config.model), strict=True
+    )
     return model.num_prefix + math.prod(side // token for side, token in sides)
 
 
-def bytes_per_device(abstract_tree: Any) -> int:
+def count_bytes_per_device(abstract_tree: Any) -> int:
     """Returns the bytes of a tree with shardings in the memory of one device."""
     total = 0
     for leaf in jax.tree.leaves(abstract_tree):
@@ -124,7 +126,7 @@ def bytes_per_device(abstract_tree: Any) -> int:
 
 
 @functools.lru_cache(maxsize=32)
-def saved_bytes(
+def count_saved_bytes(
     config: ModelConfig, image_size: tuple[int, int], num_classes: int
 ) -> tuple[int, int]:
     """Returns bytes per image that the backward pass is given by the forward pass.
@@ -136,7 +138,7 @@ def saved_bytes(
       Of arrays that the tensor axis leaves whole, and of those that it cuts: with the
       MLP's width or the heads.
     """
-    model = models.build(config, num_classes)
+    model = models.build_model(config, num_classes)
     params = jax.eval_shape(lambda: init_params(model, image_size, 0))
     key = jax.eval_shape(lambda: jax.random.key(0))
     widths = {config.mlp_dim, config.num_heads} - {None}

@@ -9,13 +9,13 @@ from jax.sharding import Mesh
 
 from vit_jax.config import Config
 from vit_jax.errors import ConfigError
-from vit_jax.mesh.sharding import batch_parts
+from vit_jax.mesh.sharding import count_batch_shards
 from vit_jax.plan.memory import CountedMemory, count_memory
 from vit_jax.training.state import TrainState
 
 
 @contextlib.contextmanager
-def explained(
+def explain_out_of_memory(
     config: Config, state: TrainState, mesh: Mesh, num_classes: int
 ) -> Iterator[None]:
     """Turns XLA's "RESOURCE_EXHAUSTED" into one line.
@@ -35,10 +35,10 @@ def explained(
         if isinstance(error, ConfigError) or "RESOURCE_EXHAUSTED" not in str(error):
             raise
         counted = count_memory(config, state, mesh, num_classes)
-        raise ConfigError(describe(config, counted, mesh)) from error
+        raise ConfigError(describe_memory(config, counted, mesh)) from error
 
 
-def describe(config: Config, counted: CountedMemory, mesh: Mesh) -> str:
+def describe_memory(config: Config, counted: CountedMemory, mesh: Mesh) -> str:
     """Returns the line: the terms by size, and what to change for the largest."""
     terms = {
         "parameters": counted.parameters,
@@ -72,7 +72,7 @@ def _fewer_activations(config: Config, mesh: Mesh) -> list[str]:
     if config.model.remat != "full":
         advice.append("--config.model.remat=full")
     batch, parts = config.data.batch_size, config.train.accum_steps
-    devices = batch_parts(mesh)
+    devices = count_batch_shards(mesh)
     more = [n for n in range(2 * parts, batch // devices + 1)
             if n % parts == 0 and batch % (n * devices) == 0]  # fmt: skip
     if more:

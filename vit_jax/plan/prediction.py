@@ -8,13 +8,13 @@ from jax.sharding import Mesh
 from vit_jax.config import Config
 from vit_jax.mesh.devices import Chip
 from vit_jax.mesh.sharding import RULES
-from vit_jax.models import token_size
+from vit_jax.models import find_token_size
 from vit_jax.plan.memory import CountedMemory
 from vit_jax.plan.summary import Summary
 
 
 @dataclasses.dataclass(frozen=True)
-class Prediction:
+class StepEstimate:
     """Seconds of a training step, and what follows from them.
 
     Attributes:
@@ -42,14 +42,14 @@ class Prediction:
     mfu: tuple[float, float]
 
 
-def predict(
+def estimate_step(
     config: Config,
     mesh: Mesh,
     chip: Chip,
     flops_per_image: int,
     memory: CountedMemory,
     summary: Summary | None,
-) -> Prediction:
+) -> StepEstimate:
     """Predicts a training step on chips of the table.
 
     Args:
@@ -81,7 +81,7 @@ def predict(
     step = max(arithmetic, links), arithmetic + links
     rates = batch_size / step[1], batch_size / step[0]
     mfu = [matrix / seconds for seconds in reversed(step)]
-    return Prediction(
+    return StepEstimate(
         matrix=matrix,
         memory=moved,
         links=links,
@@ -111,7 +111,7 @@ def count_sent(config: Config, mesh: Mesh, memory: CountedMemory) -> int:
         assert model.hidden_size
         assert model.num_layers
         rows = math.prod(mesh.shape[axis] for axis in RULES["batch"])
-        sizes = zip(config.data.image_size, token_size(model), strict=True)
+        sizes = zip(config.data.image_size, find_token_size(model), strict=True)
         tokens = math.prod(side // token for side, token in sizes) + 1
         width = 2 if model.dtype == "bfloat16" else 4
         stream = config.data.batch_size / rows * tokens * model.hidden_size * width

@@ -7,19 +7,19 @@ from collections.abc import Iterator, Sequence
 from vit_jax import models
 from vit_jax.config import Config, MeshConfig
 from vit_jax.errors import ConfigError
-from vit_jax.mesh.sharding import lay_out, make_mesh
+from vit_jax.mesh.sharding import make_mesh, shard_abstract
 from vit_jax.models.layers import REMAT
-from vit_jax.plan.estimate import Plan, assemble, find_devices
+from vit_jax.plan.estimate import Plan, assemble_plan, find_devices
 from vit_jax.plan.memory import count_memory
-from vit_jax.plan.trial import compile_step, program_of
-from vit_jax.training.resolve import resolve
+from vit_jax.plan.trial import compile_step, make_trial_program
+from vit_jax.training.resolve import resolve_config
 
 # Forward passes that a policy adds to the three of a step. "dots" recomputes what is no
 # plain matrix product: the attention scores, 5 to 15% of a forward pass, and norms.
 RECOMPUTED = {"none": 0.0, "dots": 0.15, "half": 0.5, "full": 1.0}
 
 
-def search(
+def search_plans(
     config: Config,
     *,
     topology: str | None = None,
@@ -52,7 +52,7 @@ def search(
     Raises:
       ConfigError: as `make_plan`; or no combination divides the batch.
     """
-    config = resolve(config)
+    config = resolve_config(config)
     devices = find_devices(topology, chip, num_devices)
     count, heads = len(devices), config.model.num_heads or 1
     # The state is traced once; only its layout depends on the mesh.
@@ -61,12 +61,12 @@ def search(
     loose = dataclasses.replace(
         loose, data=dataclasses.replace(loose.data, batch_size=count)
     )
-    state = program_of(loose, num_classes, mesh).abstract_state
-    axes = models.axes(config.model)
+    state = make_trial_program(loose, num_classes, mesh).abstract_state
+    axes = models.find_axes(config.model)
     plans: list[tuple[Plan, Config]] = []
     for sizes in _meshes(count, heads, max_tensor):
         mesh = make_mesh(sizes, devices)
-        laid_out = lay_out(state, axes, mesh)
+        laid_out = shard_abstract(state, axes, mesh)
         for parts, policy in itertools.product(micro_batches, remat):
             if policy == "half" and config.model.scan:
                 continue
@@ -75,7 +75,9 @@ def search(
                 continue
             tried = _with(config, sizes, parts, policy)
             counted = count_memory(tried, laid_out, mesh, num_classes)
-            plan = assemble(tried, mesh, laid_out, counted, num_classes=num_classes)
+            plan = assemble_plan(
+                tried, mesh, laid_out, counted, num_classes=num_classes
+            )
             hardware = {**plan.hardware, "topology": topology}
             plans.append((dataclasses.replace(plan, hardware=hardware), tried))
     if not plans:
@@ -86,9 +88,9 @@ def search(
     plans.sort(key=lambda pair: _rank(pair[0]))
     for i, (_, tried) in enumerate(plans[: 0 if chip else compile_best]):
         mesh = make_mesh(tried.mesh, devices)
-        program = program_of(tried, num_classes, mesh)
+        program = make_trial_program(tried, num_classes, mesh)
         trial = compile_step(tried, program, mesh)
-        plan = assemble(
+        plan = assemble_plan(
             tried,
             mesh,
             program.abstract_state,

@@ -4,7 +4,7 @@ import dataclasses
 import math
 import re
 
-from vit_jax.plan.hlo import Instruction, Program
+from vit_jax.plan.hlo import HloProgram, Instruction
 
 # Bytes of an element; what is not here (token[], opaque[]) has none.
 _WIDTHS = {
@@ -65,7 +65,7 @@ class Summary:
 
 def summarise(text: str) -> Summary:
     """Returns what ``jax.stages.Compiled.as_text`` says in numbers."""
-    program = Program(text)
+    program = HloProgram(text)
     cycles: list[int] = []
     # An exchange that runs beside arithmetic stands in several places, of one channel.
     found: dict[tuple[str, str], tuple[int, int, int]] = {}
@@ -97,7 +97,7 @@ def summarise(text: str) -> Summary:
     )
 
 
-def type_bytes(text: str) -> int:
+def count_type_bytes(text: str) -> int:
     """Returns the bytes of an array type, or of all arrays of a tuple's."""
     total = 0.0
     for dtype, shape, _ in _ARRAY.findall(text):
@@ -111,7 +111,7 @@ def _exchange(kind: str, instruction: Instruction) -> tuple[int, int]:
     result = instruction.type
     if instruction.opcode in ("all-gather-start", "collective-permute-start"):
         result = _parts(result)[1]  # (what goes in, what comes out, ...)
-    size, group = type_bytes(result), _group_size(instruction.rest)
+    size, group = count_type_bytes(result), _group_size(instruction.rest)
     others = (group - 1) / group
     sent = {
         "all-reduce": 2 * size * others,  # reduce-scatter, then all-gather

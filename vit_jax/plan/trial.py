@@ -11,8 +11,8 @@ from jax.sharding import Mesh
 
 from vit_jax.config import Config
 from vit_jax.config.durations import resolve_steps
-from vit_jax.mesh.sharding import batch_sharding
-from vit_jax.plan.memory import ProgramMemory, program_memory
+from vit_jax.mesh.sharding import make_batch_sharding
+from vit_jax.plan.memory import ProgramMemory, measure_program
 from vit_jax.plan.summary import Summary, summarise
 from vit_jax.training.program import Program, make_program
 
@@ -34,15 +34,15 @@ class Trial:
     seconds: float
 
 
-def program_of(config: Config, num_classes: int, mesh: Mesh) -> Program:
+def make_trial_program(config: Config, num_classes: int, mesh: Mesh) -> Program:
     """Returns the program of a resolved config; the epoch has any length."""
     steps = resolve_steps(config, config.data.batch_size * 1000)
     return make_program(config, steps, num_classes, mesh)
 
 
-def abstract_batch(config: Config, mesh: Mesh) -> dict[str, jax.ShapeDtypeStruct]:
+def make_abstract_batch(config: Config, mesh: Mesh) -> dict[str, jax.ShapeDtypeStruct]:
     """Returns the shapes and shardings of a global training batch."""
-    rows, size = batch_sharding(mesh), config.data.batch_size
+    rows, size = make_batch_sharding(mesh), config.data.batch_size
     shape = (size, *config.data.image_size, 3)
     return {
         "image": jax.ShapeDtypeStruct(shape, np.uint8, sharding=rows),
@@ -53,25 +53,25 @@ def abstract_batch(config: Config, mesh: Mesh) -> dict[str, jax.ShapeDtypeStruct
 def compile_step(config: Config, program: Program, mesh: Mesh) -> Trial:
     """Compiles the training step for the devices of the mesh."""
     start = time.perf_counter()
-    batch = abstract_batch(config, mesh)
+    batch = make_abstract_batch(config, mesh)
     lowered = program.train_step.lower(program.abstract_state, batch)
     try:
         compiled = lowered.compile()
     except jax.errors.JaxRuntimeError as error:
-        needed = memory_needed(str(error))
+        needed = parse_memory_needed(str(error))
         if needed is None:
             raise
         return Trial(None, needed, None, time.perf_counter() - start)
     seconds = time.perf_counter() - start
     summary = summarise(compiled.as_text())
-    return Trial(program_memory(compiled), None, summary, seconds)
+    return Trial(measure_program(compiled), None, summary, seconds)
 
 
 _UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
 _NEEDED = re.compile(r"(?:Used |\()([\d.]+)([KMGT]?)(?: of |\) exceeds)")
 
 
-def memory_needed(message: str) -> int | None:
+def parse_memory_needed(message: str) -> int | None:
     """Returns the bytes that an out-of-memory message of the TPU compiler names."""
     if "RESOURCE_EXHAUSTED" not in message:
         return None

@@ -8,7 +8,7 @@ from vit_jax.checkpoints.load import load
 from vit_jax.errors import ConfigError
 from vit_jax.figures import Album
 from vit_jax.figures.canvas import new_figure
-from vit_jax.report.page import render
+from vit_jax.report.page import render_page
 from vit_jax.report.sections import all_sections, summary
 from vit_jax.storage import bucket
 from vit_jax.training.metrics import read_metrics
@@ -30,8 +30,8 @@ def write_report(workdir: str | Path, output: str | Path | None = None) -> Path:
     Example:
       >>> write_report("runs/digits")
     """
-    workdir = bucket.place(workdir)
-    output = bucket.place(output) if output else workdir / "report.html"
+    workdir = bucket.open_location(workdir)
+    output = bucket.open_location(output) if output else workdir / "report.html"
     new_figure(1, 1, "")  # before any work is done, that it can be
     loaded = load(workdir)
     if loaded.run is None:
@@ -44,10 +44,10 @@ def write_report(workdir: str | Path, output: str | Path | None = None) -> Path:
     album = Album(loaded)
     num_params = sum(leaf.size for leaf in jax.tree.leaves(loaded.params))
     model = loaded.config.variant or str(loaded.config.family)
-    page = render(
+    page = render_page(
         title=loaded.run.name,
         subtitle=f"{model} on {loaded.run.data.source}, step {loaded.step:,}, in "
-        f"{bucket.absolute(workdir)}",
+        f"{bucket.make_absolute(workdir)}",
         top=summary(album, lines, num_params),
         sections=all_sections(album, lines, workdir),
     )
@@ -56,7 +56,7 @@ def write_report(workdir: str | Path, output: str | Path | None = None) -> Path:
             output.parent.mkdir(parents=True, exist_ok=True)
         output.write_bytes(page.encode(errors="replace"))
     except Exception as error:
-        why = bucket.reason(error) or getattr(error, "strerror", None)
+        why = bucket.explain_storage_error(error) or getattr(error, "strerror", None)
         if why is None:
             raise
         raise ConfigError(

@@ -20,7 +20,9 @@ class Section(NamedTuple):
     body: str
 
 
-def render(title: str, subtitle: str, top: str, sections: Iterable[Section]) -> str:
+def render_page(
+    title: str, subtitle: str, top: str, sections: Iterable[Section]
+) -> str:
     """Returns the whole page.
 
     Args:
@@ -32,43 +34,43 @@ def render(title: str, subtitle: str, top: str, sections: Iterable[Section]) -> 
     sections = list(sections)
     css = resources.files(__package__ or "").joinpath("style.css").read_text("utf-8")
     links = "".join(
-        f'<a href="#{_anchor(s.title)}">{text(s.title)}</a>' for s in sections
+        f'<a href="#{_anchor(s.title)}">{render_text(s.title)}</a>' for s in sections
     )
     parts = "".join(
-        f'<section id="{_anchor(s.title)}"><h2>{text(s.title)}</h2>{s.body}</section>'
+        f'<section id="{_anchor(s.title)}"><h2>{render_text(s.title)}</h2>{s.body}</section>'
         for s in sections
     )
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{text(title)}</title><style>{css}</style></head><body>"
-        f"<header><h1>{text(title)}</h1><p>{text(subtitle)}</p><nav>{links}</nav>"
+        f"<title>{render_text(title)}</title><style>{css}</style></head><body>"
+        f"<header><h1>{render_text(title)}</h1><p>{render_text(subtitle)}</p><nav>{links}</nav>"
         f"</header>{top}{parts}</body></html>\n"
     )
 
 
-def text(value: Any) -> str:
+def render_text(value: Any) -> str:
     """Returns a value as HTML that shows it."""
     return html.escape(str(value))
 
 
-def cards(values: Iterable[tuple[str, str, str]]) -> str:
+def render_cards(values: Iterable[tuple[str, str, str]]) -> str:
     """Returns boxes of (value, name, remark)."""
     boxes = "".join(
-        f'<div class="card"><b>{text(value)}</b><span>{text(name)}'
-        f"{'<br>' + text(remark) if remark else ''}</span></div>"
+        f'<div class="card"><b>{render_text(value)}</b><span>{render_text(name)}'
+        f"{'<br>' + render_text(remark) if remark else ''}</span></div>"
         for value, name, remark in values
     )
     return f'<div class="cards">{boxes}</div>'
 
 
-def table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+def render_table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """Returns a table that scrolls; cells are HTML, a head with a leading ``>`` is of
     numbers, with ``~`` of times."""
     kinds = {">": ' class="number"', "~": ' class="time"'}
     classes = [kinds.get(head[:1], ' class="long"') for head in heads]
     head = "".join(
-        f"<th{c}>{text(h.lstrip('>~'))}</th>"
+        f"<th{c}>{render_text(h.lstrip('>~'))}</th>"
         for h, c in zip(heads, classes, strict=True)
     )
     body = "".join(
@@ -83,7 +85,9 @@ def table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     )
 
 
-def picture(figure: "Figure", alt: str, form: str = "png", wide: bool = False) -> str:
+def render_picture(
+    figure: "Figure", alt: str, form: str = "png", wide: bool = False
+) -> str:
     """Returns a figure, drawn into the page.
 
     Args:
@@ -99,7 +103,7 @@ def picture(figure: "Figure", alt: str, form: str = "png", wide: bool = False) -
     return f'<figure class="{"wide" if wide else "fit"}">{image}</figure>'
 
 
-def thumbnail(pixels: np.ndarray, caption: str) -> str:
+def make_thumbnail(pixels: np.ndarray, caption: str) -> str:
     """Returns a small image, uint8 [h, w, 3], with a caption."""
     from PIL import Image
 
@@ -108,12 +112,12 @@ def thumbnail(pixels: np.ndarray, caption: str) -> str:
     buffer = io.BytesIO()
     image.save(buffer, "PNG")
     shown = _image(buffer.getvalue(), "png", caption)
-    return f"<figure>{shown}<figcaption>{text(caption)}</figcaption></figure>"
+    return f"<figure>{shown}<figcaption>{render_text(caption)}</figcaption></figure>"
 
 
 def _image(content: bytes, kind: str, alt: str) -> str:
     encoded = base64.b64encode(content).decode()
-    return f'<img alt="{text(alt)}" src="data:image/{kind};base64,{encoded}">'
+    return f'<img alt="{render_text(alt)}" src="data:image/{kind};base64,{encoded}">'
 
 
 def _anchor(title: str) -> str:

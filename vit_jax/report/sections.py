@@ -15,12 +15,19 @@ from vit_jax.evaluators.classes import wilson
 from vit_jax.figures import (
     PANELS,
     Album,
-    draw,
     draw_confusion,
     draw_curve,
+    draw_kind,
     draw_reliability,
 )
-from vit_jax.report.page import Section, cards, picture, table, text, thumbnail
+from vit_jax.report.page import (
+    Section,
+    make_thumbnail,
+    render_cards,
+    render_picture,
+    render_table,
+    render_text,
+)
 from vit_jax.training.events import read_events
 
 Lines = Sequence[Mapping[str, Any]]
@@ -62,11 +69,11 @@ def summary(album: Album, lines: Lines, num_params: int) -> str:
     if elapsed := _values(lines, "elapsed"):
         took = datetime.timedelta(seconds=round(elapsed[-1]))
         boxes.append((str(took), "wall time", "h:mm:ss"))
-    return cards(boxes)
+    return render_cards(boxes)
 
 
 def curves(lines: Lines) -> Section:
-    shown = [picture(draw_curve(lines, name), name, "svg") for name in PANELS]
+    shown = [render_picture(draw_curve(lines, name), name, "svg") for name in PANELS]
     note = ""
     if not _values(lines, "mfu"):
         note = "<p>No MFU: the peak of this device is not known.</p>"
@@ -82,12 +89,14 @@ def per_class(album: Album) -> Section:
         others = matrix[label].copy()
         others[label] = 0
         worst = int(others.argmax())
-        taken = f"{text(names[worst])} ({others[worst]})" if others[worst] else ""
+        taken = (
+            f"{render_text(names[worst])} ({others[worst]})" if others[worst] else ""
+        )
         rows.append((hits / count, names[label], hits, count, taken))
     rows.sort(key=lambda row: (row[0], row[1]))
     cells = [
         (
-            text(name),
+            render_text(name),
             f'<meter min="0" max="1" value="{share:.4f}"></meter> <span class="share">{share:.1%}</span>',
             "{:.0%} to {:.0%}".format(*wilson(hits, count)),
             str(count),
@@ -96,7 +105,7 @@ def per_class(album: Album) -> Section:
         for share, name, hits, count, taken in rows
     ]
     heads = ("class", ">accuracy", ">95% interval", ">images", "mostly taken for")
-    return Section("Classes", "<p>The worst first.</p>" + table(heads, cells))
+    return Section("Classes", "<p>The worst first.</p>" + render_table(heads, cells))
 
 
 def calibration(album: Album) -> Section:
@@ -106,7 +115,9 @@ def calibration(album: Album) -> Section:
         "the diagonal: too confident; above: not confident enough.</p>"
     )
     figure = draw_reliability(values, "")
-    return Section("Calibration", note + picture(figure, "reliability diagram", "svg"))
+    return Section(
+        "Calibration", note + render_picture(figure, "reliability diagram", "svg")
+    )
 
 
 def confusion(album: Album) -> Section:
@@ -116,13 +127,13 @@ def confusion(album: Album) -> Section:
         return Section("Confusion", note)
     figure = draw_confusion(album.confusion(), names, "")
     return Section(
-        "Confusion", picture(figure, "confusion matrix", wide=len(names) > 12)
+        "Confusion", render_picture(figure, "confusion matrix", wide=len(names) > 12)
     )
 
 
 def mistakes(album: Album) -> Section:
     shown = [
-        thumbnail(m.image, f"{m.truth}, called {m.answer} ({m.confidence:.0%})")
+        make_thumbnail(m.image, f"{m.truth}, called {m.answer} ({m.confidence:.0%})")
         for m in album.mistakes()
     ]
     body = f'<div class="thumbs">{"".join(shown)}</div>' if shown else "<p>None.</p>"
@@ -133,8 +144,8 @@ def attention(album: Album) -> Section:
     """Returns rollout, one image's attention maps and the attention distance."""
     parts = []
     for kind in ("rollout", "attention", "distance"):
-        _, figure = next(draw(album, kind))
-        parts.append(picture(figure, kind, wide=kind != "distance"))
+        _, figure = next(draw_kind(album, kind))
+        parts.append(render_picture(figure, kind, wide=kind != "distance"))
     notes = (
         "From which patches the output comes (attention rollout).",
         "Where each head looks, in the first of the images.",
@@ -148,14 +159,14 @@ def events(workdir: Path) -> Section:
     rows = [
         (
             f"{datetime.datetime.fromtimestamp(event['time']):%Y-%m-%d %H:%M:%S}",
-            text(event["event"]),
+            render_text(event["event"]),
             f"{event['step']:,}",
-            text(event.get("detail", "")),
+            render_text(event.get("detail", "")),
         )
         for event in read_events(workdir)
     ]
     body = (
-        table(("~time", "~event", ">step", "detail"), rows)
+        render_table(("~time", "~event", ">step", "detail"), rows)
         if rows
         else "<p>This run logged none.</p>"
     )
@@ -167,8 +178,8 @@ def events(workdir: Path) -> Section:
     body += f"<p>Images that could not be read: {len(lines)}.</p>"
     if lines:
         pairs = (line.partition("\t") for line in lines)
-        cells = [(text(name), text(reason)) for name, _, reason in pairs]
-        body += table(("image", "reason"), cells)
+        cells = [(render_text(name), render_text(reason)) for name, _, reason in pairs]
+        body += render_table(("image", "reason"), cells)
     return Section("Events", body)
 
 
@@ -177,15 +188,17 @@ def config(values: Any) -> Section:
     parts, alone = [], []
     for name, value in dataclasses.asdict(values).items():
         if isinstance(value, dict):
-            rows = [(text(key), text(_plain(x))) for key, x in value.items()]
+            rows = [
+                (render_text(key), render_text(_plain(x))) for key, x in value.items()
+            ]
             opened = " open" if name in ("model", "data") else ""
-            shown = table(("key", "value"), rows)
+            shown = render_table(("key", "value"), rows)
             parts.append(
-                f"<details{opened}><summary>{text(name)}</summary>{shown}</details>"
+                f"<details{opened}><summary>{render_text(name)}</summary>{shown}</details>"
             )
         else:
-            alone.append((text(name), text(_plain(value))))
-    return Section("Config", table(("key", "value"), alone) + "".join(parts))
+            alone.append((render_text(name), render_text(_plain(value))))
+    return Section("Config", render_table(("key", "value"), alone) + "".join(parts))
 
 
 def _values(lines: Lines, name: str) -> list[float]:
@@ -210,7 +223,7 @@ def all_sections(album: Album, lines: Lines, workdir: Path) -> Iterator[Section]
         try:
             yield make(album)
         except ConfigError as error:
-            yield Section(title, f"<p>{text(error)}</p>")
+            yield Section(title, f"<p>{render_text(error)}</p>")
     yield events(workdir)
     yield config(album.loaded.run)
 

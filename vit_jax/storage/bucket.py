@@ -22,7 +22,7 @@ def is_bucket(path: str | Path) -> bool:
     return re.match(r"gs:/", text) is not None and not text.endswith(_FILES)
 
 
-def place(path: str | Path) -> Path:
+def open_location(path: str | Path) -> Path:
     """Returns a path on this machine, or one in a bucket, which does the same.
 
     The latter is etils' and goes through gcsfs. A bucket is looked at once, before any
@@ -53,23 +53,23 @@ def place(path: str | Path) -> Path:
     return cast(Path, epath.Path(f"gs://{name}/{folder}"))
 
 
-def find(name_or_path: str | Path) -> Path:
+def find_location(name_or_path: str | Path) -> Path:
     """Returns the path that a checkpoint would have, if it is no name of weights.
 
     Raises:
-      ConfigError: as `place`.
+      ConfigError: as `open_location`.
     """
     if is_bucket(name_or_path):
-        return place(name_or_path)
+        return open_location(name_or_path)
     return Path(os.path.expanduser(name_or_path))
 
 
-def absolute(path: Path) -> Path:
+def make_absolute(path: Path) -> Path:
     """Returns the path from the root on; one in a bucket is that already."""
     return path if is_bucket(path) else path.resolve()
 
 
-def is_folder(path: "Path | epath.Path") -> bool:
+def has_folder(path: "Path | epath.Path") -> bool:
     """Returns whether there is a folder, or raises: a bucket may be away for a moment.
 
     The library's own `is_dir` takes any error for a no, and a run that is there would be
@@ -138,9 +138,9 @@ def _refusal(bucket: str, error: Exception) -> str:
     return f"gs://{bucket} cannot be reached ({_line(error)}); repeat the command"
 
 
-def reason(error: BaseException | None) -> str | None:
+def explain_storage_error(error: BaseException | None) -> str | None:
     """Returns what the storage said, of an error that it is the cause of; else None."""
-    for found in causes(error):
+    for found in iterate_causes(error):
         ours = type(found).__module__.partition(".")[0] in _LIBRARIES
         # TensorStore raises ValueError, gcsfs OSError.
         if ours or re.search(r"gs://|/storage/v1/b/|^Forbidden: ", str(found)):
@@ -151,7 +151,7 @@ def reason(error: BaseException | None) -> str | None:
 _LIBRARIES = ("gcsfs", "google", "aiohttp", "requests")
 
 
-def causes(error: BaseException | None) -> Iterator[BaseException]:
+def iterate_causes(error: BaseException | None) -> Iterator[BaseException]:
     """Yields an error, what it was raised from, and so on."""
     seen: set[int] = set()  # a chain of errors may be a ring
     while error is not None and id(error) not in seen:

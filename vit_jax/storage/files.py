@@ -28,7 +28,7 @@ def is_url(path: str) -> bool:
     return "://" in path
 
 
-def join(folder: str, name: str) -> str:
+def join_path(folder: str, name: str) -> str:
     """Returns the place of ``name``, which may be absolute or a URL, below a folder."""
     if is_url(name):
         return name
@@ -39,7 +39,7 @@ def join(folder: str, name: str) -> str:
     return f"{scheme}://{posixpath.normpath(f'{place}/{name}')}"
 
 
-def parent(path: str) -> str:
+def get_parent(path: str) -> str:
     """Returns the folder that a file lies in."""
     return (
         path.partition("?")[0].rpartition("/")[0]
@@ -48,12 +48,12 @@ def parent(path: str) -> str:
     )
 
 
-def suffix(path: str) -> str:
+def get_suffix(path: str) -> str:
     """Returns what a file's name ends with, such as ``.csv``; a URL may go on after it."""
     return os.path.splitext(path.partition("?")[0] if is_url(path) else path)[1]
 
 
-def read(path: str) -> bytes:
+def read_bytes(path: str) -> bytes:
     """Returns a whole file."""
     if not is_url(path):
         with open(path, "rb", buffering=0) as file:  # read at once; a buffer costs time
@@ -88,7 +88,7 @@ def open_file(path: str, ahead: bool = True) -> BinaryIO:
     return _ask(path, "open", mode="rb", cache_type="readahead" if ahead else "none")
 
 
-def identity(path: str) -> str:
+def fingerprint(path: str) -> str:
     """Returns a text that changes when the file does."""
     if is_url(path):
         return repr(sorted(_ask(path, "info").items()))
@@ -96,16 +96,16 @@ def identity(path: str) -> str:
     return f"{os.path.realpath(path)}|{status.st_size}|{status.st_mtime_ns}"
 
 
-def is_folder(path: str) -> bool:
+def is_listed_folder(path: str) -> bool:
     if not is_url(path):
         return os.path.isdir(path)
     try:  # not isdir: it says no where it was not allowed to look
-        return any(children(path))
+        return any(list_folder(path))
     except FileNotFoundError:
         return False
 
 
-def children(folder: str) -> tuple[list[str], list[str]]:
+def list_folder(folder: str) -> tuple[list[str], list[str]]:
     """Returns the names of the folders and of the files in a folder, both sorted."""
     if is_url(folder):
         _check_listed(folder)
@@ -122,7 +122,7 @@ def children(folder: str) -> tuple[list[str], list[str]]:
     return folders, sorted(name for name, kind in kinds.items() if kind == "file")
 
 
-def walk(folder: str) -> Iterator[str]:
+def walk_files(folder: str) -> Iterator[str]:
     """Yields the paths, from the folder on, of all files below it but hidden ones."""
     if is_url(folder):
         root = len(_file_system(folder)[1])
@@ -150,7 +150,7 @@ def _leads_back(here: str, name: str) -> bool:
     )
 
 
-def match(pattern: str, ending: str) -> list[str]:
+def match_files(pattern: str, ending: str) -> list[str]:
     """Returns the files with ``ending`` that are meant, sorted.
 
     Args:
@@ -163,12 +163,16 @@ def match(pattern: str, ending: str) -> list[str]:
         start, first, last, end = series.groups()
         numbers = range(int(first), int(last) + 1)
         return [f"{start}{number:0{len(first)}}{end}" for number in numbers]
-    if is_url(pattern) and not glob.has_magic(pattern) and suffix(pattern) == ending:
+    if (
+        is_url(pattern)
+        and not glob.has_magic(pattern)
+        and get_suffix(pattern) == ending
+    ):
         return [pattern]
-    if is_folder(pattern):
+    if is_listed_folder(pattern):
         return [
-            join(pattern, path)
-            for path in sorted(walk(pattern))
+            join_path(pattern, path)
+            for path in sorted(walk_files(pattern))
             if path.endswith(ending)
         ]
     if not is_url(pattern):
@@ -191,7 +195,7 @@ def _check_listed(url: str) -> None:
 
 
 @contextlib.contextmanager
-def told(url: str) -> Iterator[None]:
+def report_read_errors(url: str) -> Iterator[None]:
     """Makes whatever a file system raises an OSError with a reason and a place."""
     try:
         yield
@@ -211,7 +215,7 @@ def _ask(url: str, method: str, **arguments: Any) -> Any:
     """Calls a method of the file system of ``url``, again if that may help."""
     files, path = _file_system(url)
     tries = _TRIES if _is_web(url) else 1
-    with told(url):
+    with report_read_errors(url):
         for attempt in range(tries):
             try:
                 return getattr(files, method)(path, **arguments)

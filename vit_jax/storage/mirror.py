@@ -52,7 +52,7 @@ class Mirror:
                 continue
             except Exception as error:
                 raise ConfigError(
-                    f"{workdir / name} cannot be read ({bucket.reason(error) or error}); "
+                    f"{workdir / name} cannot be read ({bucket.explain_storage_error(error) or error}); "
                     "repeat the command"
                 ) from error
             (self.folder / name).write_bytes(content)
@@ -89,7 +89,7 @@ class Mirror:
             target.write_bytes(content)
         except Exception as error:  # noqa: BLE001 (gcsfs raises many kinds)
             if file not in self._failing:
-                why = bucket.reason(error) or error
+                why = bucket.explain_storage_error(error) or error
                 _LOG.warning("%s cannot be written now (%s)", target, why)
             self._failing.add(file)
             return False

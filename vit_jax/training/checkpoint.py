@@ -20,18 +20,18 @@ import orbax.checkpoint as ocp
 from vit_jax import models
 from vit_jax.checkpoints.card import (
     FOLDER,
-    damage_told,
     find_checkpoint,
-    model_of,
     read_card,
+    read_model_config,
+    report_damage,
 )
 from vit_jax.checkpoints.own import as_held, as_saved
 from vit_jax.config import OptimConfig
 from vit_jax.config.file import from_dict
 from vit_jax.errors import ConfigError
-from vit_jax.models.layers import stack
+from vit_jax.models.layers import stack_layer_params
 from vit_jax.storage import bucket
-from vit_jax.training.optim import is_cut_by_freezing
+from vit_jax.training.optim import splits_stacked_layers
 from vit_jax.training.state import TrainState
 
 _GO = "choose another --workdir"
@@ -54,7 +54,7 @@ class Checkpoints:
             )
         try:
             self._manager = ocp.CheckpointManager(
-                bucket.absolute(folder), options=options
+                bucket.make_absolute(folder), options=options
             )
         except (OSError, ValueError) as error:
             reason = _os_reason(error) or error
@@ -120,8 +120,8 @@ class Checkpoints:
         assert card is not None, "nothing to restore"
         had_ema = card["config"]["train"].get("ema_decay") is not None
         wanted = abstract if had_ema else abstract.replace(ema=None)
-        is_stacked = model_of(card).scan
-        axes = models.axes(model_of(card))
+        is_stacked = read_model_config(card).scan
+        axes = models.find_axes(read_model_config(card))
         _check_moments(card, abstract.params, is_stacked)
         saved = as_saved(wanted, is_stacked, axes)
         items: dict[str, Any] = {
@@ -129,7 +129,7 @@ class Checkpoints:
         }
         items["data"] = ocp.args.JsonRestore()
         step = self._manager.latest_step()
-        with damage_told(self.workdir / FOLDER / str(step)):
+        with report_damage(self.workdir / FOLDER / str(step)):
             restored = self._manager.restore(step, args=ocp.args.Composite(**items))
         state = TrainState(
             params=restored["params"],
@@ -146,7 +146,7 @@ class Checkpoints:
 
     def _explain(self, error: Exception, when: str) -> Exception:
         in_bucket = bucket.is_bucket(self.workdir)
-        reason = bucket.reason(error) if in_bucket else _os_reason(error)
+        reason = bucket.explain_storage_error(error) if in_bucket else _os_reason(error)
         if reason is None:
             return error
         return ConfigError(
@@ -173,10 +173,10 @@ def _items(state: TrainState) -> Iterator[tuple[str, Any]]:
 
 def _check_moments(card: Mapping[str, Any], params: Any, is_stacked: bool) -> None:
     """Raises ConfigError where loop and scan have moments of different layers."""
-    stacked = jax.eval_shape(stack, params)
+    stacked = jax.eval_shape(stack_layer_params, params)
     is_same = is_stacked == (jax.tree.structure(stacked) == jax.tree.structure(params))
     optim = from_dict(OptimConfig, card["config"]["optim"], "card.config.optim")
-    if not is_same and is_cut_by_freezing(optim, stacked):
+    if not is_same and splits_stacked_layers(optim, stacked):
         raise ConfigError(
             f"config.model.scan must be {is_stacked}, as in the checkpoint, where "
             f"learning_rate_multipliers freezes some of the layers, got {not is_stacked}"
@@ -190,7 +190,7 @@ _OVERHEAD = 1_000_000  # bytes of metadata and card
 def _os_reason(error: BaseException | None) -> str | None:
     """Returns the operating system's reason inside Orbax's and TensorStore's errors."""
     reasons = [os.strerror(number) for number in _FAILED_WRITES]
-    texts = map(str, bucket.causes(error))
+    texts = map(str, bucket.iterate_causes(error))
     return next((r for text in texts for r in reasons if r in text), None)
 
 

@@ -15,7 +15,12 @@ from typing import Any
 import jax
 from jax.sharding import Mesh
 
-from vit_jax.checkpoints.card import check_same_run, make_card, model_of, read_card
+from vit_jax.checkpoints.card import (
+    check_same_run,
+    make_card,
+    read_card,
+    read_model_config,
+)
 from vit_jax.config import Config
 from vit_jax.config.durations import Steps, resolve_steps
 from vit_jax.data import loader, sources
@@ -23,13 +28,13 @@ from vit_jax.data.bad_files import BadFiles
 from vit_jax.data.prefetch import Prefetch
 from vit_jax.errors import ConfigError
 from vit_jax.infer.evaluate import evaluate_batches
-from vit_jax.mesh.devices import peak_rate
-from vit_jax.mesh.distributed import AnyHost, is_primary, leaving_together
-from vit_jax.mesh.sharding import batch_share, make_mesh, to_mesh
-from vit_jax.models.flops import training_flops
+from vit_jax.mesh.devices import find_peak_rate
+from vit_jax.mesh.distributed import AnyHost, exit_together, is_primary
+from vit_jax.mesh.sharding import find_batch_share, make_mesh, shard_batch
+from vit_jax.models.flops import count_training_flops
 from vit_jax.models.progressive import make_size_at
-from vit_jax.plan.out_of_memory import explained
-from vit_jax.storage.bucket import place
+from vit_jax.plan.out_of_memory import explain_out_of_memory
+from vit_jax.storage.bucket import open_location
 from vit_jax.storage.mirror import Mirror
 from vit_jax.training.checkpoint import Checkpoints
 from vit_jax.training.events import log_event
@@ -37,13 +42,13 @@ from vit_jax.training.interrupts import Interrupts
 from vit_jax.training.metrics import MetricsLog, SilentLog
 from vit_jax.training.profiler import Profiler
 from vit_jax.training.program import Program, make_program
-from vit_jax.training.resolve import resolve
-from vit_jax.training.start import start
+from vit_jax.training.resolve import resolve_config
+from vit_jax.training.start import start_state
 from vit_jax.training.state import TrainState
 from vit_jax.training.workdir import (
-    bad_files_path,
+    find_bad_files_path,
+    list_appended_files,
     make_folder,
-    to_continue,
     write_config,
 )
 
@@ -67,7 +72,7 @@ class Result:
     num_bad_files: int = 0  # images skipped, named in the workdir's bad_files.txt
 
 
-@leaving_together()
+@exit_together()
 def train(config: Config, workdir: str | Path) -> Result:
     """Trains, or goes on where the workdir's last checkpoint ends, bit for bit.
 
@@ -82,23 +87,23 @@ def train(config: Config, workdir: str | Path) -> Result:
     Example:
       >>> train(load_config("configs/digits.py"), "runs/digits").metrics["top1"]
     """
-    workdir = place(workdir)
-    with Mirror(workdir, to_continue()) as files:
+    workdir = open_location(workdir)
+    with Mirror(workdir, list_appended_files()) as files:
         return _train(config, workdir, files)
 
 
 def _train(config: Config, workdir: Path, files: Mirror) -> Result:
     card = read_card(workdir)
-    config = resolve(config, model_of(card) if card else None)
+    config = resolve_config(config, read_model_config(card) if card else None)
     mesh = make_mesh(config.mesh)
     source = sources.make_source(config.data, config.data.train_split)
     eval_source = sources.make_source(config.data, config.data.eval_split)
     steps = resolve_steps(config, source.num_examples)
     program = make_program(config, steps, source.num_classes, mesh)
-    index, count = batch_share(mesh)
+    index, count = find_batch_share(mesh)
     hosts = {"process_index": index, "process_count": count}
     _check_labels(config, source)
-    bad_files = BadFiles(bad_files_path(files.folder), config.data.max_bad_files)
+    bad_files = BadFiles(find_bad_files_path(files.folder), config.data.max_bad_files)
     options: Any = {**hosts, "bad_files": bad_files}
     batches = Prefetch(
         loader.train_batches(
@@ -108,12 +113,12 @@ def _train(config: Config, workdir: Path, files: Mirror) -> Result:
             size_at=make_size_at(config, steps.total),
             **options,
         ),
-        functools.partial(to_mesh, mesh=mesh),
+        functools.partial(shard_batch, mesh=mesh),
     )
     eval_batches = loader.eval_batches(eval_source, config.data, **options)
     with (
         contextlib.closing(batches),
-        explained(config, program.abstract_state, mesh, source.num_classes),
+        explain_out_of_memory(config, program.abstract_state, mesh, source.num_classes),
     ):
         result = _run(
             config,
@@ -161,7 +166,7 @@ def _run(
         batches.set_state(position)
         metrics, evaluated = card["metrics"], card.get("metrics_step")
     else:
-        state, notes = start(config, program, source, mesh)
+        state, notes = start_state(config, program, source, mesh)
     if is_primary():  # only now: a run that is refused leaves no trace
         write_config(config, files.folder)
     first = int(state.step)
@@ -169,8 +174,10 @@ def _run(
     size_at = make_size_at(config, steps.total)
 
     def peak_at(step: int) -> float | None:
-        flops = training_flops(config.model, source.num_classes, size_at(step - 1))
-        return peak_rate(flops, mesh.devices.flat)
+        flops = count_training_flops(
+            config.model, source.num_classes, size_at(step - 1)
+        )
+        return find_peak_rate(flops, mesh.devices.flat)
 
     make_log: Any = MetricsLog if is_primary() else SilentLog
     log = make_log(

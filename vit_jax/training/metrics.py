@@ -114,7 +114,7 @@ class MetricsLog:
     def evaluation(self, step: int, values: Mapping[str, float]) -> None:
         """Reports an evaluation."""
         self._write(step, "eval", values)
-        self.say(f"step {step}/{self._total}  eval: {describe(values)}")
+        self.say(f"step {step}/{self._total}  eval: {describe_metrics(values)}")
 
     def pause(self, seconds: float) -> None:
         """Takes time that was not spent training out of images/s."""
@@ -154,7 +154,7 @@ class SilentLog:
         return lambda *args: None
 
 
-def describe(values: Mapping[str, float]) -> str:
+def describe_metrics(values: Mapping[str, float]) -> str:
     """Returns an evaluation as a person reads it."""
     ranking = f"mAP {values['map']:.2%}  " if "map" in values else ""
     return (

@@ -16,7 +16,7 @@ import optax
 from vit_jax.config import OptimConfig, Table
 from vit_jax.config.durations import Steps
 from vit_jax.errors import ConfigError, check
-from vit_jax.mesh.sharding import STACKED, path_name
+from vit_jax.mesh.sharding import STACKED, format_path
 
 
 def make_schedule(config: OptimConfig, steps: Steps) -> optax.Schedule:
@@ -73,7 +73,7 @@ def make_optimizer(
             )
         )
     if config.weight_decay:
-        decays = multipliers(
+        decays = match_multipliers(
             params, config.weight_decay_multipliers, "optim.weight_decay_multipliers"
         )
         chain.append(_add_weight_decay(config.weight_decay, decays))
@@ -125,7 +125,7 @@ def stop_frozen(config: OptimConfig, params: Any) -> Any:
     return jax.tree.map(stop, params, _rates(config, params))
 
 
-def is_cut_by_freezing(config: OptimConfig, stacked_params: Any) -> bool:
+def splits_stacked_layers(config: OptimConfig, stacked_params: Any) -> bool:
     """Returns whether some layers of a stack are frozen and others not.
 
     A scan has the moments of all of them then, a loop those of what is trained.
@@ -136,10 +136,10 @@ def is_cut_by_freezing(config: OptimConfig, stacked_params: Any) -> bool:
 
 def _rates(config: OptimConfig, params: Any) -> Any:
     table = config.learning_rate_multipliers
-    return multipliers(params, table, "optim.learning_rate_multipliers")
+    return match_multipliers(params, table, "optim.learning_rate_multipliers")
 
 
-def multipliers(params: Any, table: Table, where: str) -> Any:
+def match_multipliers(params: Any, table: Table, where: str) -> Any:
     """Returns a tree of factors: of the first pattern that matches a whole path.
 
     Paths are those of the loop over layers: ``encoderblock_0``, however they are held.
@@ -151,7 +151,7 @@ def multipliers(params: Any, table: Table, where: str) -> Any:
     unused = {pattern for pattern, _ in table}
 
     def factor(path: tuple[Any, ...], leaf: Any) -> float | np.ndarray:
-        name = path_name(path)
+        name = format_path(path)
         stacked = [key for key in name.split("/") if key in STACKED]
         if not stacked:
             return named(name)

@@ -16,15 +16,15 @@ from vit_jax import models
 from vit_jax.config import Config
 from vit_jax.config.durations import Steps
 from vit_jax.data import augment
-from vit_jax.mesh.compiler import compiler_options
+from vit_jax.mesh.compiler import make_compiler_options
 from vit_jax.mesh.sharding import (
-    batch_sharding,
+    bind_mesh,
     check_batch_size,
-    lay_out,
-    on_mesh,
-    replicated,
-    shardings_of,
-    to_host,
+    get_shardings,
+    make_batch_sharding,
+    offload_to_host,
+    replicate_sharding,
+    shard_abstract,
 )
 from vit_jax.models.init import init_params
 from vit_jax.training.optim import make_optimizer, make_schedule
@@ -55,7 +55,7 @@ def make_program(config: Config, steps: Steps, num_classes: int, mesh: Mesh) -> 
     eval_batch_size = data.eval_batch_size or data.batch_size
     check_batch_size(eval_batch_size, mesh, "config.data.eval_batch_size")
     models.check_devices(config.model, mesh)
-    model = models.build(config.model, num_classes)
+    model = models.build_model(config.model, num_classes)
     schedule = make_schedule(config.optim, steps)
     params = jax.eval_shape(lambda: init_params(model, data.image_size, config.seed))
     optimizer = make_optimizer(config.optim, schedule, params)
@@ -64,12 +64,14 @@ def make_program(config: Config, steps: Steps, num_classes: int, mesh: Mesh) -> 
         ema = config.train.ema_decay is not None
         return init_state(model, optimizer, data.image_size, config.seed, ema)
 
-    abstract = lay_out(jax.eval_shape(init), models.axes(config.model), mesh)
-    on_device = shardings_of(abstract)
+    abstract = shard_abstract(
+        jax.eval_shape(init), models.find_axes(config.model), mesh
+    )
+    on_device = get_shardings(abstract)
     if config.optim.offload:
-        abstract = abstract.replace(opt_state=to_host(abstract.opt_state, mesh))
-    shardings = shardings_of(abstract)
-    prepare = functools.partial(augment.prepare, data=data)
+        abstract = abstract.replace(opt_state=offload_to_host(abstract.opt_state, mesh))
+    shardings = get_shardings(abstract)
+    prepare = functools.partial(augment.prepare_images, data=data)
     train_step = make_train_step(
         model, optimizer, schedule, prepare, config, num_classes
     )
@@ -79,22 +81,22 @@ def make_program(config: Config, steps: Steps, num_classes: int, mesh: Mesh) -> 
         opt_state = jax.device_put(state.opt_state, on_device.opt_state)
         return train_step(state.replace(opt_state=opt_state), batch)
 
-    rows, options = batch_sharding(mesh), compiler_options(mesh)
+    rows, options = make_batch_sharding(mesh), make_compiler_options(mesh)
     return Program(
         model=model,
         abstract_state=abstract,
         init=jax.jit(init, out_shardings=shardings),
         train_step=jax.jit(
-            on_mesh(fetch_and_step if config.optim.offload else train_step, mesh),
+            bind_mesh(fetch_and_step if config.optim.offload else train_step, mesh),
             in_shardings=(shardings, rows),
-            out_shardings=(shardings, replicated(mesh)),
+            out_shardings=(shardings, replicate_sharding(mesh)),
             donate_argnums=0,
             compiler_options=options,
         ),
         eval_step=jax.jit(
-            on_mesh(eval_step, mesh),
+            bind_mesh(eval_step, mesh),
             in_shardings=(shardings.params, rows),
-            out_shardings=replicated(mesh),
+            out_shardings=replicate_sharding(mesh),
             compiler_options=options,
         ),
     )

@@ -22,7 +22,7 @@ _OF_THE_RUN = (
 _DEFAULTS = ModelConfig()
 
 
-def resolve(config: Config, saved: ModelConfig | None = None) -> Config:
+def resolve_config(config: Config, saved: ModelConfig | None = None) -> Config:
     """Fills in the model's dimensions and checks that they fit the images.
 
     A model of which neither variant nor width is given is that of the checkpoint that
@@ -41,7 +41,7 @@ def resolve(config: Config, saved: ModelConfig | None = None) -> Config:
     model = config.model
     if config.init.checkpoint and model.variant is None and model.hidden_size is None:
         model = _with_choices(saved or _model_of(config.init.checkpoint), chosen=model)
-    model = models.resolve(model)
+    model = models.resolve_model(model)
     if model.classifier.endswith("unpooled"):
         raise ConfigError(
             "config.model.classifier must be token, gap or map to be trained, got "
@@ -53,9 +53,11 @@ def resolve(config: Config, saved: ModelConfig | None = None) -> Config:
 
 def _model_of(checkpoint: str) -> ModelConfig:
     there = None
-    if not bucket.find(checkpoint).exists():
+    if not bucket.find_location(checkpoint).exists():
         with contextlib.suppress(ConfigError):  # told by open_checkpoint, in its words
-            there = weights.info(checkpoint).model  # known before anything is fetched
+            there = weights.describe_published(
+                checkpoint
+            ).model  # known before anything is fetched
     there = there or open_checkpoint(checkpoint).model
     # A new head starts at zero: behind the old tanh it would only learn slower, and the
     # original leaves that out too.

@@ -9,12 +9,12 @@ from jax.sharding import Mesh
 from vit_jax.checkpoints.pretrained import load_pretrained, open_checkpoint
 from vit_jax.config import Config
 from vit_jax.data.sources import Source
-from vit_jax.mesh.sharding import shardings_of
+from vit_jax.mesh.sharding import get_shardings
 from vit_jax.training.program import Program
 from vit_jax.training.state import TrainState
 
 
-def start(
+def start_state(
     config: Config, program: Program, source: Source, mesh: Mesh
 ) -> tuple[TrainState, tuple[str, ...]]:
     """Returns the first state, fresh or with a checkpoint's parameters, and notes.
@@ -41,7 +41,7 @@ def start(
         head="auto" if names and names == source.class_names else "new",
         images=config.data.preprocessing,
     )
-    shardings = shardings_of(program.abstract_state.params)
+    shardings = get_shardings(program.abstract_state.params)
     params: Any = jax.device_put(loaded.params, shardings)
     ema = None if state.ema is None else jax.tree.map(jnp.copy, params)
     return state.replace(params=params, ema=ema), loaded.notes

@@ -10,7 +10,7 @@ from flax import linen as nn
 from jaxtyping import Array, Float, UInt8
 
 from vit_jax.config import Config
-from vit_jax.data.augment.mix import mix
+from vit_jax.data.augment.mix import mix_examples
 from vit_jax.models.init import derive_key
 from vit_jax.models.progressive import fit_positions
 from vit_jax.objectives.losses import LOSSES, make_targets
@@ -57,7 +57,7 @@ def make_train_step(
         params = stop_frozen(config.optim, params)
         inputs = prepare(images, keys["augment"], train=True)
         targets = make_targets(labels, num_classes, smoothing)
-        inputs, targets = mix(
+        inputs, targets = mix_examples(
             inputs, targets, keys["mix"], config.data.mixup, config.data.cutmix
         )
         params = fit_positions(

@@ -31,7 +31,11 @@ def make_folder(workdir: Path) -> None:
         with tempfile.TemporaryFile(dir=workdir):
             pass
     except Exception as error:
-        why = bucket.reason(error) if in_bucket else getattr(error, "strerror", None)
+        why = (
+            bucket.explain_storage_error(error)
+            if in_bucket
+            else getattr(error, "strerror", None)
+        )
         if why is None:
             raise
         raise ConfigError(
@@ -46,13 +50,13 @@ def write_config(config: Config, workdir: Path) -> None:
     os.replace(unfinished, workdir / "config.json")
 
 
-def to_continue() -> list[str]:
+def list_appended_files() -> list[str]:
     """Returns the names of the files that this process of a run adds to."""
     logs = ["metrics.jsonl", EVENTS] if is_primary() else []
-    return [*logs, bad_files_path(Path()).name]
+    return [*logs, find_bad_files_path(Path()).name]
 
 
-def bad_files_path(workdir: Path) -> Path:
+def find_bad_files_path(workdir: Path) -> Path:
     """Returns the list of what this process cannot read; each reads its own images."""
     index = jax.process_index()
     return workdir / (f"bad_files.{index}.txt" if index else "bad_files.txt")

@@ -1,6 +1,6 @@
 """Published weights by name: what they are, and a file with them.
 
-``fetch("ViT-B/16")`` returns a path; ``info`` says what the file cannot; `published`
+``fetch("ViT-B/16")`` returns a path; ``describe_published`` says what the file cannot; `published`
 has the table. Settings of the environment:
 
 | variable | meaning |
@@ -13,11 +13,21 @@ has the table. Settings of the environment:
 | `HTTPS_PROXY`, `NO_PROXY`, `SSL_CERT_FILE` | as Python uses them |
 """
 
-from vit_jax.weights.class_names import class_names
-from vit_jax.weights.files import best_of_augreg, fetch, info, lacks
-from vit_jax.weights.lookup import UnknownWeights, find, names
+from vit_jax.weights.class_names import read_class_names
+from vit_jax.weights.files import (
+    describe_published,
+    fetch_weights,
+    find_best_augreg,
+    list_missing_parts,
+)
+from vit_jax.weights.lookup import UnknownWeights, find_weights, list_names
 from vit_jax.weights.published import Place, PublishedWeights
-from vit_jax.weights.table import as_json, describe, describe_table, table_lines
+from vit_jax.weights.table import (
+    describe_table,
+    describe_weights,
+    table_lines,
+    weights_to_json,
+)
 from vit_jax.weights.web import Limits
 
 __all__ = [
@@ -25,15 +35,15 @@ __all__ = [
     "Place",
     "PublishedWeights",
     "UnknownWeights",
-    "as_json",
-    "best_of_augreg",
-    "class_names",
-    "describe",
+    "describe_published",
     "describe_table",
-    "fetch",
-    "find",
-    "info",
-    "lacks",
-    "names",
+    "describe_weights",
+    "fetch_weights",
+    "find_best_augreg",
+    "find_weights",
+    "list_missing_parts",
+    "list_names",
+    "read_class_names",
     "table_lines",
+    "weights_to_json",
 ]

@@ -43,7 +43,7 @@ class FileName(NamedTuple):
 
 
 class Query(NamedTuple):
-    """What `best` takes."""
+    """What `find_best` takes."""
 
     model: str
     upstream: str = "i21k"
@@ -122,7 +122,7 @@ def read_index(path: Path) -> list[Row]:
             ) from error
 
 
-def best(
+def find_best(
     rows: Iterable[Row],
     model: str,
     upstream: str = "i21k",

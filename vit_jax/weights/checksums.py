@@ -20,7 +20,7 @@ _BLOCK = 1 << 24
 _STRONGEST_FIRST = ("sha256", "md5", "crc32c")
 
 
-def stated(headers: Iterable[tuple[str, str]]) -> dict[str, str]:
+def parse_checksums(headers: Iterable[tuple[str, str]]) -> dict[str, str]:
     """Returns algorithm -> checksum in hexadecimal, as the headers of answers state it.
 
     ``x-goog-hash`` (Google Cloud Storage, base64), ``X-Linked-ETag`` and ``ETag``
@@ -42,29 +42,29 @@ def stated(headers: Iterable[tuple[str, str]]) -> dict[str, str]:
     return found
 
 
-def mismatch(path: Path, expected: Mapping[str, str]) -> str | None:
+def find_mismatch(path: Path, expected: Mapping[str, str]) -> str | None:
     """Returns what is wrong with a file by the strongest checksum, or None."""
     for algorithm in _STRONGEST_FIRST:
         if algorithm in expected:
-            got = checksum(path, algorithm)
+            got = compute_checksum(path, algorithm)
             if got == expected[algorithm]:
                 return None
             return f"{algorithm} is {got[:12]}..., not {expected[algorithm][:12]}..."
     return None
 
 
-def checksum(path: Path, algorithm: str) -> str:
-    """Returns a file's ``md5``, ``sha256`` or ``crc32c`` in hexadecimal."""
+def compute_checksum(path: Path, algorithm: str) -> str:
+    """Returns a file's ``md5``, ``sha256`` or ``compute_crc32c`` in hexadecimal."""
     with path.open("rb") as file:
         if algorithm != "crc32c":
             return hashlib.file_digest(file, algorithm).hexdigest()
         value = 0
         while block := file.read(_BLOCK):
-            value = crc32c(block, value)
+            value = compute_crc32c(block, value)
     return f"{value:08x}"
 
 
-def crc32c(data: bytes, value: int = 0) -> int:
+def compute_crc32c(data: bytes, value: int = 0) -> int:
     """Returns the CRC-32C of what ``value`` is the CRC-32C of, and ``data`` after it."""
     length = len(data) // _LANES
     head = length * _LANES

@@ -12,7 +12,14 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from vit_jax.errors import ConfigError
-from vit_jax.weights.web import Answer, DownloadError, Limits, Lost, ask, reason
+from vit_jax.weights.web import (
+    Answer,
+    DownloadError,
+    Limits,
+    Lost,
+    explain_failure,
+    request_file,
+)
 
 _CHUNK = 1 << 18
 _ENOUGH = 1 << 20  # bytes after which a broken transfer counts as the first again
@@ -39,7 +46,7 @@ def download(
         url: https; http only to this machine or as a mirror that the user named.
         path: appears only when complete and checked.
         token: sent as a bearer token to the URL's own host, over https.
-        sha256: expected; else what the server states is (`checksums.stated`).
+        sha256: expected; else what the server states is (`checksums.parse_checksums`).
         size: expected, in bytes.
         progress: shows a bar, on a terminal.
         limits: when to give up.
@@ -78,7 +85,7 @@ def _fetch(
         validator = _read_validator(part, url)
         offset = before if validator else 0
         try:
-            answer = ask(
+            answer = request_file(
                 url, offset=offset, validator=validator, token=token, limits=limits
             )
             with answer.response:
@@ -113,8 +120,8 @@ def _transfer(answer: Answer, part: Path, progress: bool, limits: Limits) -> Non
             if getattr(error, "filename", None):  # of the file, not of the network
                 raise
             if file.tell() == answer.offset:
-                raise DownloadError(reason(error, limits)) from error
-            text = f"{reason(error, limits)}, after {file.tell()} bytes"
+                raise DownloadError(explain_failure(error, limits)) from error
+            text = f"{explain_failure(error, limits)}, after {file.tell()} bytes"
             raise Lost(text) from error
         received = file.tell()
     if answer.total is not None and received < answer.total:
@@ -148,8 +155,8 @@ def _check(
     for expected in (size, answer.total):
         if expected is not None and got != expected:
             return f"size mismatch: {got} bytes, expected {expected}"
-    stated = {"sha256": sha256} if sha256 else checksums.stated(answer.headers)
-    wrong = checksums.mismatch(part, stated)
+    stated = {"sha256": sha256} if sha256 else checksums.parse_checksums(answer.headers)
+    wrong = checksums.find_mismatch(part, stated)
     return f"checksum mismatch: {wrong}" if wrong else None
 
 

@@ -14,16 +14,18 @@ from vit_jax.weights.web import DownloadError, Limits
 _INDEX = PublishedWeights("augreg/index.csv", (Place(f"{AUGREG_FOLDER}/index.csv"),))
 
 
-def info(name: str, *, cache: Path | str | None = None) -> PublishedWeights:
+def describe_published(
+    name: str, *, cache: Path | str | None = None
+) -> PublishedWeights:
     """Returns what is known about weights; asks no server.
 
     Args:
         name: one of `names`; a model ("ViT-B/16": the weights advised for it); the name
             that timm, Google, Facebook or the Hub has for them; the file name of any of
             AugReg's checkpoints; or gs://, hf:// or https://, of which only the place
-            is known. A choice from AugReg's index (see `fetch`) is known once the index
-            is here, as it is after the first such `fetch`.
-        cache: as for `fetch`.
+            is known. A choice from AugReg's index (see `fetch_weights`) is known once the index
+            is here, as it is after the first such `fetch_weights`.
+        cache: as for `fetch_weights`.
 
     Raises:
         ConfigError: for an unknown name, with the closest known; for weights that were
@@ -34,13 +36,13 @@ def info(name: str, *, cache: Path | str | None = None) -> PublishedWeights:
         folder = _cache(cache)
         for _, path in _near(_INDEX, folder):
             if path.is_file():
-                return best_of_augreg(name, path)
+                return find_best_augreg(name, path)
     if found is None:
-        raise lookup.unknown(name)
+        raise lookup.make_unknown_error(name)
     return found
 
 
-def fetch(
+def fetch_weights(
     name: str,
     *,
     cache: Path | str | None = None,
@@ -55,7 +57,7 @@ def fetch(
     download is checked against the server's checksum before it appears in the cache.
 
     Args:
-        name: as `info` takes it; or the model of AugReg checkpoints with the data,
+        name: as `describe_published` takes it; or the model of AugReg checkpoints with the data,
             ``augreg/B_8-i1k--cifar100-384``: the best one by AugReg's index.
         cache: a folder; None: ``VIT_JAX_CACHE``, else ``~/.cache/vit_jax``.
         offline: True asks no server; None: as ``VIT_JAX_OFFLINE`` says.
@@ -71,13 +73,13 @@ def fetch(
     weights = lookup.look_up(name)
     if weights is None and augreg.parse_query(name) is not None:
         index = _get(_INDEX, cache, offline, progress, limits)
-        weights = best_of_augreg(name, index)
+        weights = find_best_augreg(name, index)
     if weights is None:
-        raise lookup.unknown(name)
+        raise lookup.make_unknown_error(name)
     return _get(weights, cache, offline, progress, limits)
 
 
-def best_of_augreg(query: str, index: Path) -> PublishedWeights:
+def find_best_augreg(query: str, index: Path) -> PublishedWeights:
     """Returns the best weights by AugReg's index.
 
     Args:
@@ -93,7 +95,7 @@ def best_of_augreg(query: str, index: Path) -> PublishedWeights:
             f"AugReg query must be MODEL[-DATA][--DATA[-SIZE]], got {query}; "
             "for example B_16-i1k--cifar100-384"
         )
-    row = augreg.best(augreg.read_index(index), *parts)
+    row = augreg.find_best(augreg.read_index(index), *parts)
     stem = row.adapted_filename if parts.adapted_to else row.filename
     parsed = augreg.parse(stem)
     if parsed is None:
@@ -102,19 +104,19 @@ def best_of_augreg(query: str, index: Path) -> PublishedWeights:
     return lookup.augreg_weights(stem, parsed, top1)
 
 
-def lacks(name: str, path: Path) -> tuple[str, ...]:
+def list_missing_parts(name: str, path: Path) -> tuple[str, ...]:
     """Returns what the file at ``path`` leaves out of these weights: ``head``, ..."""
     weights = lookup.look_up(name)
     for place in weights.places if weights else ():
-        ends = [*map(str, places.local_names(place))]
+        ends = [*map(str, places.list_local_names(place))]
         found = any(path.as_posix().endswith(end) for end in ends)
-        if found or path in places.hub_cache(place):
+        if found or path in places.find_hub_cache(place):
             return place.lacks
     return ()
 
 
 def _cache(cache: Path | str | None) -> Path:
-    return places.cache_folder() if cache is None else Path(cache).expanduser()
+    return places.find_weights_cache() if cache is None else Path(cache).expanduser()
 
 
 def _get(
@@ -139,12 +141,14 @@ def _get(
         if offline:
             tried.append(f"{url}: not asked, offline")
             continue
-        path = cache / places.relative(place)
+        path = cache / places.make_relative_path(place)
         try:
             download(
                 url,
                 path,
-                token=places.hub_token(place) if url == places.https(place) else None,
+                token=places.find_hub_token(place)
+                if url == places.make_https_url(place)
+                else None,
                 sha256=place.sha256,
                 size=place.size,
                 progress=progress,
@@ -160,21 +164,24 @@ def _get(
 def _near(weights: PublishedWeights, cache: Path) -> Iterator[tuple[Place, Path]]:
     """Yields every path on this machine where the file may lie."""
     for place in weights.places:
-        for folder in places.folders():
-            for name in places.local_names(place):
+        for folder in places.list_folders():
+            for name in places.list_local_names(place):
                 yield place, folder / name
     for place in weights.places:
-        yield place, cache / places.relative(place)
-        for path in places.hub_cache(place):
+        yield place, cache / places.make_relative_path(place)
+        for path in places.find_hub_cache(place):
             yield place, path
 
 
 def _far(weights: PublishedWeights) -> Iterator[tuple[str, Place]]:
     for place in weights.places:
-        for mirror in places.mirrors():
-            yield f"{mirror}/{quote(str(places.relative(place)), safe='/+')}", place
+        for mirror in places.list_mirrors():
+            yield (
+                f"{mirror}/{quote(str(places.make_relative_path(place)), safe='/+')}",
+                place,
+            )
     for place in weights.places:
-        yield places.https(place), place
+        yield places.make_https_url(place), place
 
 
 def _wrong_size(path: Path, place: Place) -> str | None:
@@ -193,12 +200,12 @@ def _wrong_size(path: Path, place: Place) -> str | None:
 
 
 def _near_summary(cache: Path) -> str:
-    folders = [str(folder) for folder in places.folders()]
+    folders = [str(folder) for folder in places.list_folders()]
     return f"{', '.join([*folders, f'cache {cache}'])}: not there"
 
 
 def _explain(weights: PublishedWeights, tried: list[str], offline: bool) -> str:
-    names = dict.fromkeys(str(next(places.local_names(p))) for p in weights.places)
+    names = dict.fromkeys(str(next(places.list_local_names(p))) for p in weights.places)
     own = "give its path in place of the name, or put it in a folder as "
     own += f"{' or '.join(names)}, and set VIT_JAX_WEIGHTS=FOLDER"
     helps = [

@@ -22,12 +22,12 @@ class UnknownWeights(ConfigError):
     """A name that no weights have."""
 
 
-def names() -> tuple[str, ...]:
+def list_names() -> tuple[str, ...]:
     """Returns the name of every set of weights in the table."""
     return tuple(WEIGHTS)
 
 
-def find(pattern: str) -> tuple[str, ...]:
+def find_weights(pattern: str) -> tuple[str, ...]:
     """Returns the names that match: a glob, or a part of the name or variant.
 
     Case does not matter, and ``/`` matches ``_``: "b/16", "dinov2", "*-384*".
@@ -48,7 +48,7 @@ def look_up(name: str) -> PublishedWeights | None:
     Raises:
         ConfigError: for a URL of the wrong form.
     """
-    place = places.from_url(name)
+    place = places.parse_url(name)
     stem = name.removesuffix(".npz")
     known = (
         DEFAULTS.get(name.replace("_", "/"))
@@ -63,7 +63,7 @@ def look_up(name: str) -> PublishedWeights | None:
     return PublishedWeights(name, (place,)) if place else None
 
 
-def unknown(name: str) -> UnknownWeights:
+def make_unknown_error(name: str) -> UnknownWeights:
     """Returns the error for an unknown name: the closest known, or why there is none."""
     if name.replace("_", "/") in UNRELEASED:
         return UnknownWeights(
@@ -134,11 +134,11 @@ def _aliases() -> dict[str, str]:
 
 
 def _names_of(place: Place) -> set[str]:
-    found = {place.url, places.address(place)}
+    found = {place.url, places.make_url(place)}
     if place.url.startswith("hf://"):
-        repo = str(places.relative(place).parent)
+        repo = str(places.make_relative_path(place).parent)
         return found | {repo, repo.partition("/")[2]}
-    path = str(places.relative(place).with_suffix(""))
+    path = str(places.make_relative_path(place).with_suffix(""))
     _, _, inside = path.partition("/")
     return found | {path, inside, path.rpartition("/")[2]}
 

@@ -16,12 +16,12 @@ _HUB = re.compile(
 )
 
 
-def https(place: Place) -> str:
+def make_https_url(place: Place) -> str:
     """Returns the address of a place; on the Hub, at ``HF_ENDPOINT`` if that is set."""
-    return address(place, os.environ.get("HF_ENDPOINT", _HUGGING_FACE).rstrip("/"))
+    return make_url(place, os.environ.get("HF_ENDPOINT", _HUGGING_FACE).rstrip("/"))
 
 
-def address(place: Place, hub: str = _HUGGING_FACE) -> str:
+def make_url(place: Place, hub: str = _HUGGING_FACE) -> str:
     """Returns the address of a place, with that of the Hub."""
     scheme, _, rest = place.url.partition("://")
     if scheme == "gs":
@@ -32,7 +32,7 @@ def address(place: Place, hub: str = _HUGGING_FACE) -> str:
     return f"{hub}/{repo}/resolve/{quote(revision, safe='')}/{file}"
 
 
-def relative(place: Place) -> PurePosixPath:
+def make_relative_path(place: Place) -> PurePosixPath:
     """Returns the path of a place's file below the cache, a folder or a mirror.
 
     ``vit_models/imagenet21k/ViT-B_16.npz``; ``timm/REPOSITORY/model.safetensors``.
@@ -45,13 +45,13 @@ def relative(place: Place) -> PurePosixPath:
     return PurePosixPath(*(name for name in names if name not in ("", ".", "..")))
 
 
-def local_names(place: Place) -> Iterator[PurePosixPath]:
+def list_local_names(place: Place) -> Iterator[PurePosixPath]:
     """Yields the paths under which a folder of the user may hold a place's file.
 
     As in the cache; without the bucket; of the Hub also as REPOSITORY.safetensors. A
     bare ``ViT-B_16.npz`` only if its folder says which: several weights are called so.
     """
-    full = relative(place)
+    full = make_relative_path(place)
     yield full
     yield PurePosixPath(*full.parts[1:]) if len(full.parts) > 2 else full
     if place.url.startswith("hf://"):
@@ -60,7 +60,7 @@ def local_names(place: Place) -> Iterator[PurePosixPath]:
         yield PurePosixPath(full.name)
 
 
-def hub_cache(place: Place) -> Iterator[Path]:
+def find_hub_cache(place: Place) -> Iterator[Path]:
     """Yields the place's file in Hugging Face's own cache, if it is there."""
     if not place.url.startswith("hf://"):
         return
@@ -71,19 +71,19 @@ def hub_cache(place: Place) -> Iterator[Path]:
     yield from sorted(folder.glob(f"*/{file}"))
 
 
-def folders() -> list[Path]:
+def list_folders() -> list[Path]:
     """Returns the folders in ``VIT_JAX_WEIGHTS``."""
     text = os.environ.get("VIT_JAX_WEIGHTS", "")
     return [Path(name).expanduser() for name in text.split(os.pathsep) if name]
 
 
-def cache_folder() -> Path:
+def find_weights_cache() -> Path:
     """Returns ``VIT_JAX_CACHE``, or the usual place."""
     text = os.environ.get("VIT_JAX_CACHE")
     return Path(text).expanduser() if text else Path.home() / ".cache" / "vit_jax"
 
 
-def mirrors() -> list[str]:
+def list_mirrors() -> list[str]:
     """Returns the URLs in ``VIT_JAX_MIRROR``, separated by spaces or commas.
 
     Raises:
@@ -105,12 +105,12 @@ def is_offline() -> bool:
     return text not in ("", "0", "false", "no")
 
 
-def hub_token(place: Place) -> str | None:
+def find_hub_token(place: Place) -> str | None:
     """Returns ``HF_TOKEN`` for a place on the Hub."""
     return os.environ.get("HF_TOKEN") if place.url.startswith("hf://") else None
 
 
-def from_url(url: str) -> Place | None:
+def parse_url(url: str) -> Place | None:
     """Returns the place of a URL that a user typed; None for what is none.
 
     Raises:

@@ -21,15 +21,15 @@ def describe_table(pattern: str | None = None) -> list[dict[str, Any]]:
     Raises:
         ConfigError: if nothing matches.
     """
-    found = lookup.find(pattern) if pattern else lookup.names()
+    found = lookup.find_weights(pattern) if pattern else lookup.list_names()
     if not found:
         raise ConfigError(
             f'weights must match "{pattern}", but none do; `vit-jax models` lists all'
         )
-    return [as_json(WEIGHTS[name]) for name in found]
+    return [weights_to_json(WEIGHTS[name]) for name in found]
 
 
-def as_json(weights: PublishedWeights) -> dict[str, Any]:
+def weights_to_json(weights: PublishedWeights) -> dict[str, Any]:
     """Returns everything that is known about weights, as JSON holds it.
 
     ``model`` has only the fields that differ from the defaults.
@@ -39,7 +39,7 @@ def as_json(weights: PublishedWeights) -> dict[str, Any]:
         fields = dataclasses.asdict(weights.model)
         row["model"] = {k: v for k, v in fields.items() if v != _DEFAULTS[k]}
     row["places"] = [
-        {"url": places.https(place), "lacks": list(place.lacks)}
+        {"url": places.make_https_url(place), "lacks": list(place.lacks)}
         for place in weights.places
     ]
     return row
@@ -71,14 +71,14 @@ def table_lines(pattern: str | None = None) -> list[str]:
     ]
 
 
-def describe(name: str) -> list[str]:
+def describe_weights(name: str) -> list[str]:
     """Returns what is known about weights, in lines.
 
     Raises:
         ConfigError: for an unknown name.
     """
-    weights = files.info(name)
-    row = as_json(weights)
+    weights = files.describe_published(name)
+    row = weights_to_json(weights)
     facts = {
         "model": " ".join(f"{k}={v}" for k, v in (row["model"] or {}).items()),
         "parameters": f"{weights.params:,}" if weights.params else "",

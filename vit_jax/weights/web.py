@@ -58,7 +58,7 @@ class Answer(NamedTuple):
     total: int | None  # size of the whole file, in bytes
 
 
-def ask(
+def request_file(
     url: str, *, offset: int, validator: str | None, token: str | None, limits: Limits
 ) -> Answer:
     """Asks for a file from ``offset`` on, if ``validator`` says that it is the same.
@@ -90,18 +90,18 @@ def ask(
             raise Lost(message, from_start=True) from error
         raise (Lost if error.code in _TRANSIENT else DownloadError)(message) from error
     except (OSError, http.client.HTTPException) as error:
-        raise DownloadError(reason(error, limits)) from error
+        raise DownloadError(explain_failure(error, limits)) from error
     if response.headers.get_content_type() == "text/html":
         response.close()
         raise DownloadError("a web page instead of the file (a login, a proxy?)")
     return _read_answer(response)
 
 
-def reason(error: BaseException, limits: Limits) -> str:
+def explain_failure(error: BaseException, limits: Limits) -> str:
     """Returns in a few words why a connection failed."""
     inner = getattr(error, "reason", None)
     if isinstance(error, urllib.error.URLError) and isinstance(inner, BaseException):
-        return reason(inner, limits)
+        return explain_failure(inner, limits)
     if isinstance(error, TimeoutError):
         text = str(error)
         if text.startswith("stalled"):

@@ -10,7 +10,7 @@ from vit_jax.checkpoints import layout, trees
 from vit_jax.checkpoints.adapt.fold import fold_range, is_same_range
 from vit_jax.checkpoints.adapt.positions import fit_prefix, resample_all
 from vit_jax.checkpoints.adapt.resample import Grid, resize_patches
-from vit_jax.checkpoints.lazy import Lazy, Shape, lazy
+from vit_jax.checkpoints.lazy import Lazy, Shape, make_lazy
 from vit_jax.checkpoints.record import Checkpoint
 from vit_jax.config import ModelConfig, Preprocessing
 from vit_jax.errors import ConfigError, check_choice
@@ -52,7 +52,9 @@ def adapt(
     check_choice("head", head, HEADS)
     classes = checkpoint.num_classes if num_classes is None else num_classes
     is_new = head == "new" or (head == "auto" and classes != checkpoint.num_classes)
-    target = models.resolve(model or _without_pre_logits(checkpoint.model, is_new))
+    target = models.resolve_model(
+        model or _without_pre_logits(checkpoint.model, is_new)
+    )
     target = dataclasses.replace(target, scan=False, remat="none")
     if classes is not None and _loses_pre_logits(checkpoint, target):
         if head == "keep":
@@ -99,7 +101,7 @@ def adapt(
     if is_new and classes is not None:
         _add_head(tree, target, shapes)
         notes.append(f"a new head of {classes} classes, which starts at zero")
-    trees.check(
+    trees.check_tree(
         tree,
         shapes,
         f"the {checkpoint.format} checkpoint",
@@ -136,7 +138,7 @@ def _sizes(
     if image_size is None:
         return None, None
     models.check_image_size(target, image_size)
-    down, across = models.token_size(target)
+    down, across = models.find_token_size(target)
     return image_size, (image_size[0] // down, image_size[1] // across)
 
 
@@ -164,4 +166,4 @@ def _add_head(
     for name, shape in shapes.items():
         if name.startswith(_HEADS):
             value = model.head_bias_init if name.endswith("bias") else 0.0
-            tree[name] = lazy(np.full(shape, value, np.float32))
+            tree[name] = make_lazy(np.full(shape, value, np.float32))

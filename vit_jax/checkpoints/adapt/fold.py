@@ -4,12 +4,12 @@ import dataclasses
 
 import numpy as np
 
-from vit_jax.checkpoints.lazy import Lazy, lazy
+from vit_jax.checkpoints.lazy import Lazy, make_lazy
 from vit_jax.config import ModelConfig, Preprocessing
 from vit_jax.errors import ConfigError
 
 
-def channel_ranges(preprocessing: Preprocessing) -> np.ndarray:
+def find_channel_ranges(preprocessing: Preprocessing) -> np.ndarray:
     """Returns what the values 0 and 255 of each channel become: [c 2]."""
     mean, std = (np.array([x]).T for x in (preprocessing.mean, preprocessing.std))
     return (np.array([preprocessing.value_range]) - mean) / std
@@ -17,7 +17,9 @@ def channel_ranges(preprocessing: Preprocessing) -> np.ndarray:
 
 def is_same_range(one: Preprocessing, other: Preprocessing) -> bool:
     """Tells whether both scale an image to the same values, to rounding."""
-    return np.allclose(channel_ranges(one), channel_ranges(other), rtol=1e-6, atol=1e-7)
+    return np.allclose(
+        find_channel_ranges(one), find_channel_ranges(other), rtol=1e-6, atol=1e-7
+    )
 
 
 def fold_range(
@@ -50,8 +52,8 @@ def fold_range(
             f"{expected.std}"
         )
     name = "stem" if model.family == "mixer" else "embedding"
-    low, high = channel_ranges(expected).T
-    first, last = channel_ranges(given).T
+    low, high = find_channel_ranges(expected).T
+    first, last = find_channel_ranges(given).T
     factor = (high - low) / (last - first)
     offset = low - first * factor
     kernel, bias = tree[f"{name}/kernel"], tree.get(f"{name}/bias")
@@ -64,7 +66,7 @@ def fold_range(
         whole = np.asarray(kernel).astype(np.float64)
         return (x + np.einsum("yxcd,c->d", whole, offset)).astype(np.float32)
 
-    zeros = lazy(np.zeros(kernel.shape[-1:], np.float32))
+    zeros = make_lazy(np.zeros(kernel.shape[-1:], np.float32))
     tree[f"{name}/kernel"] = kernel.map(scale, dtype=np.float32)
     tree[f"{name}/bias"] = (bias or zeros).map(shift, dtype=np.float32)
     return dataclasses.replace(model, patch_bias=True)

@@ -6,9 +6,9 @@ from typing import IO, Any
 
 import numpy as np
 
-from vit_jax.checkpoints.files.storage import exactly
+from vit_jax.checkpoints.files.storage import read_exactly
 from vit_jax.checkpoints.lazy import DTYPES, Shape
-from vit_jax.checkpoints.trees import printable
+from vit_jax.checkpoints.trees import make_printable
 
 _MAX_HEADER = 10_000
 
@@ -19,14 +19,14 @@ def read_header(member: IO[bytes]) -> tuple[bytes, int]:
     Raises:
         ValueError, EOFError: there is none.
     """
-    magic = exactly(member, 8)
+    magic = read_exactly(member, 8)
     if magic[:6] != b"\x93NUMPY" or magic[6] not in (1, 2, 3):
         raise ValueError("a member is no .npy file")
     width = 2 if magic[6] == 1 else 4
-    length = int.from_bytes(exactly(member, width), "little")
+    length = int.from_bytes(read_exactly(member, width), "little")
     if length > _MAX_HEADER:
         raise ValueError(f"a header of {length} bytes is no plain array's")
-    return exactly(member, length), 8 + width + length
+    return read_exactly(member, length), 8 + width + length
 
 
 def parse_header(header: bytes, name: str) -> tuple[Shape, np.dtype, bool]:
@@ -46,11 +46,11 @@ def parse_header(header: bytes, name: str) -> tuple[Shape, np.dtype, bool]:
     if not isinstance(shape, tuple) or not all(
         type(side) is int and side >= 0 for side in shape
     ):
-        raise ValueError(f"{name} has the shape {printable(str(shape))}")
+        raise ValueError(f"{name} has the shape {make_printable(str(shape))}")
     dtype = _dtype(descr)
     if dtype is None or not isinstance(fortran, bool):
         raise ValueError(
-            f"{name} is of dtype {printable(str(descr))}, not of floating point; "
+            f"{name} is of dtype {make_printable(str(descr))}, not of floating point; "
             "pickled objects are never read"
         )
     return shape, dtype, fortran

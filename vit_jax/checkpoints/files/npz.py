@@ -16,9 +16,14 @@ from typing import IO
 import numpy as np
 
 from vit_jax.checkpoints.files.npy import parse_header, read_header
-from vit_jax.checkpoints.files.storage import atomic, damaged, exactly, fill
-from vit_jax.checkpoints.lazy import BFLOAT16, Lazy, Rows, Shape, num_elements
-from vit_jax.checkpoints.trees import printable
+from vit_jax.checkpoints.files.storage import (
+    fill_view,
+    make_damage_error,
+    read_exactly,
+    write_atomically,
+)
+from vit_jax.checkpoints.lazy import BFLOAT16, Lazy, Rows, Shape, count_elements
+from vit_jax.checkpoints.trees import make_printable
 from vit_jax.errors import ConfigError
 
 _CHUNK = 1 << 20
@@ -49,7 +54,7 @@ def read_npz(path: Path) -> dict[str, Lazy]:
     except ConfigError:
         raise
     except _ERRORS as error:
-        raise damaged(path, error) from error
+        raise make_damage_error(path, error) from error
     tensors = {member.name: member.lazy() for member in members}
     if len(tensors) != len(members):
         raise ConfigError(f"{path} has two arrays of one name; write it again")
@@ -80,7 +85,7 @@ class _Member:
             else:
                 return self._rows(*rows).astype(native, copy=False)
         except _ERRORS as error:
-            raise damaged(self.path, error, self.name) from error
+            raise make_damage_error(self.path, error, self.name) from error
         if self.fortran:
             array = array.reshape(self.shape[::-1]).T
         array = array.view(native) if self.dtype.kind == "V" else array
@@ -93,10 +98,10 @@ class _Member:
         view = array.reshape(-1).view(np.uint8).data if array.size else b""
         with self.path.open("rb", buffering=0) as file:
             file.seek(self.offset or 0)
-            checksum = zlib.crc32(exactly(file, self.start))
+            checksum = zlib.crc32(read_exactly(file, self.start))
             for begin in range(0, array.nbytes, _CHUNK):
                 chunk = view[begin : begin + _CHUNK]
-                fill(file, chunk)
+                fill_view(file, chunk)
                 checksum = zlib.crc32(chunk, checksum)
         if checksum != self.info.CRC:
             raise ValueError("its checksum is wrong")
@@ -104,11 +109,11 @@ class _Member:
 
     def _whole(self) -> np.ndarray:
         with zipfile.ZipFile(self.path) as archive, archive.open(self.info) as file:
-            exactly(file, self.start)
+            read_exactly(file, self.start)
             data = bytearray(self.info.file_size - self.start)
             view = memoryview(data)
             for begin in range(0, len(data), _CHUNK):
-                chunk = exactly(file, min(_CHUNK, len(data) - begin))
+                chunk = read_exactly(file, min(_CHUNK, len(data) - begin))
                 view[begin : begin + len(chunk)] = chunk
             if file.read(1):  # also makes zipfile compare the checksum
                 raise ValueError("it is longer than declared")
@@ -117,11 +122,11 @@ class _Member:
     def _rows(self, first: int, last: int) -> np.ndarray:
         _ = self._verified
         array = np.empty((last - first, *self.shape[1:]), self.dtype)
-        row = num_elements(self.shape[1:]) * self.dtype.itemsize
+        row = count_elements(self.shape[1:]) * self.dtype.itemsize
         with self.path.open("rb", buffering=0) as file:
             file.seek((self.offset or 0) + self.start + first * row)
             if array.size:
-                fill(file, array.reshape(-1).view(np.uint8).data)
+                fill_view(file, array.reshape(-1).view(np.uint8).data)
         return array.view(BFLOAT16) if self.dtype.kind == "V" else array
 
     @functools.cached_property
@@ -131,7 +136,7 @@ class _Member:
         with self.path.open("rb", buffering=0) as file:
             file.seek(self.offset or 0)
             while left:
-                chunk = exactly(file, min(left, _CHUNK))
+                chunk = read_exactly(file, min(left, _CHUNK))
                 checksum, left = zlib.crc32(chunk, checksum), left - len(chunk)
         if checksum != self.info.CRC:
             raise ValueError("its checksum is wrong")
@@ -143,7 +148,7 @@ def write_npz(path: Path, tensors: Mapping[str, Lazy]) -> None:
 
     The same arrays make the same bytes.
     """
-    with atomic(path) as file, zipfile.ZipFile(file, "w") as archive:
+    with write_atomically(path) as file, zipfile.ZipFile(file, "w") as archive:
         for name, tensor in tensors.items():
             array = np.require(tensor, requirements="C")
             if array.dtype == BFLOAT16:
@@ -193,22 +198,24 @@ def _open_member(
     path: Path, file: IO[bytes], archive: zipfile.ZipFile, info: zipfile.ZipInfo
 ) -> _Member:
     if not info.filename.endswith(".npy"):
-        raise ValueError(f"its member {printable(info.filename)} is no array")
+        raise ValueError(f"its member {make_printable(info.filename)} is no array")
     with archive.open(info) as member:  # compares the name with the local header's
         header, start = read_header(member)
     offset = None
     if info.compress_type == zipfile.ZIP_STORED:
         file.seek(info.header_offset)
-        local = exactly(file, 30)
+        local = read_exactly(file, 30)
         extra = int.from_bytes(local[26:28], "little")
         extra += int.from_bytes(local[28:30], "little")
         offset = info.header_offset + 30 + extra
     elif info.compress_type != zipfile.ZIP_DEFLATED:
-        raise ValueError(f"its member {printable(info.filename)} is packed in a way "
+        raise ValueError(f"its member {make_printable(info.filename)} is packed in a way "
                          "that NumPy does not write")  # fmt: skip
     name = info.filename.removesuffix(".npy")
-    shape, dtype, fortran = parse_header(header, printable(name))
-    needed = start + num_elements(shape) * dtype.itemsize
+    shape, dtype, fortran = parse_header(header, make_printable(name))
+    needed = start + count_elements(shape) * dtype.itemsize
     if info.file_size != needed or (offset and info.compress_size != needed):
-        raise ValueError(f"{printable(name)} has {info.file_size} bytes, not {needed}")
+        raise ValueError(
+            f"{make_printable(name)} has {info.file_size} bytes, not {needed}"
+        )
     return _Member(path, name, info, offset, start, shape, dtype, fortran)

@@ -11,9 +11,14 @@ from typing import Any
 
 import numpy as np
 
-from vit_jax.checkpoints.files.storage import atomic, damaged, exactly, fill
-from vit_jax.checkpoints.lazy import BFLOAT16, Lazy, Rows, Shape, num_elements
-from vit_jax.checkpoints.trees import printable
+from vit_jax.checkpoints.files.storage import (
+    fill_view,
+    make_damage_error,
+    read_exactly,
+    write_atomically,
+)
+from vit_jax.checkpoints.lazy import BFLOAT16, Lazy, Rows, Shape, count_elements
+from vit_jax.checkpoints.trees import make_printable
 
 _DTYPES = {
     "F64": np.dtype("<f8"),
@@ -40,10 +45,10 @@ def read_safetensors(path: Path) -> tuple[dict[str, Lazy], dict[str, str]]:
     try:
         size = path.stat().st_size
         with path.open("rb") as file:
-            length = int.from_bytes(exactly(file, 8), "little")
+            length = int.from_bytes(read_exactly(file, 8), "little")
             if length > min(size - 8, _MAX_HEADER):
                 raise ValueError(f"its header cannot have {length} bytes")
-            header = json.loads(exactly(file, length), object_pairs_hook=_no_twins)
+            header = json.loads(read_exactly(file, length), object_pairs_hook=_no_twins)
         if not _is_table(header, object):
             raise ValueError("its header is no table")
         metadata = header.pop("__metadata__", {})
@@ -52,7 +57,7 @@ def read_safetensors(path: Path) -> tuple[dict[str, Lazy], dict[str, str]]:
         entries = {name: _entry(name, entry) for name, entry in header.items()}
         _check_offsets([entry[2:] for entry in entries.values()], size - 8 - length)
     except _ERRORS as error:
-        raise damaged(path, error) from error
+        raise make_damage_error(path, error) from error
     tensors = {
         name: _lazy(path, name, dtype, shape, 8 + length + begin)
         for name, (dtype, shape, begin, _) in entries.items()
@@ -79,7 +84,7 @@ def write_safetensors(
         }
     text = json.dumps(header, separators=(",", ":")).encode()
     text += b" " * (-len(text) % 8)
-    with atomic(path) as file:
+    with write_atomically(path) as file:
         file.write(len(text).to_bytes(8, "little") + text)
         for name in names:
             array = np.require(tensors[name], requirements="C")
@@ -99,14 +104,14 @@ def _no_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _entry(name: str, entry: Any) -> tuple[np.dtype | None, Shape, int, int]:
-    name = printable(name)
+    name = make_printable(name)
     if not isinstance(entry, dict) or entry.keys() != {
         "dtype", "shape", "data_offsets"
     }:  # fmt: skip
         raise ValueError(f"{name} must have dtype, shape and data_offsets")
     kind, shape, offsets = entry["dtype"], entry["shape"], entry["data_offsets"]
     if not isinstance(kind, str) or kind not in {**_DTYPES, **_IGNORED_DTYPES}:
-        raise ValueError(f"{name} is of dtype {printable(str(kind))}, not a float")
+        raise ValueError(f"{name} is of dtype {make_printable(str(kind))}, not a float")
     if not _counts(shape) or not _counts(offsets) or len(offsets) != 2:
         raise ValueError(f"{name} has no proper shape and offsets")
     if len(shape) > _MAX_RANK:
@@ -114,7 +119,7 @@ def _entry(name: str, entry: Any) -> tuple[np.dtype | None, Shape, int, int]:
     dtype = _DTYPES.get(kind)
     itemsize = dtype.itemsize if dtype else _IGNORED_DTYPES[kind]
     begin, end = offsets
-    if end - begin != num_elements(tuple(shape)) * itemsize:
+    if end - begin != count_elements(tuple(shape)) * itemsize:
         raise ValueError(f"{name} of shape {shape} cannot have {end - begin} bytes")
     return dtype, tuple(shape), begin, end
 
@@ -138,16 +143,16 @@ def _lazy(path: Path, name: str, dtype: np.dtype, shape: Shape, offset: int) -> 
     def read(rows: Rows | None) -> np.ndarray:
         within, begin = shape, offset
         if rows is not None:
-            row = num_elements(shape[1:]) * dtype.itemsize
+            row = count_elements(shape[1:]) * dtype.itemsize
             within, begin = (rows[1] - rows[0], *shape[1:]), offset + rows[0] * row
         array = np.empty(within, dtype)
         try:
             with path.open("rb", buffering=0) as file:
                 file.seek(begin)
                 if array.size:
-                    fill(file, array.reshape(-1).view(np.uint8).data)
+                    fill_view(file, array.reshape(-1).view(np.uint8).data)
         except (OSError, EOFError) as error:
-            raise damaged(path, error, name) from error
+            raise make_damage_error(path, error, name) from error
         return array
 
     return Lazy(shape, dtype, read)

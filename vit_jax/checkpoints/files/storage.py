@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
-from vit_jax.checkpoints.trees import printable
+from vit_jax.checkpoints.trees import make_printable
 from vit_jax.errors import ConfigError
 
 
-def exactly(file: IO[bytes], size: int) -> bytes:
+def read_exactly(file: IO[bytes], size: int) -> bytes:
     """Returns the next ``size`` bytes.
 
     Raises:
@@ -23,7 +23,7 @@ def exactly(file: IO[bytes], size: int) -> bytes:
     return data
 
 
-def fill(file: Any, view: memoryview | bytes) -> None:
+def fill_view(file: Any, view: memoryview | bytes) -> None:
     """Reads until the view is full; one call of ``readinto`` may fill less.
 
     Raises:
@@ -36,19 +36,19 @@ def fill(file: Any, view: memoryview | bytes) -> None:
         view = view[got:]
 
 
-def damaged(path: Path, error: BaseException, name: str = "") -> ConfigError:
+def make_damage_error(path: Path, error: BaseException, name: str = "") -> ConfigError:
     """Returns the error to raise for a file that cannot be read."""
     if isinstance(error, FileNotFoundError):
         return ConfigError(f"{path} does not exist; check the path")
     if isinstance(error, PermissionError | IsADirectoryError):
         return ConfigError(f"{path} cannot be opened: {error.strerror}; check the path")
-    where = f"{path}: {printable(name)}" if name else f"{path}"
-    reason = printable(str(error) or type(error).__name__)
+    where = f"{path}: {make_printable(name)}" if name else f"{path}"
+    reason = make_printable(str(error) or type(error).__name__)
     return ConfigError(f"{where} cannot be read: {reason}; get the file again")
 
 
 @contextlib.contextmanager
-def atomic(path: Path) -> Iterator[IO[bytes]]:
+def write_atomically(path: Path) -> Iterator[IO[bytes]]:
     """Opens a file for writing that takes its name only when it is complete.
 
     Raises:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from vit_jax.checkpoints.files.storage import damaged
+from vit_jax.checkpoints.files.storage import make_damage_error
 from vit_jax.checkpoints.lazy import BFLOAT16, Lazy, Rows
 from vit_jax.errors import ConfigError
 
@@ -37,7 +37,7 @@ def read_torch_file(path: Path) -> dict[str, Lazy]:
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises many kinds
-        raise damaged(path, error) from error
+        raise make_damage_error(path, error) from error
     for _ in range(2):
         inner = [state[k] for k in _WRAPPERS if isinstance(state, dict) and k in state]
         state = next((x for x in inner if isinstance(x, dict)), state)

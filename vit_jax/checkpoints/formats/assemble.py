@@ -27,7 +27,7 @@ def from_flax(
     found = Shapes({k: v.shape for k, v in tree.items()}, what, torch=False)
     inferred, grid = _understand(found, facts)
     shapes = layout.shapes(inferred.model, inferred.num_classes, _any(inferred, grid))
-    trees.check(tree, shapes, what, _ADVICE)
+    trees.check_tree(tree, shapes, what, _ADVICE)
     ordered = {name: tree[name] for name in shapes}
     return _checkpoint(file_format, ordered, inferred, grid, facts)
 
@@ -51,7 +51,7 @@ def from_torch(
         shapes[POSITION] = (1, *shapes[POSITION])
     inferred, grid = _understand(Shapes(shapes, what, torch=True), facts)
     expected = layout.shapes(inferred.model, inferred.num_classes, _any(inferred, grid))
-    tree = trees.from_theirs(tensors, rules, expected, what, _ADVICE)
+    tree = trees.convert_from(tensors, rules, expected, what, _ADVICE)
     ordered = {name: tree[name] for name in expected}
     return _checkpoint(file_format, ordered, inferred, grid, facts)
 
@@ -62,9 +62,9 @@ _ADVICE = "is the file complete, and of a model that is supported?"
 def _understand(found: Shapes, facts: Facts) -> tuple[Inferred, Grid | None]:
     inferred = infer(found, facts.fields)
     try:
-        model = models.resolve(inferred.model)
+        model = models.resolve_model(inferred.model)
     except ConfigError as error:
-        message = trees.printable(str(error).replace("config.model.", ""), 400)
+        message = trees.make_printable(str(error).replace("config.model.", ""), 400)
         raise ConfigError(f"{found.what}: {message}") from error
     num_patches = inferred.num_patches
     if num_patches is not None and num_patches < 1:
@@ -75,7 +75,7 @@ def _understand(found: Shapes, facts: Facts) -> tuple[Inferred, Grid | None]:
     size = facts.preprocessing.get("image_size")
     if size is not None and num_patches is not None:
         down, across = (
-            s // t for s, t in zip(size, models.token_size(model), strict=True)
+            s // t for s, t in zip(size, models.find_token_size(model), strict=True)
         )
         grid = (down, across) if down * across == num_patches else grid
     return dataclasses.replace(inferred, model=model), grid
@@ -124,6 +124,6 @@ def _preprocessing(
 ) -> Preprocessing | None:
     fields = dict(fields)
     if grid is not None:  # what the weights were trained for last
-        down, across = models.token_size(model)
+        down, across = models.find_token_size(model)
         fields["image_size"] = (grid[0] * down, grid[1] * across)
     return Preprocessing(**fields) if fields.get("image_size") else None

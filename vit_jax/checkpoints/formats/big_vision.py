@@ -15,7 +15,7 @@ from vit_jax.checkpoints.layers import stack_layers, unstack_layers
 from vit_jax.checkpoints.layout import POSITION
 from vit_jax.checkpoints.lazy import Lazy
 from vit_jax.checkpoints.record import Checkpoint
-from vit_jax.checkpoints.trees import abridged
+from vit_jax.checkpoints.trees import abridge
 from vit_jax.errors import ConfigError
 
 _TOWER = re.compile(r"(?P<prefix>(.*/)?)Transformer/encoderblock(_0)?/")
@@ -53,7 +53,7 @@ def read(tensors: Mapping[str, Lazy], facts: Facts, what: str) -> Checkpoint:
     if len(found) != 1:
         raise ConfigError(
             f"{what} must have one image tower, got {len(found)}: "
-            f"{abridged(found)}; take the others out"
+            f"{abridge(found)}; take the others out"
         )
     prefix = found[0]
     tree = {
@@ -73,7 +73,7 @@ def read(tensors: Mapping[str, Lazy], facts: Facts, what: str) -> Checkpoint:
         )
     rest = sorted({n.split("/")[0] for n in tensors if not n.startswith(prefix)})
     if rest:
-        facts = facts.completed({}, f"left out, beside {prefix}: {abridged(rest)}")
+        facts = facts.completed({}, f"left out, beside {prefix}: {abridge(rest)}")
     return assemble.from_flax("big_vision", tree, facts, what)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from vit_jax.checkpoints.trees import printable
+from vit_jax.checkpoints.trees import make_printable
 from vit_jax.config import ModelConfig, Preprocessing
 from vit_jax.config.file import from_dict
 from vit_jax.errors import ConfigError
@@ -83,7 +83,7 @@ def from_metadata(text: str, what: str) -> Facts:
         names = tuple(str(name) for name in names) if names else None
     except ConfigError as error:
         raise ConfigError(
-            f"{what} has damaged metadata ({printable(str(error))}); get the file again"
+            f"{what} has damaged metadata ({make_printable(str(error))}); get the file again"
         ) from error
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ConfigError(f"{what} has damaged metadata; get the file again") from error

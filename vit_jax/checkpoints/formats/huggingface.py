@@ -65,7 +65,7 @@ def read(tensors: Mapping[str, Lazy], facts: Facts, what: str) -> Checkpoint:
         tower[_POSITIONS] = with_register_rows(
             tower[_POSITIONS], tower["embeddings.register_tokens"]
         )
-    num_layers = trees.num_layers(tower, architecture.layer, what)
+    num_layers = trees.count_layers(tower, architecture.layer, what)
     rules = [*trees.expand(architecture.table, num_layers), *HEADS]
     facts = facts.completed({"posemb_prefix": True}, *notes)
     return assemble.from_torch("huggingface", tower, rules, facts, what)
@@ -102,7 +102,7 @@ def write(
     full = with_class_row(tree, model)
     if model.num_registers:
         full[POSITION] = _without_register_rows(full[POSITION], model.num_registers)
-    return trees.to_theirs(full, rules, f"transformers' {kind}")
+    return trees.convert_to(full, rules, f"transformers' {kind}")
 
 
 def _without_register_rows(table: Lazy, count: int) -> Lazy:

@@ -7,7 +7,7 @@ from typing import Any
 
 from vit_jax.checkpoints.layout import POSITION, Grid, num_prefix
 from vit_jax.checkpoints.lazy import Shape
-from vit_jax.checkpoints.trees import num_layers
+from vit_jax.checkpoints.trees import count_layers
 from vit_jax.config import ModelConfig
 from vit_jax.errors import ConfigError
 from vit_jax.models.variants import VARIANTS
@@ -77,7 +77,7 @@ def infer(shapes: Shapes, given: Mapping[str, Any]) -> Inferred:
         "family": "vit",
         "patch_size": kernel[:2],
         "hidden_size": kernel[3],
-        "num_layers": num_layers(
+        "num_layers": count_layers(
             shapes, r"Transformer/encoderblock_(\d+)/", shapes.what
         ),
         "mlp_dim": shapes.get(f"{_MLP}/Dense_1/kernel", 2)[0],
@@ -190,7 +190,7 @@ def _mixer(shapes: Shapes, given: Mapping[str, Any]) -> Inferred:
         "family": "mixer",
         "patch_size": kernel[:2],
         "hidden_size": kernel[3],
-        "num_layers": num_layers(shapes, r"MixerBlock_(\d+)/", shapes.what),
+        "num_layers": count_layers(shapes, r"MixerBlock_(\d+)/", shapes.what),
         "mlp_dim": shapes.get("MixerBlock_0/channel_mixing/Dense_0/kernel", 2)[1],
         "tokens_mlp_dim": tokens[1],
     }

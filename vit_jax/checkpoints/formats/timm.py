@@ -93,7 +93,7 @@ def read(tensors: Mapping[str, Lazy], facts: Facts, what: str) -> Checkpoint:
         ConfigError: the arrays are not those of one model.
     """
     tensors = {k: v for k, v in tensors.items() if k not in _IGNORED}
-    num_layers = trees.num_layers(tensors, r"blocks\.(\d+)\.", what)
+    num_layers = trees.count_layers(tensors, r"blocks\.(\d+)\.", what)
     is_mixer = "stem.proj.weight" in tensors
     units = {(int(m[1]), int(m[2])) for name in tensors if (m := _UNIT.match(name))}
     rules = trees.expand(_MIXER if is_mixer else _VIT, num_layers)
@@ -119,7 +119,7 @@ def write(tree: Mapping[str, Lazy], model: ModelConfig) -> dict[str, Lazy]:
         for unit in range(num_units)
     }
     rules = [*trees.expand(table, model.num_layers or 0), *_resnet(units)]
-    return trees.to_theirs(tree, rules, "timm")
+    return trees.convert_to(tree, rules, "timm")
 
 
 def with_register_rows(table: Lazy, registers: Lazy) -> Lazy:

@@ -10,7 +10,7 @@ import numpy as np
 from vit_jax import models
 from vit_jax.checkpoints import layout, trees
 from vit_jax.checkpoints.layers import stack_layers, unstack_layers
-from vit_jax.checkpoints.lazy import Lazy, Rows, Shape, lazy
+from vit_jax.checkpoints.lazy import Lazy, Rows, Shape, make_lazy
 from vit_jax.checkpoints.record import Checkpoint
 from vit_jax.config import PLAIN, ModelConfig, Preprocessing
 from vit_jax.config.file import from_dict
@@ -24,7 +24,7 @@ def find(path: Path) -> Path | None:
     """Returns the folder of the newest finished step in a workdir, or of this step."""
     if path.parent.name == _FOLDER and path.name.isdecimal():
         return path if _is_whole(path) else None
-    if not bucket.is_folder(path / _FOLDER):
+    if not bucket.has_folder(path / _FOLDER):
         return None
     steps = [p for p in (path / _FOLDER).iterdir() if p.name.isdecimal()]
     return max(filter(_is_whole, steps), key=lambda p: int(p.name), default=None)
@@ -45,11 +45,11 @@ def read(folder: Path) -> Checkpoint:
     """
     import orbax.checkpoint as ocp  # seconds to import, and only needed here
 
-    folder = bucket.absolute(folder)
+    folder = bucket.make_absolute(folder)
     try:
         card = ocp.Checkpointer(ocp.JsonCheckpointHandler()).restore(folder / "card")
         fields = {**card["model"], **PLAIN}
-        model = models.resolve(from_dict(ModelConfig, fields, "card.model"))
+        model = models.resolve_model(from_dict(ModelConfig, fields, "card.model"))
         is_stacked = bool(card["model"].get("scan"))
         preprocessing = from_dict(
             Preprocessing, card["preprocessing"], "card.preprocessing"
@@ -60,10 +60,10 @@ def read(folder: Path) -> Checkpoint:
     except Exception as error:  # Orbax raises many kinds
         raise ConfigError(f"{folder} has no card that can be read; train again") \
             from error  # fmt: skip
-    sides = zip(preprocessing.image_size, models.token_size(model), strict=True)
+    sides = zip(preprocessing.image_size, models.find_token_size(model), strict=True)
     down, across = (size // unit for size, unit in sides)
     shapes = layout.shapes(model, num_classes, (down, across))
-    averaged = bucket.is_folder(folder / "ema")
+    averaged = bucket.has_folder(folder / "ema")
     tensors = _tensors(folder / ("ema" if averaged else "params"), shapes, is_stacked)
     return Checkpoint(
         format="vit_jax",
@@ -83,7 +83,7 @@ def _tensors(
     if not is_stacked:
         return {name: _lazy(folder, name, shape) for name, shape in shapes.items()}
     # Only the shapes of these are used.
-    empty = {k: lazy(np.broadcast_to(np.float32(0), s)) for k, s in shapes.items()}
+    empty = {k: make_lazy(np.broadcast_to(np.float32(0), s)) for k, s in shapes.items()}
     stacks = {k: _lazy(folder, k, t.shape) for k, t in stack_layers(empty).items()}
     return unstack_layers(stacks, str(folder))
 
@@ -114,8 +114,8 @@ def _restore(folder: Path, name: str) -> np.ndarray:
 
     as_array = ocp.RestoreArgs(restore_type=np.ndarray)
     arguments = ocp.args.PyTreeRestore(
-        item=trees.nested({name: np.empty(())}),
-        restore_args=trees.nested({name: as_array}),
+        item=trees.nest({name: np.empty(())}),
+        restore_args=trees.nest({name: as_array}),
         partial_restore=True,
     )
     try:

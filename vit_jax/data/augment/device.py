@@ -7,10 +7,10 @@ from jaxtyping import Array, Float, UInt8
 
 from vit_jax.config import DataConfig, PerChannel, Preprocessing
 from vit_jax.data.augment.color import color_jitter, three_augment
-from vit_jax.data.augment.erasing import erase
+from vit_jax.data.augment.erasing import erase_rectangle
 
 
-def prepare(
+def prepare_images(
     images: UInt8[Array, "b h w c"],
     key: jax.Array | None,
     data: DataConfig | Preprocessing,
@@ -22,14 +22,14 @@ def prepare(
     Args:
       images: pixels in 0..255, as the loader gives them.
       key: of this step; needed only where something is drawn.
-      data: gives ``value_range``, ``mean``, ``std`` and, in training, ``flip``,
+      data: gives ``value_range``, ``mean``, ``std`` and, in training, ``flip_images``,
         ``augment``, ``color_jitter`` and ``erasing``, which are done in this order.
       train: False leaves out all that is random.
       dtype: of the result; the arithmetic is float32 whatever it is.
     """
     if train and isinstance(data, DataConfig):
         images = _change(images, key, data)
-    return scale(images, data.value_range, data.mean, data.std, dtype)
+    return scale_images(images, data.value_range, data.mean, data.std, dtype)
 
 
 def _change(
@@ -37,13 +37,13 @@ def _change(
 ) -> UInt8[Array, "b h w c"]:
     """Returns the images after all that is random; each operation has its own key."""
     if data.flip:
-        images = flip(images, _fold(key, 0))
+        images = flip_images(images, _fold(key, 0))
     if data.augment == "three":
         images = three_augment(images, _fold(key, 1))
     if data.color_jitter:
         images = color_jitter(images, _fold(key, 2), data.color_jitter)
     if data.erasing:
-        images = erase(images, _fold(key, 3), data.erasing)
+        images = erase_rectangle(images, _fold(key, 3), data.erasing)
     return images
 
 
@@ -52,13 +52,15 @@ def _fold(key: jax.Array | None, number: int) -> jax.Array:
     return jax.random.fold_in(key, number)
 
 
-def flip(images: UInt8[Array, "b h w c"], key: jax.Array) -> UInt8[Array, "b h w c"]:
+def flip_images(
+    images: UInt8[Array, "b h w c"], key: jax.Array
+) -> UInt8[Array, "b h w c"]:
     """Returns the images, each mirrored left to right with probability 1/2."""
     mirrored = jax.random.bernoulli(key, 0.5, (images.shape[0], 1, 1, 1))
     return jnp.where(mirrored, images[:, :, ::-1], images)
 
 
-def scale(
+def scale_images(
     images: UInt8[Array, "b h w c"],
     value_range: tuple[float, float],
     mean: PerChannel = (0.0, 0.0, 0.0),

@@ -12,7 +12,7 @@ _ASPECT = (0.3, 1 / 0.3)
 _ATTEMPTS = 10
 
 
-def erase(
+def erase_rectangle(
     images: UInt8[Array, "b h w c"], key: jax.Array, probability: float
 ) -> UInt8[Array, "b h w c"]:
     """Returns the images, some with a random box full of random values.

@@ -8,7 +8,7 @@ Images = Float[Array, "b h w c"]
 Targets = Float[Array, "b y"]
 
 
-def mix(
+def mix_examples(
     images: Images, targets: Targets, key: jax.Array, mixup: float, cutmix: float
 ) -> tuple[Images, Targets]:
     """Returns images and targets, each mixed with those of the mirrored batch position.

@@ -5,7 +5,7 @@ import struct
 import numpy as np
 
 
-def orientation(data: bytes) -> int:
+def read_orientation(data: bytes) -> int:
     """Returns what EXIF says of how to turn the image: 1 (not at all) to 8."""
     # EXIF comes first, if at all. Looking further would cost more than the header.
     start = data.find(b"Exif\x00\x00", 0, 4096) + 6
@@ -24,7 +24,7 @@ def orientation(data: bytes) -> int:
     return 1
 
 
-def turn(pixels: np.ndarray, how: int) -> np.ndarray:
+def apply_orientation(pixels: np.ndarray, how: int) -> np.ndarray:
     """Returns the pixels as they should be seen (EXIF 2.3, tag 274)."""
     if how == 1:
         return pixels

@@ -11,7 +11,7 @@ from collections.abc import Callable
 import numpy as np
 
 from vit_jax.data.images import turbojpeg
-from vit_jax.data.images.exif import orientation, turn
+from vit_jax.data.images.exif import apply_orientation, read_orientation
 
 Box = tuple[int, int, int, int]  # top, left, height, width in pixels
 Size = tuple[int, int]  # height, width in pixels
@@ -58,7 +58,9 @@ def decode(data: bytes) -> np.ndarray | None:
     except ValueError as error:
         return _check_damage(error)
     # Of CMYK, only whether it is whole was asked.
-    return None if colors == "CMYK" else turn(pixels, orientation(data))
+    return (
+        None if colors == "CMYK" else apply_orientation(pixels, read_orientation(data))
+    )
 
 
 def decode_box(
@@ -73,13 +75,13 @@ def decode_box(
       Damage: a part of the image that was decoded is lost.
     """
     header = _read_header(data)
-    if header is None or header[1] == "CMYK" or orientation(data) != 1:
+    if header is None or header[1] == "CMYK" or read_orientation(data) != 1:
         return None
     size = header[0]
     top, _, height, width = box = choose(size)
     shrink = _shrink_factor(box, min_size)
     if (height, width) != size:
-        decoder = turbojpeg.decoder()
+        decoder = turbojpeg.find_decoder()
         if decoder:
             pixels = decoder.decode_box(data, box, shrink)
             if pixels is not None:

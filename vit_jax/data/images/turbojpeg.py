@@ -99,7 +99,7 @@ class Decoder:
 _local = threading.local()
 
 
-def decoder() -> Decoder | None:
+def find_decoder() -> Decoder | None:
     """Returns this thread's decoder, or None without the library."""
     library = _load()
     if library is None:

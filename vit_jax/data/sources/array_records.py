@@ -18,7 +18,7 @@ from vit_jax.errors import ConfigError
 _PER_SHARD = 10_000  # images in one file
 
 
-def convert(
+def convert_source(
     source: str,
     output: pathlib.Path,
     splits: Sequence[str] = ("train", "test"),

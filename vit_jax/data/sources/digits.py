@@ -15,10 +15,10 @@ from typing import Any
 import numpy as np
 
 from vit_jax.data.images.decode import decode
-from vit_jax.data.sources.splits import stratified_split
+from vit_jax.data.sources.splits import split_stratified
 from vit_jax.data.sources.tfds import TfdsSource, open_tfds
 from vit_jax.errors import ConfigError
-from vit_jax.storage.cache import cache_dir
+from vit_jax.storage.cache import find_cache_folder
 
 VERSION = "1.0.0"  # raise it when the bytes written change
 
@@ -60,7 +60,7 @@ def prepare_digits(data_dir: pathlib.Path | None = None) -> pathlib.Path:
     Raises:
       ConfigError: the folder cannot be written.
     """
-    data_dir = data_dir or cache_dir()
+    data_dir = data_dir or find_cache_folder()
     final = data_dir / "digits" / VERSION
     if final.exists():
         return final
@@ -90,7 +90,7 @@ def _write(folder: pathlib.Path) -> None:
 
     images, labels = load_arrays()
     names = [f"digits/{i}" for i in range(len(labels))]
-    parts = zip(("train", "test"), stratified_split(names, labels), strict=True)
+    parts = zip(("train", "test"), split_stratified(names, labels), strict=True)
 
     def examples(indices: np.ndarray) -> Iterator[dict[str, Any]]:
         for i in indices:

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 
 from vit_jax.data.sources.splits import (
-    hash_order,
+    list_splits,
     resolve_split,
-    split_names,
-    stratified_split,
+    sort_by_hash,
+    split_stratified,
 )
 from vit_jax.errors import ConfigError
 from vit_jax.storage import files
@@ -50,12 +50,12 @@ class FolderSource:
     def __getitem__(self, index: int) -> dict[str, Any]:
         name, label = self._members[index]
         if self.multi_label:
-            label = multi_hot(label, self.num_classes)
-        path = files.join(self._folder, name)
-        return {"image": files.read(path), "label": label, "name": path}
+            label = encode_multi_hot(label, self.num_classes)
+        path = files.join_path(self._folder, name)
+        return {"image": files.read_bytes(path), "label": label, "name": path}
 
 
-def multi_hot(labels: Sequence[int], num_classes: int) -> np.ndarray:
+def encode_multi_hot(labels: Sequence[int], num_classes: int) -> np.ndarray:
     """Returns uint8 [num_classes]: 1 at each label, else 0."""
     row = np.zeros(num_classes, np.uint8)
     row[list(labels)] = 1
@@ -78,7 +78,7 @@ def open_folder(folder: str, split: str) -> FolderSource:
       ConfigError: no folder, no images, an empty class, or a class that one split lacks.
     """
     root = os.path.expanduser(folder).rstrip("/") or "/"
-    if not files.is_folder(root):
+    if not files.is_listed_folder(root):
         raise ConfigError(
             f'folder of images must exist, got "{folder}"; '
             "its class folders hold the images: DIR/cat/1.jpg"
@@ -92,7 +92,7 @@ def open_folder(folder: str, split: str) -> FolderSource:
     selected: Members = []
     for name, start, stop in resolve_split(split, sizes):
         members = splits[name]
-        order = hash_order([path for path, _ in members])
+        order = sort_by_hash([path for path, _ in members])
         selected += [members[i] for i in order[start:stop]]
     return FolderSource(root, selected, classes)
 
@@ -100,7 +100,7 @@ def open_folder(folder: str, split: str) -> FolderSource:
 def _has_splits(root: str, names: Sequence[str]) -> bool:
     """Tells splits from classes; a class may well be called "train"."""
     if "train" in names:
-        return bool(_subfolders(files.join(root, "train")))
+        return bool(_subfolders(files.join_path(root, "train")))
     return bool(names) and set(names) <= set(SPLITS)
 
 
@@ -109,21 +109,21 @@ def _read_splits(
 ) -> tuple[list[str], dict[str, Members]]:
     """Lists the splits in ``spec``; the classes are those of ``train``, if there."""
     known = [name for name in SPLITS if name in names]
-    wanted = known if "all" in split_names(spec) else split_names(spec)
+    wanted = known if "all" in list_splits(spec) else list_splits(spec)
     reference = known[0]
-    classes = _subfolders(files.join(root, reference))
+    classes = _subfolders(files.join_path(root, reference))
     splits: dict[str, Members] = {name: [] for name in known}
     for split in known:
         if split in wanted:
-            found = _subfolders(files.join(root, split))
+            found = _subfolders(files.join_path(root, split))
             _check_classes(root, (reference, classes), (split, found))
             splits[split] = [
                 (f"{split}/{path}", label)
                 for label, name in enumerate(classes)
-                for path in _images(files.join(root, split), name)
+                for path in _images(files.join_path(root, split), name)
             ]
     if reference in wanted:
-        _check_not_empty(files.join(root, reference), classes, splits[reference])
+        _check_not_empty(files.join_path(root, reference), classes, splits[reference])
     return classes, splits
 
 
@@ -137,7 +137,7 @@ def _split_classes(
         for path in _images(root, name)
     ]
     _check_not_empty(root, classes, members)
-    train, test = stratified_split(
+    train, test = split_stratified(
         [path for path, _ in members], [label for _, label in members]
     )
     return classes, {
@@ -178,14 +178,16 @@ def _check_not_empty(root: str, classes: Sequence[str], members: Members) -> Non
 
 def _subfolders(folder: str) -> list[str]:
     hidden = (".", "__MACOSX")
-    return [name for name in files.children(folder)[0] if not name.startswith(hidden)]
+    return [
+        name for name in files.list_folder(folder)[0] if not name.startswith(hidden)
+    ]
 
 
 def _loose(folder: str) -> bool:
-    return any(name.lower().endswith(SUFFIXES) for name in files.children(folder)[1])
+    return any(name.lower().endswith(SUFFIXES) for name in files.list_folder(folder)[1])
 
 
 def _images(root: str, name: str) -> list[str]:
     """Returns the paths below ``root`` of the images of class ``name``, sorted."""
-    paths = files.walk(files.join(root, name))
+    paths = files.walk_files(files.join_path(root, name))
     return sorted(f"{name}/{path}" for path in paths if path.lower().endswith(SUFFIXES))

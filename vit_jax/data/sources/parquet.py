@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from vit_jax.data.sources import folders
-from vit_jax.data.sources.splits import hash_order, resolve_split, stratified_split
-from vit_jax.data.sources.tables import class_order
+from vit_jax.data.sources.splits import resolve_split, sort_by_hash, split_stratified
+from vit_jax.data.sources.tables import sort_classes
 from vit_jax.errors import ConfigError
 from vit_jax.storage import files
 
@@ -56,7 +56,9 @@ class ParquetSource:
         image = _group(path, group)[row - starts[group]].as_py()
         data = image["bytes"] if isinstance(image, dict) else image
         if data is None and isinstance(image, dict):
-            data = files.read(files.join(files.parent(path), image["path"]))
+            data = files.read_bytes(
+                files.join_path(files.get_parent(path), image["path"])
+            )
         return {
             "image": data,
             "label": int(self._labels[index]),
@@ -83,7 +85,7 @@ def open_parquet(path: str, split: str) -> ParquetSource:
         raise ConfigError(
             "Parquet files need pyarrow; run: pip install 'vit_jax[parquet]'"
         ) from error
-    paths = files.match(os.path.expanduser(path), ".parquet")
+    paths = files.match_files(os.path.expanduser(path), ".parquet")
     if not paths:
         raise ConfigError(f'Parquet files must exist, got none for "{path}"')
     schema = _schema(paths[0])
@@ -106,7 +108,7 @@ def open_parquet(path: str, split: str) -> ParquetSource:
     chosen = []
     for name, start, stop in resolve_split(split, sizes):
         members = splits[name]
-        order = hash_order(
+        order = sort_by_hash(
             [f"{os.path.basename(paths[rows[i, 0]])}#{rows[i, 1]}" for i in members]
         )
         chosen.append(members[order[start:stop]])
@@ -134,7 +136,7 @@ def _labels(
         for i, cell in enumerate(cells)
         if cell not in (None, -1) and not isinstance(cell, list)
     ]
-    classes = names or class_order([str(cell) for _, cell in given])
+    classes = names or sort_classes([str(cell) for _, cell in given])
     numbers: dict[Any, int] = {name: number for number, name in enumerate(classes)}
     if names:  # rows hold either
         numbers |= {number: number for number in range(len(names))}
@@ -159,7 +161,7 @@ def _splits(
     named = [next((s for s in folders.SPLITS if s in each), None) for each in words]
     if None in named:
         keys = [f"{names[f]}#{r}" for f, r in rows]
-        train, test = stratified_split(keys, labels)
+        train, test = split_stratified(keys, labels)
         return {"train": train, "test": test}
     found = np.array([str(name) for name in named])[rows[:, 0]]
     return {name: np.flatnonzero(found == name) for name in sorted(set(found))}
@@ -171,7 +173,7 @@ def _open(path: str) -> Iterator[Any]:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    with files.told(path):
+    with files.report_read_errors(path):
         try:
             with files.open_file(path, ahead=False) as file:
                 yield pq.ParquetFile(file)

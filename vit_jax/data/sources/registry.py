@@ -61,7 +61,7 @@ def make_source(data: DataConfig, split: str) -> Source:
 
 def _open(data: DataConfig, split: str) -> Source:
     kind, _, rest = data.source.partition(":")
-    suffix = files.suffix(data.source)
+    suffix = files.get_suffix(data.source)
     if data.source == "digits":
         return open_digits(split)
     if kind == "folder":

@@ -67,7 +67,7 @@ def resolve_split(spec: str, sizes: Mapping[str, int]) -> list[tuple[str, int, i
     return ranges
 
 
-def split_names(spec: str) -> list[str]:
+def list_splits(spec: str) -> list[str]:
     """Returns the names of the splits in ``spec``, without their slices."""
     return [term.partition("[")[0].strip() for term in spec.split("+")]
 
@@ -93,7 +93,7 @@ def _bound(text: str | None, default: int, size: int, spec: str) -> int:
     return bound if bound >= 0 else size + bound
 
 
-def stratified_split(
+def split_stratified(
     names: Sequence[str], labels: ArrayLike
 ) -> tuple[np.ndarray, np.ndarray]:
     """Splits every class alike; returns the indices of train and of test.
@@ -110,7 +110,7 @@ def stratified_split(
       Two sorted int64 arrays: the training examples and the ``TEST_FRACTION`` of each
       class that is held out (rounded; at least one example of a class of two or more).
     """
-    order = hash_order(names)
+    order = sort_by_hash(names)
     ordered_labels = np.asarray(labels)[order]
     is_test = np.zeros(len(names), bool)
     for label in np.unique(ordered_labels):
@@ -120,7 +120,7 @@ def stratified_split(
     return np.flatnonzero(~is_test), np.flatnonzero(is_test)
 
 
-def hash_order(names: Sequence[str]) -> np.ndarray:
+def sort_by_hash(names: Sequence[str]) -> np.ndarray:
     """Returns the indices of ``names`` in the order of their SHA-256: int64 [n]."""
     digests = [
         hashlib.sha256(name.encode("utf-8", "surrogateescape")) for name in names

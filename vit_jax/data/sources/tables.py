@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from vit_jax.data.sources.folders import FolderSource
-from vit_jax.data.sources.splits import hash_order, resolve_split, stratified_split
+from vit_jax.data.sources.splits import resolve_split, sort_by_hash, split_stratified
 from vit_jax.errors import ConfigError
 from vit_jax.storage import files
 
@@ -55,10 +55,10 @@ def open_table(path: str, split: str) -> FolderSource:
     multi_label = _MULTI_COLUMN in rows[0]
     if multi_label:
         sets = [_labels(row.get(_MULTI_COLUMN)) for row in rows]
-        classes = class_order([label for each in sets for label in each])
+        classes = sort_classes([label for each in sets for label in each])
     else:
         sets = [[label] for label in _column(file, rows, _LABEL_COLUMNS)]
-        classes = class_order([label for (label,) in sets])
+        classes = sort_classes([label for (label,) in sets])
     if not classes:
         raise ConfigError(
             f"table {file} must name a class in {_MULTI_COLUMN}, got none"
@@ -74,9 +74,9 @@ def open_table(path: str, split: str) -> FolderSource:
     sizes = {name: len(indices) for name, indices in splits.items()}
     for name, start, stop in resolve_split(split, sizes):
         part = [members[i] for i in splits[name]]
-        order = hash_order([path for path, _ in part])
+        order = sort_by_hash([path for path, _ in part])
         selected += [part[i] for i in order[start:stop]]
-    return FolderSource(files.parent(file), selected, classes, multi_label)
+    return FolderSource(files.get_parent(file), selected, classes, multi_label)
 
 
 def _labels(cell: Any) -> list[str]:
@@ -89,13 +89,13 @@ def _labels(cell: Any) -> list[str]:
 
 def _rows(file: str) -> Iterator[Row]:
     try:
-        text = files.read(file).decode("utf-8-sig")
+        text = files.read_bytes(file).decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise ConfigError(
             f"table must be UTF-8, got {file} (byte {error.start} is not); save it so"
         ) from error
     lines = io.StringIO(text, newline="")
-    suffix = files.suffix(file)
+    suffix = files.get_suffix(file)
     if suffix != ".jsonl":
         dialect = "excel-tab" if suffix == ".tsv" else "excel"
         try:
@@ -137,7 +137,7 @@ def _column(file: str, rows: Sequence[Row], names: Sequence[str]) -> list[str]:
     return [str(row[name]) for row in rows]
 
 
-def class_order(labels: Sequence[str]) -> list[str]:
+def sort_classes(labels: Sequence[str]) -> list[str]:
     """Returns the classes in the order of their labels."""
     names = sorted(set(labels))
     # Numbers as one counts, not 007, nor what must be an identifier for its size.
@@ -156,5 +156,5 @@ def _splits(
         for i, name in enumerate(_column(file, rows, (_SPLIT_COLUMN,))):
             splits.setdefault(name, []).append(i)
         return splits
-    train, test = stratified_split(*zip(*members, strict=True))
+    train, test = split_stratified(*zip(*members, strict=True))
     return {"train": train.tolist(), "test": test.tolist()}

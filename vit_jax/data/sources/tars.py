@@ -14,11 +14,11 @@ from typing import Any
 import numpy as np
 
 from vit_jax.data.sources import folders
-from vit_jax.data.sources.splits import hash_order, resolve_split, stratified_split
-from vit_jax.data.sources.tables import class_order
+from vit_jax.data.sources.splits import resolve_split, sort_by_hash, split_stratified
+from vit_jax.data.sources.tables import sort_classes
 from vit_jax.errors import ConfigError
 from vit_jax.storage import files
-from vit_jax.storage.cache import cache_dir
+from vit_jax.storage.cache import find_cache_folder
 
 Entry = tuple[str, str, int, int]  # name in the shard, label, offset, size
 
@@ -77,12 +77,12 @@ def open_tars(path: str, split: str) -> TarSource:
     Raises:
       ConfigError: no tar files, a damaged one, no images, or an image without label.
     """
-    shards = files.match(os.path.expanduser(path), ".tar")
+    shards = files.match_files(os.path.expanduser(path), ".tar")
     if not shards:
         raise ConfigError(f'tar files must exist, got none for "{path}"')
     with concurrent.futures.ThreadPoolExecutor() as pool:
         indices = list(pool.map(_index, shards))
-    classes = class_order([label for index in indices for _, label, _, _ in index])
+    classes = sort_classes([label for index in indices for _, label, _, _ in index])
     if not classes:
         raise ConfigError(
             f"tar files must hold images ({', '.join(folders.SUFFIXES)}), got none in "
@@ -100,7 +100,7 @@ def open_tars(path: str, split: str) -> TarSource:
     selected = []
     for name, start, stop in resolve_split(split, sizes):
         members = splits[name]
-        order = hash_order([names[i] for i in members])
+        order = sort_by_hash([names[i] for i in members])
         selected.append(members[order[start:stop]])
     return TarSource(shards, entries[np.concatenate(selected)], classes)
 
@@ -115,7 +115,7 @@ def _splits(
 ) -> dict[str, np.ndarray]:
     """Returns the examples of each split."""
     if None in shard_splits:
-        train, test = stratified_split(names, entries[:, 3])
+        train, test = split_stratified(names, entries[:, 3])
         return {"train": train, "test": test}
     found = np.array([str(name) for name in shard_splits])[entries[:, 0]]
     return {name: np.flatnonzero(found == name) for name in sorted(set(found))}
@@ -127,12 +127,12 @@ def _stem(path: str) -> str:
 
 def _index(shard: str) -> list[Entry]:
     """Returns the images of a shard, from the cache if the shard is unchanged."""
-    identity = f"{shard}|{files.identity(shard)}"
+    identity = f"{shard}|{files.fingerprint(shard)}"
     digest = hashlib.sha256(identity.encode()).hexdigest()[:32]
-    cached = cache_dir() / "tar_index" / f"{digest}.json"
+    cached = find_cache_folder() / "tar_index" / f"{digest}.json"
     with contextlib.suppress(OSError, ValueError):  # not there, another user's, damaged
         return [tuple(entry) for entry in json.loads(cached.read_text())]
-    with files.told(shard):
+    with files.report_read_errors(shard):
         entries = _scan(shard)
     try:
         cached.parent.mkdir(parents=True, exist_ok=True)

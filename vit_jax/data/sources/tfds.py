@@ -166,7 +166,7 @@ def _command(name: str, data_dir: str | None) -> str:
     return f"pip install 'vit_jax[tfds]' && vit-jax data prepare {name}{where}"
 
 
-def prepare(name: str, data_dir: str | None = None) -> str:
+def prepare_tfds(name: str, data_dir: str | None = None) -> str:
     """Downloads a TFDS dataset, if need be, and writes it as ArrayRecord files.
 
     (``tfds build`` needs Apache Beam for every dataset, as of TFDS 4.9.10.)

@@ -15,7 +15,7 @@ CLASS_SETS = {"imagenet1k": 1_000, "imagenet21k": 21_843}
 
 
 @functools.cache
-def class_names(class_set: str) -> tuple[str, ...]:
+def read_class_names(class_set: str) -> tuple[str, ...]:
     """Returns a short name for each label, no two the same.
 
     The first lemma of the synset. Where several classes share it, all lemmas; where
@@ -24,21 +24,21 @@ def class_names(class_set: str) -> tuple[str, ...]:
     Raises:
         ConfigError: for an unknown set.
     """
-    lemmas = synonyms(class_set)
+    lemmas = read_synonyms(class_set)
     first = [text.partition(",")[0] for text in lemmas]
     names = _first_unless_shared(first, lemmas)
     with_id = [
-        f"{name} ({i})" for name, i in zip(names, synsets(class_set), strict=True)
+        f"{name} ({i})" for name, i in zip(names, read_synsets(class_set), strict=True)
     ]
     return tuple(_first_unless_shared(names, with_id))
 
 
-def synonyms(class_set: str) -> tuple[str, ...]:
+def read_synonyms(class_set: str) -> tuple[str, ...]:
     """Returns all lemmas of each label: ``"tench, Tinca tinca"``."""
     return tuple(lemmas for _, lemmas in _rows(class_set))
 
 
-def synsets(class_set: str) -> tuple[str, ...]:
+def read_synsets(class_set: str) -> tuple[str, ...]:
     """Returns the WordNet id of each label, as ImageNet's folders are called."""
     return tuple(synset for synset, _ in _rows(class_set))
 
