@@ -81,7 +81,7 @@ def test_axes_of_known_parameters() -> None:
 @pytest.mark.parametrize(
     ("axes", "message"),
     [
-        ((("query/bias", ("embed",)),), "no row of AXES covers a/key/bias"),
+        ((("query/bias", ("embed",)),), "no entry of AXES covers a/key/bias"),
         (
             (("key/bias", ("embed",)), ("bias", ("embed",))),
             "several rows of AXES cover a/key/bias",

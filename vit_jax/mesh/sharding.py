@@ -135,7 +135,7 @@ def find_logical_axes(name: str, rank: int, axes: Axes) -> tuple[str | None, ...
     if not set(STACKED).isdisjoint(name.split("/")):
         leading, rank = ("layers",), rank - 1
     rows = [row for row in axes if f"/{name}".endswith(f"/{row[0]}")]
-    assert rows, f"no row of AXES covers {name}"
+    assert rows, f"no entry of AXES covers {name}"
     assert len(rows) == 1, f"several rows of AXES cover {name}: {rows}"
     suffix, names = rows[0]
     assert len(names) == rank, f"{name} has rank {rank}, {suffix} says {names}"
