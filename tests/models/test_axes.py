@@ -82,10 +82,6 @@ def test_axes_of_known_parameters() -> None:
     ("axes", "message"),
     [
         ((("query/bias", ("embed",)),), "no entry of AXES covers a/key/bias"),
-        (
-            (("key/bias", ("embed",)), ("bias", ("embed",))),
-            "several rows of AXES cover a/key/bias",
-        ),
         ((("key/bias", ("heads", "head_dim")),), "a/key/bias has rank 1"),
     ],
 )

@@ -125,7 +125,7 @@ def format_path(path: tuple[Any, ...]) -> str:
 
 
 def find_logical_axes(name: str, rank: int, axes: Axes) -> tuple[str | None, ...]:
-    """Returns the logical axes of the array at path ``name``, which has one row.
+    """Returns the logical axes of the array at path ``name``; first match wins.
 
     A suffix matches whole path components, so it finds a parameter and, under any
     prefix, its moments in the optimizer's state. What is stacked over layers has one
@@ -134,12 +134,11 @@ def find_logical_axes(name: str, rank: int, axes: Axes) -> tuple[str | None, ...
     leading: tuple[str | None, ...] = ()
     if not set(STACKED).isdisjoint(name.split("/")):
         leading, rank = ("layers",), rank - 1
-    rows = [row for row in axes if f"/{name}".endswith(f"/{row[0]}")]
-    assert rows, f"no entry of AXES covers {name}"
-    assert len(rows) == 1, f"several rows of AXES cover {name}: {rows}"
-    suffix, names = rows[0]
-    assert len(names) == rank, f"{name} has rank {rank}, {suffix} says {names}"
-    return leading + names
+    for suffix, names in axes:
+        if name == suffix or name.endswith(f"/{suffix}"):
+            assert len(names) == rank, f"{name} has rank {rank}, {suffix} says {names}"
+            return leading + names
+    raise AssertionError(f"no entry of AXES covers {name}")
 
 
 def make_partition_spec(
