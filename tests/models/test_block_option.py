@@ -16,6 +16,8 @@ import pytest
 
 import vit_jax
 
+pytestmark = pytest.mark.slow  # compiles two runs
+
 # A LayerNorm over the width of a head, between the attention and its `out`.
 EDITS = {
     "config/model.py": [
@@ -79,7 +81,7 @@ for name in ("loop", "scan"):
     moved = [k for k, v in params.items()
              if "value_ln/scale" in k and np.any(np.asarray(v) != 1)]
     found[f"trained_{name}"] = len(moved)
-    model, pretrained, *_ = load_pretrained(f"{folder}/{name}")
+    pretrained = load_pretrained(f"{folder}/{name}").params
     found[f"pretrained_{name}"] = set(flat(pretrained)) == names
 plain = dataclasses.replace(config.model, value_norm=False)
 size = (10, (8, 8))
