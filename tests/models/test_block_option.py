@@ -49,6 +49,7 @@ from vit_jax.checkpoints import convert_file
 from vit_jax.checkpoints.load import load, load_pretrained
 from vit_jax.config import Config, DataConfig, MeshConfig, ModelConfig, TrainConfig
 from vit_jax.errors import ConfigError
+from vit_jax.mesh.sharding import find_logical_axes
 from vit_jax.models.flops import count_multiply_adds
 from vit_jax.plan import make_plan
 from vit_jax.training.loop import train
@@ -74,6 +75,8 @@ config = run(f"{folder}/loop", False, data=2, fsdp=2, tensor=2)
 run(f"{folder}/scan", True, data=2, fsdp=2, tensor=2)
 names = set(models.find_shapes(config.model, 10, (8, 8)))
 found["arrays"] = len(names)
+axes = models.find_axes(config.model)
+found["axes"] = find_logical_axes("a/value_ln/scale", 1, axes)
 found["new"] = sorted(n for n in names if "value_ln" in n)
 for name in ("loop", "scan"):
     params = flat(load(f"{folder}/{name}").params)
@@ -150,6 +153,7 @@ def test_trained_and_loaded_with_every_array(found: dict) -> None:
     attention = "Transformer/encoderblock_{}/MultiHeadDotProductAttention_0/value_ln/{}"
     expected = [attention.format(i, p) for i in (0, 1) for p in ("bias", "scale")]
     assert found["new"] == expected
+    assert found["axes"] == ["head_dim"]
     for name in ("loop", "scan"):
         assert found[f"loaded_{name}"]
         assert found[f"pretrained_{name}"]
