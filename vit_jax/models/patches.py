@@ -15,13 +15,15 @@ class PatchKernel:
     Attributes:
         name: of the kernel [y x c d]; its bias is beside it.
         what: its filters, for the title of a figure.
-        is_plain: whether it is one product per patch, without padding, so that patches
-            can be resized and the range of the pixels folded into it.
+        can_resize: whether it can be resampled for patches of another size.
+        can_fold: whether another range of the pixels can be folded into it: it is one
+            product per patch, without padding.
     """
 
     name: str
     what: str = "patch filters"
-    is_plain: bool = True
+    can_resize: bool = True
+    can_fold: bool = True
 
     @property
     def bias(self) -> str:

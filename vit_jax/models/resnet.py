@@ -173,7 +173,10 @@ FAMILY = dataclasses.replace(
     marker="conv_root/kernel",
     infer=infer_hybrid,
     patches=PatchKernel(
-        "conv_root/kernel", what="ResNet's root filters", is_plain=False
+        "conv_root/kernel",
+        what="ResNet's root filters",
+        can_resize=False,
+        can_fold=False,
     ),
     find_stride=find_stride,
 )
