@@ -155,7 +155,7 @@ FAMILY = Family(
     marker="stem/kernel",
     infer=infer_mixer,
     describe_positions=lambda config: Positions(FIXED),
-    patches=PatchKernel("stem/kernel", can_resize=False),
+    patches=PatchKernel("stem/kernel"),
     count_prefix=lambda config: 0,
     has_attention=False,
     shards_tokens=False,

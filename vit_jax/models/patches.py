@@ -15,15 +15,13 @@ class PatchKernel:
     Attributes:
         name: of the kernel [y x c d]; its bias is beside it.
         what: its filters, for the title of a figure.
-        can_resize: whether it can be resampled for patches of another size.
-        can_fold: whether another range of the pixels can be folded into it: it is one
-            product per patch, without padding.
+        is_plain: whether it is one product per patch, without padding, so that patches
+            can be resized and the range of the pixels folded into it.
     """
 
     name: str
     what: str = "patch filters"
-    can_resize: bool = True
-    can_fold: bool = True
+    is_plain: bool = True
 
     @property
     def bias(self) -> str:

@@ -173,10 +173,7 @@ FAMILY = dataclasses.replace(
     marker="conv_root/kernel",
     infer=infer_hybrid,
     patches=PatchKernel(
-        "conv_root/kernel",
-        what="ResNet's root filters",
-        can_resize=False,
-        can_fold=False,
+        "conv_root/kernel", what="ResNet's root filters", is_plain=False
     ),
     find_stride=find_stride,
 )
