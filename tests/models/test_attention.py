@@ -71,27 +71,40 @@ def test_dropout_of_the_weights() -> None:
     np.testing.assert_allclose(untouched, 1, rtol=1e-6)
 
 
-@pytest.mark.parametrize("bias", [None, BIAS])
-def test_the_fused_kernel_is_asked_for_the_same_numbers(monkeypatch, bias) -> None:
+@pytest.mark.parametrize("with_bias", [False, True])
+@pytest.mark.parametrize(("queries", "keys"), [(6, 6), (5, 6), (6, 5), (5, 5)])
+def test_the_fused_kernel_is_asked_for_the_same_numbers(
+    monkeypatch, queries: int, keys: int, with_bias: bool
+) -> None:
     """Its arguments, given to JAX's own formula: a chip that has it is not here."""
     asked = []
 
-    def by_jax(*args, implementation):
-        asked.append(implementation)
-        return dot_product_attention(*args, implementation="xla")
+    def by_jax(q, k, v, bias, *, implementation, **lengths):
+        asked.append((implementation, q.shape[1], k.shape[1]))
+        return dot_product_attention(q, k, v, bias, implementation="xla", **lengths)
 
     dot_product_attention = jax.nn.dot_product_attention
     monkeypatch.setattr(jax.nn, "dot_product_attention", by_jax)
+    rng = np.random.default_rng(0)
+    q, k, v, weights = (
+        jnp.asarray(rng.normal(size=(2, tokens, 3, 4)), jnp.float32)
+        for tokens in (queries, keys, keys, queries)
+    )
+    bias = jnp.asarray(rng.normal(size=(2, 3, queries, keys)), jnp.float32)
 
     def loss(args, impl):
-        return (attend(*args, bias=bias, impl=impl) * Q).sum()
+        q, k, v, bias = args
+        out = attend(q, k, v, bias=bias if with_bias else None, impl=impl)
+        assert out.shape == q.shape
+        return (out * weights).sum()
 
     for function in (loss, jax.grad(loss)):
-        ours, theirs = (function((Q, K, V), impl) for impl in ("xla", "cudnn"))
+        ours, theirs = (function((q, k, v, bias), impl) for impl in ("xla", "cudnn"))
         jax.tree.map(
             lambda a, b: np.testing.assert_allclose(a, b, atol=1e-5), ours, theirs
         )
-    assert asked == ["cudnn", "cudnn"]
+    # JAX differentiates the kernel for even numbers of tokens alone.
+    assert asked == [("cudnn", queries + queries % 2, keys + keys % 2)] * 2
 
 
 CUDNN = ModelConfig(
