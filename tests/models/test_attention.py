@@ -107,6 +107,45 @@ def test_the_fused_kernel_is_asked_for_the_same_numbers(
     assert asked == [("cudnn", queries + queries % 2, keys + keys % 2)] * 2
 
 
+@pytest.mark.parametrize(("queries", "keys"), [(6, 6), (5, 5), (1, 7)])
+@pytest.mark.parametrize("rope", [False, True])
+def test_the_module_pads_for_the_fused_kernel(
+    monkeypatch, queries: int, keys: int, rope: bool
+) -> None:
+    """Output, gradients and the weights that are shown: as without the kernel."""
+    if rope and queries != keys:
+        pytest.skip("one table of angles, for queries and keys")
+
+    def by_jax(*args, implementation, **lengths):
+        assert args[0].shape[1] % 2 == args[1].shape[1] % 2 == 0
+        return dot_product_attention(*args, implementation="xla", **lengths)
+
+    dot_product_attention = jax.nn.dot_product_attention
+    monkeypatch.setattr(jax.nn, "dot_product_attention", by_jax)
+    x = jax.random.normal(jax.random.key(1), (2, queries, 8))
+    y = x if queries == keys else jax.random.normal(jax.random.key(2), (2, keys, 8))
+    angles = jax.random.normal(jax.random.key(3), (queries, 2)) if rope else None
+    params = Attention(num_heads=2).init(jax.random.key(4), x, y, False, angles)
+    params = {"params": jax.tree.map(lambda p: p + 0.1, params["params"])}
+
+    def run(impl: str) -> Any:
+        attention = Attention(num_heads=2, implementation=impl)
+
+        def loss(params, x, y):
+            out, sown = attention.apply(
+                params, x, y, False, angles, mutable=["attention"]
+            )
+            return (out**2).sum(), (out, sown)
+
+        return jax.grad(loss, argnums=(0, 1, 2), has_aux=True)(params, x, y)
+
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, atol=2e-5),
+        run("xla"),
+        run("cudnn"),
+    )
+
+
 CUDNN = ModelConfig(
     variant="ViT-B/16", dtype="bfloat16", attention="cudnn", posemb="learned"
 )

@@ -1,12 +1,13 @@
 """Multi-head attention, with every implementation of it behind `attend`."""
 
 import functools
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
 from jax.typing import DTypeLike
-from jaxtyping import Array, Float, Int, PRNGKeyArray
+from jaxtyping import Array, Float, PRNGKeyArray
 
 from vit_jax.models import posemb
 from vit_jax.models.norm import layer_norm
@@ -45,6 +46,7 @@ def attend(
     deterministic: bool = True,
     dropout_rng: PRNGKeyArray | None = None,
     impl: str = "xla",
+    lengths: tuple[int, int] | None = None,
 ) -> Float[Array, "b n k e"]:
     """Returns ``softmax(q k^T / sqrt(e) + bias) v`` (arXiv:2010.11929, appendix A).
 
@@ -58,12 +60,15 @@ def attend(
         deterministic: True switches dropout off.
         dropout_rng: the key of the dropout; needed where there is any.
         impl: one of `IMPLEMENTATIONS`.
+        lengths: how many of the queries, and of the keys, are no padding; cudnn only.
     """
     dropped = dropout_rate > 0 and not deterministic
     if impl == "cudnn":
         assert not dropped, "checked with the config"
-        return _attend_fused(q, k, v, bias)
+        lengths = lengths or (q.shape[1], k.shape[1])
+        return _attend_fused(q, k, v, bias, lengths)
     assert impl == "xla", impl
+    assert lengths is None
     weights = attention_weights(q, k, bias).astype(q.dtype)
     if dropped:
         assert dropout_rng is not None
@@ -77,34 +82,31 @@ def _attend_fused(
     k: Float[Array, "b s k e"],
     v: Float[Array, "b s k e"],
     bias: Float[Array, "b k n s"] | None,
+    lengths: tuple[int, int],
 ) -> Float[Array, "b n k e"]:
     """Asks cuDNN, in even numbers of tokens; the kernel skips what is padding.
 
     JAX refuses to differentiate it for odd ones (seen in 0.7 to 0.12, "Unsupported
     sequence length"), and 14 x 14 patches with a class token are 197.
     """
-    n, s = q.shape[1], k.shape[1]
-    if n % 2 == 0 and s % 2 == 0:
-        return jax.nn.dot_product_attention(q, k, v, bias, implementation="cudnn")
-
-    def lengths(x: Float[Array, "b t k e"]) -> Int[Array, " b"]:
-        return jnp.full(x.shape[:1], x.shape[1], jnp.int32)
-
-    def pad(x: Float[Array, "b t k e"]) -> Float[Array, "b u k e"]:
-        return jnp.pad(x, ((0, 0), (0, x.shape[1] % 2), (0, 0), (0, 0)))
-
+    batch, n, s = q.shape[0], q.shape[1], k.shape[1]
     if bias is not None:
         bias = jnp.pad(bias, ((0, 0), (0, 0), (0, n % 2), (0, s % 2)))
-    out = jax.nn.dot_product_attention(
-        pad(q),
-        pad(k),
-        pad(v),
-        bias,
-        query_seq_lengths=lengths(q),
-        key_value_seq_lengths=lengths(k),
-        implementation="cudnn",
-    )
+    q, k, v = pad_to_even(q), pad_to_even(k), pad_to_even(v)
+    told: dict[str, Any] = {}
+    if lengths != (q.shape[1], k.shape[1]):
+        names = ("query_seq_lengths", "key_value_seq_lengths")
+        told = {
+            name: jnp.full((batch,), length, jnp.int32)
+            for name, length in zip(names, lengths, strict=True)
+        }
+    out = jax.nn.dot_product_attention(q, k, v, bias, implementation="cudnn", **told)
     return out[:, :n]
+
+
+def pad_to_even(x: Float[Array, "b n *d"]) -> Float[Array, "b m *d"]:
+    """Appends a token of zeros to an odd number of them."""
+    return jnp.pad(x, ((0, 0), (0, x.shape[1] % 2), *[(0, 0)] * (x.ndim - 2)))
 
 
 class Attention(nn.Module):
@@ -141,6 +143,14 @@ class Attention(nn.Module):
         angles: Float[Array, "n f"] | None = None,
     ) -> Float[Array, "b n d"]:
         width = queries.shape[-1]
+        lengths = None
+        if self.implementation == "cudnn" and not self.relative:
+            # Here the padding is written with the norm before, and costs next to
+            # nothing; in `attend` queries, keys and values would be copied for it.
+            lengths = queries.shape[1], keys_values.shape[1]
+            queries, keys_values = pad_to_even(queries), pad_to_even(keys_values)
+            if angles is not None:
+                angles = jnp.pad(angles, ((0, lengths[0] % 2), (0, 0)))
         dense = functools.partial(
             nn.DenseGeneral,
             kernel_init=nn.initializers.xavier_uniform(),
@@ -159,7 +169,9 @@ class Attention(nn.Module):
             q, k = posemb.rotate(q, angles), posemb.rotate(k, angles)
         bias = self._relative_bias(q) if self.relative else None
         if self.is_mutable_collection("attention") and not self.is_initializing():
-            self.sow("attention", "weights", attention_weights(q, k, bias))
+            n, s = lengths or (q.shape[1], k.shape[1])
+            weights = attention_weights(q[:, :n], k[:, :s], bias)
+            self.sow("attention", "weights", weights)
         dropped = train and self.dropout_rate > 0
         x = attend(
             q,
@@ -170,8 +182,10 @@ class Attention(nn.Module):
             deterministic=not train,
             dropout_rng=self.make_rng("dropout") if dropped else None,
             impl=self.implementation,
+            lengths=lengths,
         )
-        return dense(width, axis=(-2, -1), name="out")(x)
+        x = dense(width, axis=(-2, -1), name="out")(x)
+        return x if lengths is None else x[:, : lengths[0]]
 
     def _relative_bias(self, q: Float[Array, "b n k e"]) -> Float[Array, "b k n n"]:
         """One table per layer, shared by the heads (arXiv:1803.02155, section 3.4)."""
