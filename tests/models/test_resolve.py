@@ -99,11 +99,6 @@ def test_refused(config: ModelConfig, message: str) -> None:
     assert "\n" not in str(error.value)
 
 
-def test_image_size_of_a_grid() -> None:
-    for variant, size in (("ViT-B/16", (48, 80)), ("R26+ViT-S/32", (96, 160))):
-        assert models.find_image_size(ModelConfig(variant=variant), (3, 5)) == size
-
-
 @pytest.mark.parametrize(
     ("variant", "size", "message"),
     [

@@ -11,7 +11,7 @@ from vit_jax.errors import ConfigError, check_choice
 from vit_jax.mesh.sharding import Axes
 from vit_jax.models import mixer, resnet, vit
 from vit_jax.models.checks import check_values
-from vit_jax.models.dimensions import Grid, Size
+from vit_jax.models.dimensions import Size
 from vit_jax.models.family import CONFIG_FIELDS, Family
 from vit_jax.models.heads import needs_class_token
 from vit_jax.models.inference import Inferred, Shapes
@@ -81,12 +81,6 @@ def find_axes(config: ModelConfig) -> Axes:
 def find_token_size(config: ModelConfig) -> Size:
     """Returns how many pixels (down, across) one token covers."""
     return find_family(config).find_token_size(resolve_model(config))
-
-
-def find_image_size(config: ModelConfig, grid: Grid) -> Size:
-    """Returns the size in pixels of an image with this grid of patches."""
-    down, across = find_token_size(config)
-    return grid[0] * down, grid[1] * across
 
 
 def count_prefix(config: ModelConfig) -> int:
