@@ -51,7 +51,7 @@ def measure(case: str, path: Path) -> dict[str, float]:
     import jax
     import numpy as np
 
-    from vit_jax.checkpoints.pretrained import load_pretrained
+    from vit_jax.checkpoints.load import load_pretrained
     from vit_jax.config import MeshConfig
     from vit_jax.mesh.sharding import make_mesh
 

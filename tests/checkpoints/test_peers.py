@@ -46,7 +46,7 @@ def test_timm_computes_the_same(name: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", sorted(BY_LOADER))
 def test_timms_loader_reads_our_npz(name: str, tmp_path: Path) -> None:
-    source = checkpoints.read_checkpoint(GOLDEN / name)
+    source = checkpoints.open_checkpoint(GOLDEN / name)
     save(tmp_path / "x.npz", BY_LOADER[name], source)
     check(tmp_path / "x.npz", BY_LOADER[name], source)
 

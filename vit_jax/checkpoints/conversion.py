@@ -10,8 +10,9 @@ import numpy as np
 from vit_jax import models
 from vit_jax.checkpoints import peers, trees
 from vit_jax.checkpoints.formats.limits import DROPPABLE, FORMATS, fit
-from vit_jax.checkpoints.open import read_checkpoint, write_checkpoint
+from vit_jax.checkpoints.open import open_checkpoint
 from vit_jax.checkpoints.record import Checkpoint
+from vit_jax.checkpoints.write import write_checkpoint
 from vit_jax.errors import ConfigError, check_choice
 
 _SUFFIXES = {".npz": "google_prelinen", ".safetensors": "timm"}
@@ -31,7 +32,7 @@ def convert_file(
     """Converts a checkpoint.
 
     Args:
-        src: a file, a folder, or a workdir of ours, in any format.
+        src: a path or name, as `open_checkpoint` takes it.
         dst: a .npz or .safetensors file; for timm and huggingface also a folder, which
             gets the config files too.
         to: one of `limits.FORMATS`. None: by the name of ``dst``: .npz is the
@@ -40,7 +41,7 @@ def convert_file(
         check: runs random images through both, and through the library that the new
             file is for where it is installed; the report has the largest differences.
         drop: what to leave out; see `limits.DROPPABLE`.
-        checkpoint: in place of reading ``src``, for weights by name.
+        checkpoint: in place of opening ``src``.
 
     Returns:
         A report, line by line.
@@ -51,7 +52,7 @@ def convert_file(
     """
     file_format = to or _SUFFIXES.get(Path(dst).suffix, "huggingface")
     _check_name(Path(dst), file_format)
-    source = read_checkpoint(src) if checkpoint is None else checkpoint
+    source = open_checkpoint(src) if checkpoint is None else checkpoint
     files = write_checkpoint(
         dst,
         file_format,
@@ -133,9 +134,9 @@ def _check(
     images = np.random.default_rng(0).uniform(-1, 1, (2, *size, 3)).astype(np.float32)
     given = {name: getattr(source.model, name) for name in _NOT_IN_NPZ}
     written = (
-        read_checkpoint(dst, **given)
+        open_checkpoint(dst, **given)
         if dst.suffix == ".npz" and not drop
-        else read_checkpoint(dst)
+        else open_checkpoint(dst)
     )
     again = compute_outputs(written, images)
     lines = []

@@ -87,7 +87,6 @@ def _models(arguments: argparse.Namespace, _: list[str]) -> int:
 
 def _convert(arguments: argparse.Namespace, _: list[str]) -> int:
     from vit_jax import checkpoints
-    from vit_jax.checkpoints.pretrained import open_checkpoint
 
     lines = checkpoints.convert_file(
         arguments.source,
@@ -95,7 +94,6 @@ def _convert(arguments: argparse.Namespace, _: list[str]) -> int:
         arguments.to,
         arguments.check,
         arguments.drop,
-        open_checkpoint(arguments.source),
     )
     print("\n".join(lines))
     return 0

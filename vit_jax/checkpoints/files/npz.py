@@ -47,9 +47,24 @@ def read_npz(path: Path) -> dict[str, Lazy]:
     """
     try:
         check_directory(path)
-        with zipfile.ZipFile(path) as archive, path.open("rb") as file:
-            infos = archive.infolist()
-            _check_sizes(infos, path.stat().st_size)
+        with zipfile.ZipFile(path) as archive:
+            return read_npz_archive(path, archive)
+    except ConfigError:
+        raise
+    except _ERRORS as error:
+        raise make_damage_error(path, error) from error
+
+
+def read_npz_archive(path: Path, archive: zipfile.ZipFile) -> dict[str, Lazy]:
+    """Returns what `read_npz` does, of an archive whose directory was checked.
+
+    Raises:
+        ConfigError: as `read_npz`.
+    """
+    try:
+        infos = archive.infolist()
+        _check_sizes(infos, path.stat().st_size)
+        with path.open("rb") as file:
             members = [_open_member(path, file, archive, info) for info in infos]
     except ConfigError:
         raise

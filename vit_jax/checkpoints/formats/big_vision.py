@@ -11,10 +11,10 @@ from typing import Any
 
 from vit_jax.checkpoints.formats import assemble
 from vit_jax.checkpoints.formats.facts import Facts
-from vit_jax.checkpoints.layers import stack_layers, unstack_layers
 from vit_jax.checkpoints.layout import POSITION
 from vit_jax.checkpoints.lazy import Lazy
 from vit_jax.checkpoints.record import Checkpoint
+from vit_jax.checkpoints.stacked import stack_layers, unstack_layers
 from vit_jax.checkpoints.trees import abridge
 from vit_jax.errors import ConfigError
 
