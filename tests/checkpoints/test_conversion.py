@@ -1,7 +1,9 @@
 """One file into another, from a path to a report."""
 
+import dataclasses
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -79,7 +81,7 @@ def test_a_name_that_is_another_formats(name, to, advice, tmp_path: Path) -> Non
 
 
 def test_a_check_that_fails_is_an_error(tmp_path: Path, monkeypatch) -> None:
-    def wrong(_path, _format, _model, _classes, images):
+    def wrong(_path, _format, _checkpoint, images):
         return "timm", np.ones((len(images), 10), np.float32)
 
     monkeypatch.setattr(peers, "run_peer", wrong)
@@ -111,7 +113,9 @@ def test_nothing_is_left_of_a_write_that_fails(tmp_path: Path) -> None:
     for file_format, name in (("google", "x.npz"), ("timm", "x.safetensors")):
         with pytest.raises(ConfigError, match="damaged"):
             checkpoints.write_checkpoint(
-                tmp_path / name, file_format, broken, source.model, 5
+                tmp_path / name,
+                file_format,
+                dataclasses.replace(source, tensors=broken),
             )
     assert not list(tmp_path.iterdir())
 
@@ -155,8 +159,9 @@ def test_pytorch_files(tmp_path: Path) -> None:
 def test_a_mixed_tree_is_written_from_arrays(tmp_path: Path) -> None:
     """NumPy and JAX arrays do as well as lazy ones."""
     source = checkpoint_of(tiny())
-    arrays = {k: np.asarray(v) for k, v in source.tensors.items()}
-    checkpoints.write_checkpoint(tmp_path / "x.npz", "google", arrays, source.model, 5)
+    arrays: Any = {k: np.asarray(v) for k, v in source.tensors.items()}
+    in_memory = dataclasses.replace(source, tensors=arrays)
+    checkpoints.write_checkpoint(tmp_path / "x.npz", "google", in_memory)
     again = checkpoints.open_checkpoint(tmp_path / "x.npz")
     assert all(np.array_equal(again.tensors[k], v) for k, v in arrays.items())
     assert make_lazy(again.tensors["cls"]) is again.tensors["cls"]

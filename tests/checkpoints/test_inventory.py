@@ -76,7 +76,7 @@ def test_huggingface(name: str) -> None:
     tensors = {k: empty(v) for k, v in expected.items()}
     kind = huggingface.recognises(tensors)
     assert kind is not None
-    facts = huggingface_config.read(entry["config"], {}, kind)
+    facts = huggingface_config.read_huggingface_config(entry["config"], {}, kind)
     checkpoint = huggingface.read(tensors, facts, name)
     written = huggingface.write(
         checkpoint.tensors, checkpoint.model, checkpoint.num_classes

@@ -17,6 +17,7 @@ from vit_jax.checkpoints.files.npz import read_npz
 from vit_jax.checkpoints.files.safetensors import read_safetensors, write_safetensors
 from vit_jax.checkpoints.formats import huggingface_config
 from vit_jax.config import Preprocessing
+from vit_jax.config.choices import FORMATS
 from vit_jax.errors import ConfigError
 
 SUFFIX = {"timm": ".safetensors", "huggingface": ".safetensors"}
@@ -50,15 +51,7 @@ def heads_of(path: Path) -> dict[str, int]:
 def save(
     path: Path, file_format: str, source: checkpoints.Checkpoint, **options
 ) -> None:
-    checkpoints.write_checkpoint(
-        path,
-        file_format,
-        source.tensors,
-        source.model,
-        source.num_classes,
-        preprocessing=source.preprocessing,
-        **options,
-    )
+    checkpoints.write_checkpoint(path, file_format, source, **options)
 
 
 def check_equal(got: dict[str, np.ndarray], expected: dict[str, np.ndarray]) -> None:
@@ -92,7 +85,7 @@ def test_back_to_the_same_format(path: Path, tmp_path: Path) -> None:
 PAIRS = [
     (name, file_format)
     for name in sorted(OPTIONS)
-    for file_format in checkpoints.FORMATS
+    for file_format in FORMATS
 ]  # fmt: skip
 
 
@@ -216,18 +209,10 @@ def test_folder_with_configs(crop: str, tmp_path: Path) -> None:
             (0.2, 0.2, 0.2),
         ),
     )
+    source = dataclasses.replace(source, class_names=names)
     for file_format in ("timm", "huggingface"):
         folder = tmp_path / file_format
-        files = checkpoints.write_checkpoint(
-            folder,
-            file_format,
-            source.tensors,
-            source.model,
-            5,
-            preprocessing=source.preprocessing,
-            class_names=names,
-            drop=(),
-        )
+        files = checkpoints.write_checkpoint(folder, file_format, source)
         assert folder / "config.json" in files
         again = checkpoints.open_checkpoint(folder)
         assert again.class_names == names
@@ -396,7 +381,7 @@ def test_activations_that_timm_has_by_name(name, activation, tmp_path: Path) -> 
 )
 def test_preprocessing_as_transformers_writes_it(preprocessor, crop, fraction) -> None:
     """google/vit, CLIP, DeiT, DINOv2, SigLIP."""
-    facts = huggingface_config.read({}, preprocessor, "vit")
+    facts = huggingface_config.read_huggingface_config({}, preprocessor, "vit")
     fields = Preprocessing(**facts.preprocessing)
     assert fields.image_size == (224, 224)
     assert (fields.eval_crop, fields.eval_crop_fraction) == (crop, fraction)

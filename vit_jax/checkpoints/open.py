@@ -8,20 +8,13 @@ from typing import Any
 from vit_jax import models, weights
 from vit_jax.checkpoints.files.array_files import read_file, read_folder
 from vit_jax.checkpoints.files.orbax_files import find_step
-from vit_jax.checkpoints.formats import (
-    big_vision,
-    google,
-    huggingface,
-    huggingface_config,
-    own,
-    timm,
-    timm_config,
-)
-from vit_jax.checkpoints.formats.facts import METADATA, Facts, from_metadata, read_json
-from vit_jax.checkpoints.formats.limits import FORMATS
+from vit_jax.checkpoints.formats.format import Format
+from vit_jax.checkpoints.formats.metadata import KEY, Metadata, read_own_metadata
+from vit_jax.checkpoints.formats.own import read_step
 from vit_jax.checkpoints.lazy import Lazy
 from vit_jax.checkpoints.record import Checkpoint
 from vit_jax.config import ModelConfig, Preprocessing
+from vit_jax.config.choices import FORMATS
 from vit_jax.errors import ConfigError, did_you_mean
 from vit_jax.storage import bucket
 
@@ -60,11 +53,11 @@ def open_checkpoint(
     for name in fields:
         if name not in known:
             raise ConfigError(f'unknown field "{name}"{did_you_mean(name, known)}')
-    facts = Facts(fields, dataclasses.asdict(preprocessing) if preprocessing else {})
+    given = Metadata(fields, dataclasses.asdict(preprocessing) if preprocessing else {})
     path = bucket.find_location(name_or_path)
     if bucket.is_bucket(path) or path.exists():
-        return _open_path(path, facts)
-    return _open_name(str(name_or_path), path, facts)
+        return _open_path(path, given)
+    return _open_name(str(name_or_path), path, given)
 
 
 class OpenOnce:
@@ -84,7 +77,7 @@ class OpenOnce:
         return self._opened
 
 
-def _open_name(name: str, path: Path, facts: Facts) -> Checkpoint:
+def _open_name(name: str, path: Path, given: Metadata) -> Checkpoint:
     """Opens published weights, fetched first where they are not here."""
     try:
         path = weights.fetch_weights(name)
@@ -94,7 +87,7 @@ def _open_name(name: str, path: Path, facts: Facts) -> Checkpoint:
         raise
     published = weights.describe_published(name)
     try:
-        checkpoint = _open_path(path, facts.over(_facts_of(published)))
+        checkpoint = _open_path(path, given.override(_find_published(published)))
     except ConfigError as error:
         again = "remove that file, and it is fetched again"
         raise ConfigError(f'weights "{name}": {error}, or {again}') from error
@@ -109,61 +102,53 @@ def _open_name(name: str, path: Path, facts: Facts) -> Checkpoint:
     )
 
 
-def _facts_of(published: weights.PublishedWeights) -> Facts:
+def _find_published(published: weights.PublishedWeights) -> Metadata:
     """Returns what files of these weights may not say, or say wrongly."""
     fields: dict[str, Any] = {}
     if published.model is not None:
         model = models.resolve_model(published.model)
         fields = {name: getattr(model, name) for name in _UNTOLD}
     sizes = published.preprocessing
-    return Facts(fields, dataclasses.asdict(sizes) if sizes else {})
+    return Metadata(fields, dataclasses.asdict(sizes) if sizes else {})
 
 
-def _open_path(path: Path, facts: Facts) -> Checkpoint:
+def _open_path(path: Path, known: Metadata) -> Checkpoint:
     in_bucket = bucket.is_bucket(path)
     if in_bucket or path.is_dir():
         step = find_step(path)
         if step is not None:
-            return own.read_step(step)
+            return read_step(step)
         if in_bucket:
             raise ConfigError(
                 f"no checkpoint in {path}; give the --workdir of a run that has saved "
                 "one; of other formats give the file itself"
             )
-        tensors, metadata, path = read_folder(path)
+        tensors, written, path = read_folder(path)
     else:
-        tensors, metadata = read_file(path)
-    if METADATA in metadata:
-        facts = facts.over(from_metadata(metadata[METADATA], str(path)))
+        tensors, written = read_file(path)
+    if KEY in written:
+        known = known.override(read_own_metadata(written[KEY], str(path)))
     if not tensors:
         raise ConfigError(
             f"{path} must hold a checkpoint, got a file without arrays; "
             "get the file again"
         )
-    return _read_names(path, tensors, facts)
+    return _read_arrays(path, tensors, known)
 
 
-def _read_names(path: Path, tensors: Mapping[str, Lazy], facts: Facts) -> Checkpoint:
-    """Returns the checkpoint of the format whose names these are."""
-    what = str(path)
-    if big_vision.recognises(tensors):
-        return big_vision.read(tensors, facts, what)
-    if google.recognises(tensors):
-        return google.read(tensors, facts, what)
-    if timm.recognises(tensors):
-        if not facts.preprocessing:
-            config = read_json(path.parent / "config.json")
-            facts = facts.over(timm_config.read(config, tensors))
-        return timm.read(tensors, facts, what)
-    kind = huggingface.recognises(tensors)
-    if kind is None:
-        first = min(tensors)[:80]
+def _read_arrays(
+    path: Path, tensors: Mapping[str, Lazy], known: Metadata
+) -> Checkpoint:
+    """Returns the checkpoint of the first format whose names these are."""
+    for name in FORMATS:
+        chosen: Format = FORMATS.resolve(name)
+        if chosen.recognises(tensors):
+            break
+    else:
         raise ConfigError(
-            f"{path} must have the names of a known format, got {first!r}; known: "
-            f"{', '.join(FORMATS)}"
+            f"{path} must have the names of a known format, got {min(tensors)[:80]!r}; "
+            f"known: {', '.join(FORMATS)}"
         )
-    if not facts.preprocessing:
-        config = read_json(path.parent / "config.json")
-        preprocessor = read_json(path.parent / "preprocessor_config.json")
-        facts = facts.over(huggingface_config.read(config, preprocessor, kind))
-    return huggingface.read(tensors, facts, what)
+    if chosen.read_configs is not None and not known.preprocessing:
+        known = known.override(chosen.read_configs(path.parent, tensors))
+    return chosen.read(tensors, known, str(path))

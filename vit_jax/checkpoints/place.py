@@ -100,9 +100,10 @@ def _shard_source(
     sources: tuple[Stored, ...], spec: PartitionSpec, mesh: Mesh
 ) -> NamedSharding:
     """Returns how a stored array is sharded, of which ``spec`` is the result's."""
-    if len(sources) > 1:  # each is a row of the result
+    first, *others = sources
+    if others:  # each is a row of the result
         spec = PartitionSpec(*spec[1:])
-    if sources[0].layer is not None:  # the result is a row of it
+    if first.layer is not None:  # the result is a row of it
         spec = PartitionSpec(None, *spec)
     return NamedSharding(mesh, spec)
 

@@ -4,6 +4,7 @@ import argparse
 import json
 
 from vit_jax.cli.parsers import Commands, add_command, complete_files, parse_output_path
+from vit_jax.config.choices import FORMATS
 
 
 def add(commands: Commands) -> None:
@@ -43,8 +44,8 @@ def _add_convert(commands: Commands) -> None:
     parser.add_argument(
         "--to",
         metavar="FORMAT",
-        help="google, google_prelinen, big_vision, timm or huggingface (default: by the "
-        "name of the output)",
+        help="; ".join(f"{name}: {choice.help}" for name, choice in FORMATS.items())
+        + " (default: by the name of the output)",
     )
     parser.add_argument(
         "--drop",

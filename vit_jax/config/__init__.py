@@ -7,7 +7,7 @@ dictionary.
 
 from vit_jax.config.data import DataConfig, PerChannel, Preprocessing
 from vit_jax.config.mesh import MESH_PRESETS, MeshConfig
-from vit_jax.config.model import PLAIN, ModelConfig, Pair
+from vit_jax.config.model import PLAIN, RUN_FIELDS, ModelConfig, Pair
 from vit_jax.config.optim import OptimConfig, Table
 from vit_jax.config.run import Config, InitConfig
 from vit_jax.config.train import TrainConfig
@@ -15,6 +15,7 @@ from vit_jax.config.train import TrainConfig
 __all__ = [
     "MESH_PRESETS",
     "PLAIN",
+    "RUN_FIELDS",
     "Config",
     "DataConfig",
     "InitConfig",

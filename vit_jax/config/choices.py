@@ -83,3 +83,30 @@ LOSSES = Choices(
         ),
     },
 )
+
+# In the order in which they are asked whether a file's names are theirs.
+FORMATS = Choices(
+    "format",
+    {
+        "big_vision": (
+            "checkpoints.formats.big_vision:FORMAT",
+            "big_vision's .npz; images' tower of two-tower models",
+        ),
+        "google": (
+            "checkpoints.formats.google:FORMAT",
+            "the original's .npz, as its modules are named today",
+        ),
+        "google_prelinen": (
+            "checkpoints.formats.google:PRELINEN",
+            "the original's .npz, as its released files are named",
+        ),
+        "timm": (
+            "checkpoints.formats.timm:FORMAT",
+            "timm's .safetensors, or a folder with its config.json",
+        ),
+        "huggingface": (
+            "checkpoints.formats.huggingface:FORMAT",
+            "transformers' .safetensors, or a folder with its configs",
+        ),
+    },
+)

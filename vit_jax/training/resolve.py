@@ -5,20 +5,10 @@ import dataclasses
 
 from vit_jax import models, weights
 from vit_jax.checkpoints.open import OpenOnce
-from vit_jax.config import PLAIN, Config, ModelConfig
+from vit_jax.config import RUN_FIELDS, Config, ModelConfig
 from vit_jax.errors import ConfigError
 from vit_jax.storage import bucket
 
-# What a run chooses for itself, whatever its weights were trained with.
-_OF_THE_RUN = (
-    "dropout_rate",
-    "attention_dropout_rate",
-    "stochastic_depth_rate",
-    "stochastic_depth_rescale",
-    "head_bias_init",
-    "dtype",
-    *PLAIN,
-)
 _DEFAULTS = ModelConfig()
 
 
@@ -74,6 +64,6 @@ def _with_choices(model: ModelConfig, chosen: ModelConfig) -> ModelConfig:
     given = {
         name: value
         for name, value in vars(chosen).items()
-        if name in _OF_THE_RUN or value != getattr(_DEFAULTS, name)
+        if name in RUN_FIELDS or value != getattr(_DEFAULTS, name)
     }
     return dataclasses.replace(model, **given)

@@ -69,10 +69,11 @@ def list_arrays(folder: Path) -> dict[str, jax.ShapeDtypeStruct]:
         ConfigError: the list is missing or damaged.
     """
     import orbax.checkpoint as ocp
+    from etils import epath
 
     with report_damage(folder.parent):
         handler = ocp.PyTreeCheckpointHandler(multiprocessing_options=_read_alone())
-        tree = handler.metadata(folder).tree
+        tree = handler.metadata(epath.Path(folder)).tree
         return {
             jax.tree_util.keystr(path, simple=True, separator="/"): (
                 jax.ShapeDtypeStruct(tuple(entry.shape), np.dtype(entry.dtype))
