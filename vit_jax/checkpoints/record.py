@@ -6,6 +6,7 @@ from typing import Any
 
 from vit_jax.checkpoints.lazy import Lazy
 from vit_jax.config import Config, ModelConfig, Preprocessing
+from vit_jax.config.choices import accept_unknown
 from vit_jax.config.file import from_dict
 
 SOFTMAX = "softmax"  # what makes probabilities of the logits, unless a file says other
@@ -47,12 +48,15 @@ class Checkpoint:
     def run(self) -> Config | None:
         """The whole config of the run that wrote it.
 
+        What a caller registered for the run need not be registered here.
+
         Raises:
-            ConfigError: this version or process does not know something in it.
+            ConfigError: this version does not know a field of it.
         """
         if self.card is None:
             return None
-        return from_dict(Config, self.card["config"], "card.config")
+        with accept_unknown():
+            return from_dict(Config, self.card["config"], "card.config")
 
     @property
     def step(self) -> int | None:
