@@ -199,7 +199,7 @@ def test_what_augregs_index_chooses(
     monkeypatch.setenv("VIT_JAX_OFFLINE", "1")
     assert load_pretrained("augreg/B_8").config.patch_size == (8, 8)
     (folder / f"{stem}.npz").write_bytes(b"spoilt")
-    with pytest.raises(ConfigError, match=r"remove that file, and it is fetched again"):
+    with pytest.raises(ConfigError, match=r"remove that file to have it fetched again"):
         load_pretrained("augreg/B_8")
 
 

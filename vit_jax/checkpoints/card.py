@@ -1,4 +1,4 @@
-"""The card of a checkpoint: what it is, how to use it, and which run may go on from it.
+"""The card of a checkpoint: what it is, how to use it, and which run may resume from it.
 
 A JSON file beside the arrays: the model's and the run's config, preprocessing, class
 names and the last metrics.
@@ -73,13 +73,13 @@ def check_same_run(
     num_classes: int,
     class_names: tuple[str, ...] | None,
 ) -> list[str]:
-    """Compares a workdir's checkpoint with the run that wants to go on from it.
+    """Compares a workdir's checkpoint with the run that would resume it.
 
     Returns:
-      What else of the config is another one now, a sentence each.
+      What else in the config differs now, one sentence each.
 
     Raises:
-      ConfigError: another model, optimizer, order of the data or other classes.
+      ConfigError: the model, optimizer, order of the data or classes differ.
     """
     old = dict(_flat(card["config"]))
     new = dict(_flat(dataclasses.asdict(config)))

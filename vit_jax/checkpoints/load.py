@@ -24,6 +24,7 @@ from vit_jax.config import (
     ModelConfig,
     Preprocessing,
 )
+from vit_jax.config.choices import SOURCES
 from vit_jax.data import augment
 from vit_jax.errors import ConfigError, check
 from vit_jax.mesh.sharding import bind_mesh, make_mesh, replicate_sharding
@@ -34,7 +35,7 @@ _IMAGE_SIZE = (224, 224)  # of weights that fit any size and name none
 _BATCH_SIZE = 64  # of an evaluation; divides over the devices of any usual host
 
 
-@dataclasses.dataclass(frozen=True, eq=False)  # one is equal to itself alone
+@dataclasses.dataclass(frozen=True, eq=False)  # equal by identity
 class Loaded:
     """A model with its parameters, and how to use it.
 
@@ -47,7 +48,7 @@ class Loaded:
       num_classes: None: the model has no head, and returns its features.
       class_names: in the order of the logits.
       loss: ``softmax`` or ``sigmoid``: what makes probabilities of its logits.
-      run: the whole config, where the checkpoint is of a run of ours.
+      run: the whole config, where the checkpoint is a run's.
       step: completed updates of that run.
       notes: what was assumed on the way, one sentence each; they are logged, too.
     """
@@ -96,10 +97,10 @@ class Loaded:
         return self.num_classes
 
     def data(self, source: str | None = None) -> DataConfig:
-        """Returns how a data set is read for this model: the run's, or another.
+        """Returns how a dataset is read for this model: the run's, or another.
 
         Raises:
-          ConfigError: the checkpoint is of no run, and ``source`` is not given.
+          ConfigError: the checkpoint is not a run's, and ``source`` is not given.
         """
         if self.run is not None:
             data = self.run.data
@@ -111,14 +112,14 @@ class Loaded:
             )
         if source is None:
             raise ConfigError(
-                f"--source must be given for {self.name}, which is no workdir and knows "
-                "no data; use digits, folder:DIR, table:FILE, tar:DIR or tfds:NAME"
+                f"--source must be given for {self.name}, which is not a workdir and names "
+                f"no data; use {SOURCES.format_names()}"
             )
         fields = dataclasses.asdict(self.preprocessing)
         return DataConfig(source=source, batch_size=self._share(_BATCH_SIZE), **fields)
 
     def _share(self, batch_size: int) -> int:
-        """Rounds a batch up to what the devices here can share; the rest is padding."""
+        """Rounds a batch up so that the devices can share it; the rest is padding."""
         return -(-batch_size // self.mesh.size) * self.mesh.size
 
 

@@ -89,7 +89,7 @@ def _open_name(name: str, path: Path, given: Metadata) -> Checkpoint:
     try:
         checkpoint = _open_path(path, given.override(_find_published(published)))
     except ConfigError as error:
-        again = "remove that file, and it is fetched again"
+        again = "remove that file to have it fetched again"
         raise ConfigError(f'weights "{name}": {error}, or {again}') from error
     names = checkpoint.class_names
     if published.classes is not None and names is None:
@@ -130,8 +130,7 @@ def _open_path(path: Path, known: Metadata) -> Checkpoint:
         known = known.override(read_own_metadata(written[KEY], str(path)))
     if not tensors:
         raise ConfigError(
-            f"{path} must hold a checkpoint, got a file without arrays; "
-            "get the file again"
+            f"{path} must hold a checkpoint, got a file without arrays; check the path"
         )
     return _read_arrays(path, tensors, known)
 

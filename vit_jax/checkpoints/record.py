@@ -24,7 +24,7 @@ class Checkpoint:
         model: resolved.
         num_classes: y; None: there is no head.
         grid: patches (down, across) of the position embedding; None where it has none,
-            or where their number alone does not say.
+            or where their number does not determine it.
         preprocessing: what the weights expect, as far as the file says it.
         class_names: in the order of the logits.
         notes: what was assumed, one sentence each.
@@ -46,7 +46,7 @@ class Checkpoint:
 
     @property
     def run(self) -> Config | None:
-        """The whole config of the run that wrote it.
+        """The config of the run that wrote it.
 
         What a caller registered for the run need not be registered here.
 

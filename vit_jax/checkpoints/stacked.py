@@ -1,6 +1,7 @@
 """Blocks one by one, or stacked along a first axis as a scan over them has it.
 
-Of arrays that are not yet read here; of whole states in `as_saved` and `as_held`.
+`stack_layers` and `unstack_layers` are for arrays that are not yet read; `as_saved` and
+`as_held` for whole training states.
 """
 
 import dataclasses
@@ -26,7 +27,7 @@ def unstack_layers(tree: Mapping[str, Lazy], what: str) -> dict[str, Lazy]:
     """Returns the tree with each layer's part of a stacked array under its own name.
 
     Raises:
-        ConfigError: an array under a stack's name is none.
+        ConfigError: an array has a stack's name but no axis of layers.
     """
     result: dict[str, Lazy] = {}
     for name, tensor in tree.items():
@@ -37,8 +38,8 @@ def unstack_layers(tree: Mapping[str, Lazy], what: str) -> dict[str, Lazy]:
         num_layers = tensor.shape[0] if tensor.shape else 0
         if not 0 < num_layers <= _MOST_LAYERS:
             raise ConfigError(
-                f"{what} must stack its layers, got the shape {tensor.shape} for "
-                f"{make_printable(name)}; get the file again"
+                f"{what} must stack at most {_MOST_LAYERS} layers, got the shape "
+                f"{tensor.shape} for {make_printable(name)}; take another checkpoint"
             )
         for i in range(num_layers):
             part = tensor.part(i, num_layers).rearranged("1 ... -> ...")

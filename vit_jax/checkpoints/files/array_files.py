@@ -25,7 +25,7 @@ def read_folder(folder: Path) -> tuple[Arrays, dict[str, str], Path]:
     It may be split into several safetensors files; the first is returned then.
 
     Raises:
-        ConfigError: there is none, there are several, or one is damaged.
+        ConfigError: it has none or several, or a file is damaged.
     """
     for pattern in _NAMES:
         files = sorted(folder.glob(pattern))
@@ -42,7 +42,10 @@ def read_folder(folder: Path) -> tuple[Arrays, dict[str, str], Path]:
         for file in files:
             more, metadata = read_file(file)
             if tensors.keys() & more.keys():
-                raise ConfigError(f"{folder} has an array twice; get the files again")
+                raise ConfigError(
+                    f"{folder} must hold each array once, got one twice; "
+                    "keep the files of one checkpoint"
+                )
             tensors |= more
         return tensors, metadata, files[0]
     raise ConfigError(

@@ -101,7 +101,7 @@ def _checkpoint(
     if grid is None and inferred.num_patches is not None:
         notes.append(
             f"its {inferred.num_patches} patches are no square, and the file does not "
-            "tell their rows and columns"
+            "give their rows and columns"
         )
     names = metadata.class_names
     if names is not None and len(names) != inferred.num_classes:

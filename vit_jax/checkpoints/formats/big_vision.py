@@ -48,7 +48,7 @@ def _support(model: ModelConfig) -> Support:
 
 
 def _prefixes(names: Collection[str]) -> list[str]:
-    """Returns under which prefixes there is an image tower; optimizer moments aside."""
+    """Returns the prefixes of image towers, without those of optimizer state."""
     found = {match["prefix"] for name in names if (match := _TOWER.match(name))}
     found = {prefix for prefix in found if f"{prefix}embedding/kernel" in names}
     parameters = {p for p in found if not p.startswith("opt/") or "opt/target/" in p}

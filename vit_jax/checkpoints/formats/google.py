@@ -129,7 +129,10 @@ def renumber(names: Collection[str], what: str) -> dict[str, str]:
             parent = f"{parent}{part}/"
         result[name] = "/".join(parts)
     if len(set(result.values())) != len(result):
-        raise ConfigError(f"{what} has two arrays of one name; get the file again")
+        raise ConfigError(
+            f"{what} must have names that differ, got two arrays of one "
+            "name once they are numbered alike; check who wrote the file"
+        )
     return result
 
 

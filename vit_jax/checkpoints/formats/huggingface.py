@@ -33,7 +33,7 @@ from vit_jax.checkpoints.lazy import Lazy
 from vit_jax.checkpoints.record import Checkpoint
 from vit_jax.errors import ConfigError
 
-# What the heads of these see, and none of ours does.
+# Features that the heads of these see, and none of ours does.
 _OTHER_FEATURES = {
     "dinov2": "class token and mean patch at once",
     "siglip": "the mean patch, not what its pooling makes",
@@ -45,9 +45,9 @@ _PREFIX = re.compile(r"(vit|deit|dinov2(_with_registers)?|vision_model)\.")
 
 def _find_architecture(names: Collection[str]) -> str | None:
     """Returns which of ARCHITECTURES has these names, or None."""
-    for architecture, (_, sign, *_rest) in ARCHITECTURES.items():
-        if any(re.fullmatch(sign, name) for name in names):
-            return architecture
+    for kind, architecture in ARCHITECTURES.items():
+        if architecture.recognises(names):
+            return kind
     return None
 
 
@@ -103,9 +103,9 @@ def _write(checkpoint: Checkpoint) -> dict[str, Lazy]:
 
 
 def _without_register_rows(table: Lazy, count: int) -> Lazy:
-    """Returns the table without the rows of registers, which DINOv2 has not."""
+    """Returns the table without the rows of registers, which DINOv2 does not have."""
 
-    def cut(x: np.ndarray) -> np.ndarray:
+    def remove_rows(x: np.ndarray) -> np.ndarray:
         if np.any(x[:, 1 : 1 + count]):
             raise ConfigError(
                 "positions of registers must be zero in transformers' DINOv2, got "
@@ -113,7 +113,7 @@ def _without_register_rows(table: Lazy, count: int) -> Lazy:
             )
         return np.concatenate([x[:, :1], x[:, 1 + count :]], axis=1)
 
-    return table.map(cut, (1, table.shape[1] - count, table.shape[2]))
+    return table.map(remove_rows, (1, table.shape[1] - count, table.shape[2]))
 
 
 def _read_configs(folder: Path, names: Collection[str]) -> Metadata:

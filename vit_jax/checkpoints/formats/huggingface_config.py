@@ -70,7 +70,7 @@ def read_huggingface_config(
     if not config:
         notes.append(
             f"{activation} and epsilon {epsilon:g}, transformers' own defaults, as no "
-            "config.json is beside it"
+            "config.json is in its folder"
         )
     act = tower.get("hidden_act")
     fields = {
@@ -144,7 +144,7 @@ def make_huggingface_config(checkpoint: Checkpoint, kind: str) -> dict[str, Any]
 
 
 def find_dinov2_ratio(model: ModelConfig) -> int | None:
-    """Returns the whole number by which DINOv2's config tells the MLP's width."""
+    """Returns the MLP's width over the model's, as DINOv2's config has it; else None."""
     for ratio in range(1, 17):
         size = (model.hidden_size or 0) * ratio
         if model.activation == "swiglu":

@@ -14,7 +14,7 @@ _EVERY: Support = {
     "activation": ("gelu", "gelu_tanh", "quick_gelu"),
     "layer_norm_epsilon": ANY,
 }
-# What the heads of these see, and none of ours does: the tower alone is written.
+# Their heads see features that none of ours does, so only the tower is written.
 _TOWER: Support = {**_EVERY, "num_classes": (None,)}
 _SUPPORT: dict[str, Support] = {
     "vit": {**_EVERY, "representation_size": ANY},
@@ -52,5 +52,5 @@ def find_huggingface_problems(checkpoint: Checkpoint) -> dict[str, str]:
     if model.representation_size and checkpoint.num_classes is not None:
         problems["head"] = "it would see the class token itself, not the pre-logits"
     if choose_architecture(model) == "dinov2" and not find_dinov2_ratio(model):
-        problems["mlp_dim"] = "it must be a whole number of times the width"
+        problems["mlp_dim"] = "it must be an integer multiple of the width"
     return problems

@@ -91,10 +91,14 @@ def read_own_metadata(text: str, what: str) -> Metadata:
             LOSSES.check("loss", loss)
     except ConfigError as error:
         raise ConfigError(
-            f"{what} has damaged metadata ({make_printable(str(error))}); get the file again"
+            f"{what} must have metadata that this version knows "
+            f"({make_printable(str(error))}); use the version that wrote it"
         ) from error
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise ConfigError(f"{what} has damaged metadata; get the file again") from error
+        raise ConfigError(
+            f"{what} must have metadata as vit_jax writes it, got other; "
+            "check that the file is complete"
+        ) from error
     return Metadata(
         fields=dataclasses.asdict(model),
         preprocessing=dataclasses.asdict(preprocessing) if preprocessing else {},

@@ -63,7 +63,7 @@ _VIT = (
     *norm("attn_pool.norm", f"{MAP}/LayerNorm_0"),
     *mlp("attn_pool.mlp", MAP),
     *norm("fc_norm", "fc_norm"),
-    *dense("pre_logits.fc", "pre_logits"),  # read alone: timm has dropped it
+    *dense("pre_logits.fc", "pre_logits"),  # only read: timm has dropped it
     *dense("head", "head"),
     *dense("head_dist", "head_dist"),
 )

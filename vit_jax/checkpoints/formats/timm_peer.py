@@ -28,9 +28,9 @@ def run_timm(path: Path, checkpoint: Checkpoint, images: np.ndarray) -> Result:
 
 
 def run_timm_npz(path: Path, checkpoint: Checkpoint, images: np.ndarray) -> Result:
-    """Returns what timm makes of images [b h w c] with an .npz, for ViTs alone.
+    """Returns what timm makes of images [b h w c] with an .npz; of ViTs only.
 
-    None: it has no loader for the file, drops the pre-logits or has not the positions.
+    None: it has no loader for the file, drops the pre-logits or lacks the positions.
     """
     model = checkpoint.model
     is_known = model.posemb != "sincos2d" and not model.representation_size
