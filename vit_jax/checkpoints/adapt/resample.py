@@ -1,7 +1,7 @@
 """Grids of vectors at another size: the arithmetic of position and patch embeddings.
 
-Each method is a matrix for each side, so that a resize is two products; but for
-`original`, which is what the original's library happens to do.
+Each method is a matrix for each side, so that a resize is two products,
+except for `original`, which is what the original's library happens to do.
 """
 
 import numpy as np
@@ -18,7 +18,7 @@ def resample(grid: np.ndarray, size: Grid, method: str = "bilinear") -> np.ndarr
     Args:
         grid: [height, width, d].
         size: (height, width).
-        method: ``bilinear``: the corners stay where they are, as the original means it.
+        method: ``bilinear``: the corners stay where they are, as the original intends.
             ``original``: what it does. It calls `scipy.ndimage.zoom`, which for some
             pairs of sizes (28 -> 14, 24 -> 22, ...) rounds the last sample to just
             outside, and writes 0 into the whole last row and column.

@@ -28,10 +28,10 @@ from vit_jax.checkpoints.formats.huggingface_support import (
 from vit_jax.checkpoints.formats.metadata import Metadata, read_json_file
 from vit_jax.checkpoints.formats.timm import add_register_rows
 from vit_jax.checkpoints.formats.torch_rules import dense
-from vit_jax.checkpoints.layout import POSITION
 from vit_jax.checkpoints.lazy import Lazy
 from vit_jax.checkpoints.record import Checkpoint
 from vit_jax.errors import ConfigError
+from vit_jax.models import POSITION, count_layers
 
 # Features that the heads of these see, and none of ours does.
 _OTHER_FEATURES = {
@@ -74,7 +74,7 @@ def _read(tensors: Mapping[str, Lazy], metadata: Metadata, what: str) -> Checkpo
         tower[_POSITIONS] = add_register_rows(
             tower[_POSITIONS], tower["embeddings.register_tokens"]
         )
-    num_layers = trees.count_layers(tower, architecture.layer, what)
+    num_layers = count_layers(tower, architecture.layer, what)
     rules = [*trees.expand(architecture.table, num_layers), *HEADS]
     metadata = metadata.complete({"posemb_prefix": True}, *notes)
     return assemble_torch("huggingface", tower, rules, metadata, what)

@@ -18,8 +18,8 @@ from vit_jax.checkpoints.formats.torch_rules import (
     out,
     same,
 )
-from vit_jax.checkpoints.layout import POSITION
 from vit_jax.checkpoints.trees import Rule
+from vit_jax.models import POSITION
 
 _LAYER = "encoder.layer.{i}"
 _EMBEDDINGS = (

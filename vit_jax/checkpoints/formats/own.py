@@ -9,7 +9,7 @@ import jax
 import numpy as np
 
 from vit_jax import models
-from vit_jax.checkpoints import layout, trees
+from vit_jax.checkpoints import trees
 from vit_jax.checkpoints.card import read_model_config, read_step_card
 from vit_jax.checkpoints.files.orbax_files import (
     holds_average,
@@ -50,7 +50,7 @@ def read_step(step: Path) -> Checkpoint:
     average = holds_average(step)
     tensors = _open_arrays(
         step / ("ema" if average else "params"),
-        layout.shapes(model, num_classes, (down, across)),
+        models.find_shapes(model, num_classes, sizes.image_size),
         saved.scan,
     )
     return Checkpoint(

@@ -31,11 +31,11 @@ from vit_jax.checkpoints.formats.torch_rules import (
     out,
     same,
 )
-from vit_jax.checkpoints.layout import POSITION
 from vit_jax.checkpoints.lazy import Lazy
 from vit_jax.checkpoints.record import Checkpoint
 from vit_jax.checkpoints.trees import Rule
 from vit_jax.config import ModelConfig
+from vit_jax.models import POSITION, count_layers
 
 _VIT = (
     *conv("patch_embed.proj", "embedding"),
@@ -122,7 +122,7 @@ def _recognises(names: Collection[str]) -> bool:
 def _read(tensors: Mapping[str, Lazy], metadata: Metadata, what: str) -> Checkpoint:
     """Returns the checkpoint of a state dict."""
     tensors = {k: v for k, v in tensors.items() if k not in _IGNORED}
-    num_layers = trees.count_layers(tensors, r"blocks\.(\d+)\.", what)
+    num_layers = count_layers(tensors, r"blocks\.(\d+)\.", what)
     units = {(int(m[1]), int(m[2])) for name in tensors if (m := _UNIT.match(name))}
     family = "mixer" if _SIGN_OF_MIXER in tensors else "vit"
     rules = trees.expand(_RULES[family], num_layers)
