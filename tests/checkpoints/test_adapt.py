@@ -12,7 +12,11 @@ from tests.models.tiny import OPTIONS, flat, random_images, random_params, tiny
 from vit_jax import checkpoints, models
 from vit_jax.checkpoints.adapt.fit import fit_checkpoint
 from vit_jax.checkpoints.adapt.positions import resample_positions
-from vit_jax.checkpoints.adapt.resample import half_pixel, resample, resize_patches
+from vit_jax.checkpoints.adapt.resample import (
+    make_half_pixel_matrix,
+    resample,
+    resize_patches,
+)
 from vit_jax.checkpoints.lazy import make_lazy
 from vit_jax.checkpoints.record import Checkpoint
 from vit_jax.config import ModelConfig, Preprocessing
@@ -173,7 +177,7 @@ def test_larger_patches_see_the_same_in_larger_images() -> None:
     rng = np.random.default_rng(0)
     image, kernel = rng.normal(size=(4, 6)), rng.normal(size=(4, 6, 1, 1))
     resized = resize_patches(kernel.astype(np.float32), (8, 9))
-    larger = half_pixel(4, 8) @ image @ half_pixel(6, 9).T
+    larger = make_half_pixel_matrix(4, 8) @ image @ make_half_pixel_matrix(6, 9).T
     expected = np.sum(image * kernel[:, :, 0, 0])
     np.testing.assert_allclose(
         np.sum(larger * resized[:, :, 0, 0]), expected, atol=1e-5

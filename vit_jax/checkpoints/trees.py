@@ -77,7 +77,7 @@ def make_printable(text: str, longest: int = 120) -> str:
     return text if len(text) <= longest else f"{text[: longest - 3]}..."
 
 
-def expand(table: Iterable[Rule], num_layers: int) -> list[Rule]:
+def expand_rules(table: Iterable[Rule], num_layers: int) -> list[Rule]:
     """Returns the rules with every layer's number put in."""
     rules: list[Rule] = []
     for rule in table:
