@@ -43,7 +43,7 @@ def savez(path: Path, arrays: dict[str, np.ndarray], save: Any = np.savez) -> No
     save(path, **arrays)
 
 
-def heads_of(path: Path) -> dict[str, int]:
+def heads_of(path: Path) -> dict[str, Any]:
     """What these formats do not hold, and these widths do not tell."""
     return {"num_heads": 4} if path.suffix == ".safetensors" else {}
 
