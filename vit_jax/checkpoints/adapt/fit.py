@@ -58,10 +58,7 @@ def fit_checkpoint(
     fit_prefix(tree, checkpoint.model, target.model, notes)
     if grid is not None:
         resample_all(tree, target.model, old_grid, grid, method, notes)
-    preprocessing = checkpoint.preprocessing
-    if size is not None:
-        known = preprocessing or Preprocessing(size)
-        preprocessing = dataclasses.replace(known, image_size=size)
+    preprocessing = _set_size(checkpoint.preprocessing, size)
     if images and preprocessing and not is_same_range(images, preprocessing):
         folded = fold_range(tree, target.model, preprocessing, images)
         target = target._replace(model=folded)
@@ -106,6 +103,15 @@ def _compare_models(source: ModelConfig, target: ModelConfig) -> list[str]:
         if name not in WITHOUT_EFFECT | _FITTED
         and (there := getattr(source, name)) != (here := getattr(target, name))
     ]
+
+
+def _set_size(
+    preprocessing: Preprocessing | None, size: tuple[int, int] | None
+) -> Preprocessing | None:
+    """Returns the preprocessing of images of a size; None: as it is."""
+    if size is None:
+        return preprocessing
+    return dataclasses.replace(preprocessing or Preprocessing(size), image_size=size)
 
 
 def _set_range(preprocessing: Preprocessing, images: Preprocessing) -> Preprocessing:
