@@ -48,23 +48,21 @@ def fit_checkpoint(
     """
     target = choose_target(checkpoint, model, num_classes, head)
     notes = _compare_models(checkpoint.model, target.model)
-    old_grid, (size, grid) = (
-        checkpoint.grid,
-        _sizes(checkpoint, target.model, image_size),
-    )
+    size, grid = _sizes(checkpoint, target.model, image_size)
     tree = remove_head(checkpoint, target, notes)
     if target.model.patch_size != checkpoint.model.patch_size:
         _resize_patches(tree, target.model, notes)
     fit_prefix(tree, checkpoint.model, target.model, notes)
     if grid is not None:
-        resample_all(tree, target.model, old_grid, grid, method, notes)
+        resample_all(tree, target.model, checkpoint.grid, grid, method, notes)
     preprocessing = _set_size(checkpoint.preprocessing, size)
     if images and preprocessing and not is_same_range(images, preprocessing):
         folded = fold_range(tree, target.model, preprocessing, images)
         target = target._replace(model=folded)
         preprocessing = _set_range(preprocessing, images)
         notes.append("the scaling of the images is folded into the patch embedding")
-    shapes = _find_shapes(target.model, target.num_classes, grid or old_grid)
+    grid = grid or checkpoint.grid
+    shapes = _find_shapes(target.model, target.num_classes, grid)
     add_head(tree, target, shapes, notes)
     trees.check_tree(tree, shapes, f"the {checkpoint.format} checkpoint", _ADVICE)
     return dataclasses.replace(
@@ -72,7 +70,7 @@ def fit_checkpoint(
         tensors={name: tree[name] for name in shapes},
         model=target.model,
         num_classes=target.num_classes,
-        grid=grid or old_grid,
+        grid=grid,
         preprocessing=preprocessing,
         class_names=None if target.is_new else checkpoint.class_names,
         loss=SOFTMAX if target.is_new else checkpoint.loss,
