@@ -18,14 +18,14 @@ import jax.numpy as jnp
 import orbax.checkpoint as ocp
 
 from vit_jax import models
-from vit_jax.checkpoints.card import (
+from vit_jax.checkpoints.card import read_card, read_model_config
+from vit_jax.checkpoints.files.orbax_files import (
     FOLDER,
-    find_checkpoint,
-    read_card,
-    read_model_config,
+    find_step,
+    holds_average,
     report_damage,
 )
-from vit_jax.checkpoints.own import as_held, as_saved
+from vit_jax.checkpoints.stacked import as_held, as_saved
 from vit_jax.config import OptimConfig
 from vit_jax.config.file import from_dict
 from vit_jax.errors import ConfigError
@@ -118,7 +118,8 @@ class Checkpoints:
         """
         card = read_card(self.workdir)
         assert card is not None, "nothing to restore"
-        had_ema = card["config"]["train"].get("ema_decay") is not None
+        folder = self.workdir / FOLDER / str(card["step"])
+        had_ema = holds_average(folder)
         wanted = abstract if had_ema else abstract.replace(ema=None)
         is_stacked = read_model_config(card).scan
         axes = models.find_axes(read_model_config(card))
@@ -128,9 +129,10 @@ class Checkpoints:
             name: ocp.args.StandardRestore(tree) for name, tree in _items(saved)
         }
         items["data"] = ocp.args.JsonRestore()
-        step = self._manager.latest_step()
-        with report_damage(self.workdir / FOLDER / str(step)):
-            restored = self._manager.restore(step, args=ocp.args.Composite(**items))
+        with report_damage(folder):
+            restored = self._manager.restore(
+                card["step"], args=ocp.args.Composite(**items)
+            )
         state = TrainState(
             params=restored["params"],
             ema=restored["ema"] if "ema" in items else None,
@@ -157,7 +159,7 @@ class Checkpoints:
     def _safe(self) -> str:
         # From the disk: after a failed save the manager has forgotten the one before.
         try:
-            folder = find_checkpoint(self.workdir)
+            folder = find_step(self.workdir)
         except Exception:  # noqa: BLE001 (the disk of a bucket may be away)
             return "what was saved before is safe"
         return f"step {folder.name} is safe" if folder else "none is saved yet"

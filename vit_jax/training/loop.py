@@ -21,6 +21,7 @@ from vit_jax.checkpoints.card import (
     read_card,
     read_model_config,
 )
+from vit_jax.checkpoints.open import OpenOnce
 from vit_jax.config import Config
 from vit_jax.config.durations import Steps, resolve_steps
 from vit_jax.data import loader, sources
@@ -94,7 +95,9 @@ def train(config: Config, workdir: str | Path) -> Result:
 
 def _train(config: Config, workdir: Path, files: Mirror) -> Result:
     card = read_card(workdir)
-    config = resolve_config(config, read_model_config(card) if card else None)
+    name = None if card else config.init.checkpoint
+    start = OpenOnce(name) if name else None
+    config = resolve_config(config, read_model_config(card) if card else None, start)
     mesh = make_mesh(config.mesh)
     source = sources.make_source(config.data, config.data.train_split)
     eval_source = sources.make_source(config.data, config.data.eval_split)
@@ -125,6 +128,7 @@ def _train(config: Config, workdir: Path, files: Mirror) -> Result:
             workdir,
             files,
             card,
+            start,
             mesh,
             steps,
             program,
@@ -140,6 +144,7 @@ def _run(
     workdir: Path,
     files: Mirror,
     card: dict[str, Any] | None,
+    start: OpenOnce | None,
     mesh: Mesh,
     steps: Steps,
     program: Program,
@@ -166,7 +171,7 @@ def _run(
         batches.set_state(position)
         metrics, evaluated = card["metrics"], card.get("metrics_step")
     else:
-        state, notes = start_state(config, program, source, mesh)
+        state, notes = start_state(config, program, source, mesh, start)
     if is_primary():  # only now: a run that is refused leaves no trace
         write_config(config, files.folder)
     first = int(state.step)
