@@ -25,7 +25,7 @@ FOLDER = "checkpoints"  # in a workdir
 
 def make_card(
     config: Config,
-    num_classes: int,
+    num_classes: int | None,
     class_names: tuple[str, ...] | None,
     metrics: Mapping[str, Any] | None = None,
     metrics_step: int | None = None,
@@ -111,7 +111,7 @@ def report_damage(folder: Any) -> Iterator[None]:
 def check_same_run(
     card: Mapping[str, Any],
     config: Config,
-    num_classes: int,
+    num_classes: int | None,
     class_names: tuple[str, ...] | None,
 ) -> list[str]:
     """Compares a workdir's checkpoint with the run that wants to go on from it.
@@ -122,7 +122,7 @@ def check_same_run(
     Raises:
       ConfigError: another model, optimizer, order of the data or other classes.
     """
-    old = dict(_flat(card["config"]))
+    old = {"objective.name": "classify", **dict(_flat(card["config"]))}  # of before
     new = dict(_flat(dataclasses.asdict(config)))
     old |= {"num_classes": card["num_classes"], "class_names": card["class_names"]}
     new |= {"num_classes": num_classes, "class_names": _plain(class_names)}
@@ -145,6 +145,7 @@ _FIXED = (
     "model.",
     "num_classes",
     "class_names",
+    "objective.",
     "seed",
     "data.image_size",
     "data.batch_size",

@@ -19,6 +19,7 @@ from vit_jax.checkpoints.card import (
     report_damage,
 )
 from vit_jax.config import PLAIN, Config, Preprocessing
+from vit_jax.config.choices import accept_unknown
 from vit_jax.config.file import from_dict
 from vit_jax.errors import ConfigError
 from vit_jax.mesh.sharding import Axes, get_shardings, shard_abstract
@@ -73,13 +74,15 @@ def load_trained(path: str | Path, mesh: Mesh) -> Trained:
         params = reader.restore(folder / name, saved)
     params = as_held(params, abstract, is_stacked)
     names = card["class_names"]
+    with accept_unknown():  # names that the run's own process registered
+        config = from_dict(Config, card["config"], "card.config")
     return Trained(
         model=model,
         params=params,
         preprocessing=preprocessing,
         num_classes=card["num_classes"],
         class_names=tuple(names) if names else None,
-        config=from_dict(Config, card["config"], "card.config"),
+        config=config,
         card=card,
     )
 

@@ -8,6 +8,7 @@ dictionary.
 from vit_jax.config.data import DataConfig, PerChannel, Preprocessing
 from vit_jax.config.mesh import MESH_PRESETS, MeshConfig
 from vit_jax.config.model import PLAIN, ModelConfig, Pair
+from vit_jax.config.objective import ObjectiveConfig
 from vit_jax.config.optim import OptimConfig, Table
 from vit_jax.config.run import Config, InitConfig
 from vit_jax.config.train import TrainConfig
@@ -20,6 +21,7 @@ __all__ = [
     "InitConfig",
     "MeshConfig",
     "ModelConfig",
+    "ObjectiveConfig",
     "OptimConfig",
     "Pair",
     "PerChannel",

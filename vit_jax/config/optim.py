@@ -3,6 +3,7 @@
 import dataclasses
 import math
 
+from vit_jax.config.choices import OPTIMIZERS, SCHEDULES
 from vit_jax.errors import ConfigError, check, check_choice
 
 Table = tuple[tuple[str, float], ...]  # (parameter path pattern, multiplier), in order
@@ -10,7 +11,7 @@ Table = tuple[tuple[str, float], ...]  # (parameter path pattern, multiplier), i
 
 @dataclasses.dataclass(frozen=True)
 class OptimConfig:
-    """The optimizer, its schedule, and what it applies to. See ``vit_jax.training.optim``."""
+    """The optimizer, its schedule, and what it applies to. See ``vit_jax.training``."""
 
     name: str = "sgd"
     learning_rate: float = 0.03
@@ -33,10 +34,8 @@ class OptimConfig:
 
     def __post_init__(self) -> None:
         where = "config.optim"
-        check_choice(f"{where}.name", self.name, ("sgd", "adam", "adamw"))
-        check_choice(
-            f"{where}.schedule", self.schedule, ("cosine", "linear", "constant")
-        )
+        OPTIMIZERS.check(f"{where}.name", self.name)
+        SCHEDULES.check(f"{where}.schedule", self.schedule)
         check_choice(
             f"{where}.accumulator_dtype",
             self.accumulator_dtype,

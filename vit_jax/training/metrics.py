@@ -10,6 +10,8 @@ from typing import Any
 from tensorboardX import SummaryWriter
 from tqdm import tqdm
 
+from vit_jax.objectives.objective import describe_means
+
 # Fields of a line that depend on the machine; the others are the same in every run.
 TIMINGS = (
     "images_per_second", "mfu", "goodput", "input_wait", "seconds", "elapsed", "time"
@@ -29,6 +31,7 @@ class MetricsLog:
       batch_size: images of one update, for images/s.
       peak_at: update (from 1) -> images/s that are an MFU of 1, which follow the size
         of its images; None, or None from it: no MFU is shown.
+      describe: an evaluation -> its line on the terminal; see `Objective.describe`.
 
     A train line has ``goodput``: the share of the wall time since the run was first
     started that went into updates that count. Compiling, evaluating, saving, being down,
@@ -42,9 +45,11 @@ class MetricsLog:
         total: int,
         batch_size: int,
         peak_at: Callable[[int], float | None] | None = None,
+        describe: Callable[[Mapping[str, float]], str] = describe_means,
     ):
         self._path = workdir / "metrics.jsonl"
         self._peak_at = peak_at or (lambda step: None)
+        self._describe = describe
         self._started, self._counted = _history(self._path, step)
         _keep_until(self._path, step)
         self._file = self._path.open("a", encoding="utf-8")
@@ -114,7 +119,7 @@ class MetricsLog:
     def evaluation(self, step: int, values: Mapping[str, float]) -> None:
         """Reports an evaluation."""
         self._write(step, "eval", values)
-        self.say(f"step {step}/{self._total}  eval: {describe_metrics(values)}")
+        self.say(f"step {step}/{self._total}  eval: {self._describe(values)}")
 
     def pause(self, seconds: float) -> None:
         """Takes time that was not spent training out of images/s."""
@@ -152,15 +157,6 @@ class SilentLog:
 
     def __getattr__(self, name: str) -> Callable[..., None]:
         return lambda *args: None
-
-
-def describe_metrics(values: Mapping[str, float]) -> str:
-    """Returns an evaluation as a person reads it."""
-    ranking = f"mAP {values['map']:.2%}  " if "map" in values else ""
-    return (
-        f"{ranking}top-1 {values['top1']:.2%}  top-5 {values['top5']:.2%}  "
-        f"loss {values['loss']:.4f}  ({values['count']} images)"
-    )
 
 
 def read_metrics(path: Path) -> list[dict[str, float]]:
