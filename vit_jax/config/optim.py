@@ -3,8 +3,8 @@
 import dataclasses
 import math
 
-from vit_jax.config.choices import OPTIMIZERS, SCHEDULES
-from vit_jax.errors import ConfigError, check, check_choice
+from vit_jax.config.choices import ACCUMULATOR_DTYPES, OPTIMIZERS, SCHEDULES
+from vit_jax.errors import ConfigError, check
 
 Table = tuple[tuple[str, float], ...]  # (parameter path pattern, multiplier), in order
 
@@ -36,11 +36,7 @@ class OptimConfig:
         where = "config.optim"
         OPTIMIZERS.check(f"{where}.name", self.name)
         SCHEDULES.check(f"{where}.schedule", self.schedule)
-        check_choice(
-            f"{where}.accumulator_dtype",
-            self.accumulator_dtype,
-            ("float32", "bfloat16"),
-        )
+        ACCUMULATOR_DTYPES.check(f"{where}.accumulator_dtype", self.accumulator_dtype)
         for name in ("learning_rate", "clip_global_norm", "weight_decay", "linear_end"):
             value = getattr(self, name)
             check(0 <= value < math.inf, f"{where}.{name}", "finite and >= 0", value)
