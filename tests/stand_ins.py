@@ -72,13 +72,14 @@ def put_weights(url: str, path: Path, **_: Any) -> None:
     grid = (height // down, width // across)
     rng = np.random.default_rng(0)
     tensors = {
-        name: rng.normal(0, 0.02, shape).astype(np.float32)
+        name: checkpoints.make_lazy(rng.normal(0, 0.02, shape).astype(np.float32))
         for name, shape in layout.shapes(model, known.num_classes, grid).items()
     }
     other = "timm" if "timm/" in url else "huggingface"
     form = "google_prelinen" if path.suffix == ".npz" else other
     path.parent.mkdir(parents=True, exist_ok=True)
-    checkpoints.write_checkpoint(path, form, tensors, model, known.num_classes)
+    source = checkpoints.Checkpoint("vit_jax", tensors, model, known.num_classes)
+    checkpoints.write_checkpoint(path, form, source)
 
 
 @functools.cache

@@ -9,7 +9,10 @@ from typing import TYPE_CHECKING, Any
 from vit_jax._version import __version__ as __version__
 
 if TYPE_CHECKING:
+    from vit_jax.checkpoints.load import Loaded as Loaded
     from vit_jax.checkpoints.load import load as load
+    from vit_jax.checkpoints.load import load_pretrained as load_pretrained
+    from vit_jax.checkpoints.open import open_checkpoint as open_checkpoint
     from vit_jax.config import Config as Config
     from vit_jax.config.file import load_config as load_config
     from vit_jax.errors import ConfigError as ConfigError
@@ -21,22 +24,28 @@ if TYPE_CHECKING:
 _HOME = {
     "Config": "vit_jax.config",
     "ConfigError": "vit_jax.errors",
+    "Loaded": "vit_jax.checkpoints.load",
     "Predictor": "vit_jax.infer.predict",
     "ViT": "vit_jax.models.vit",
     "evaluate": "vit_jax.infer.evaluate",
     "load": "vit_jax.checkpoints.load",
     "load_config": "vit_jax.config.file",
+    "load_pretrained": "vit_jax.checkpoints.load",
+    "open_checkpoint": "vit_jax.checkpoints.open",
     "train": "vit_jax.training.loop",
 }
 
 __all__ = [
     "Config",
     "ConfigError",
+    "Loaded",
     "Predictor",
     "ViT",
     "evaluate",
     "load",
     "load_config",
+    "load_pretrained",
+    "open_checkpoint",
     "train",
 ]
 

@@ -68,7 +68,7 @@ def try_to_read(path: Path, whole: Arrays | None = None) -> str | None:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # zipfile's, of names that come twice
-            checkpoint = checkpoints.read_checkpoint(path)
+            checkpoint = checkpoints.open_checkpoint(path)
             arrays = {k: np.asarray(v) for k, v in checkpoint.tensors.items()}
     except ConfigError as error:
         message = str(error)
@@ -143,7 +143,7 @@ def test_damaged_bytes(kind: str, sources: dict[str, Path], tmp_path: Path) -> N
     # safetensors has no checksums: a bit of a weight can change unnoticed.
     has_checksums = kind not in ("timm", "huggingface")
     tensors = (
-        checkpoints.read_checkpoint(sources[kind]).tensors if has_checksums else {}
+        checkpoints.open_checkpoint(sources[kind]).tensors if has_checksums else {}
     )
     whole = {name: np.asarray(tensor) for name, tensor in tensors.items()}
     bad = 0.9 if has_checksums else 0.3

@@ -87,7 +87,13 @@ def test_each_takes_its_place_and_is_recorded_by_name(whole):
     assert card["config"]["data"]["augment"] == "invert_some"
     assert card["metrics"]["count"] == 10
     lines = [(kind, step) for kind, step, _ in told]
-    assert lines == [("train", 1), ("train", 2), ("train", 3), ("train", 4), ("eval", 4)]
+    assert lines == [
+        ("train", 1),
+        ("train", 2),
+        ("train", 3),
+        ("train", 4),
+        ("eval", 4),
+    ]
     logged = [line["loss"] for line in lines_of(workdir)]
     assert [values["loss"] for _, _, values in told] == logged
 
@@ -100,7 +106,7 @@ def test_they_resume_bit_identical(whole, tmp_path):
 
 
 def test_another_optimizer_is_refused(whole):
-    with pytest.raises(ConfigError, match="optim.name is scale_by_lion there and sgd"):
+    with pytest.raises(ConfigError, match=r"optim\.name is scale_by_lion there and sgd"):
         train(SMALL, whole[0], source=Squares(40), eval_source=Squares(10))
 
 

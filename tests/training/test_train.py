@@ -17,7 +17,7 @@ import pytest
 import vit_jax.training.run as run_module
 from tests.runs import TINY, TINY_FILE, change
 from vit_jax.checkpoints.card import read_card
-from vit_jax.checkpoints.own import load_trained
+from vit_jax.checkpoints.load import load
 from vit_jax.config import MeshConfig
 from vit_jax.config.file import load_config
 from vit_jax.errors import ConfigError
@@ -41,7 +41,7 @@ def lines_of(workdir: Path) -> list[dict]:
 
 def params_of(workdir: Path) -> dict:
     mesh = make_mesh(MeshConfig())
-    return jax.device_get(load_trained(workdir, mesh).params)
+    return jax.device_get(load(workdir, mesh).params)
 
 
 def assert_same_run(one: Path, other: Path) -> None:

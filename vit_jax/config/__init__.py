@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from vit_jax.config.data import Preprocessing as Preprocessing
     from vit_jax.config.mesh import MeshConfig as MeshConfig
     from vit_jax.config.model import PLAIN as PLAIN
+    from vit_jax.config.model import RUN_FIELDS as RUN_FIELDS
     from vit_jax.config.model import ModelConfig as ModelConfig
     from vit_jax.config.model import Pair as Pair
     from vit_jax.config.objective import ObjectiveConfig as ObjectiveConfig
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 _HOME = {
     "PLAIN": "model",
+    "RUN_FIELDS": "model",
     "Config": "run",
     "DataConfig": "data",
     "InitConfig": "run",
@@ -43,6 +45,7 @@ _HOME = {
 
 __all__ = [
     "PLAIN",
+    "RUN_FIELDS",
     "Config",
     "DataConfig",
     "InitConfig",

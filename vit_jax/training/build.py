@@ -9,6 +9,7 @@ from typing import Any
 import jax
 
 from vit_jax.checkpoints.card import check_same_run, read_card, read_model_config
+from vit_jax.checkpoints.open import OpenOnce
 from vit_jax.config import Config
 from vit_jax.config.durations import resolve_steps
 from vit_jax.data import loader
@@ -48,10 +49,13 @@ def build_run(
       ConfigError: a mistake in the config, the data or the workdir.
     """
     card = read_card(workdir)
-    setup = _set_up(config, workdir, files, given, card)
+    name = None if card else config.init.checkpoint
+    start = OpenOnce(name) if name else None
+    config = resolve_config(config, read_model_config(card) if card else None, start)
+    setup = _set_up(config, workdir, files, given)
     with contextlib.closing(setup.batches), explain_memory(setup):
         notes = _check_workdir(setup, card)
-        checkpoints = Checkpoints(workdir, setup.config.train.keep_checkpoints)
+        checkpoints = Checkpoints(workdir, config.train.keep_checkpoints)
         checkpoints.check_space(setup.program.abstract_state)
         if card:
             axes = find_objective_axes(setup.program.objective)
@@ -61,15 +65,15 @@ def build_run(
             setup.batches.set_state(position)
         else:
             state, notes = start_state(
-                setup.config, setup.program, setup.source, setup.mesh
+                config, setup.program, setup.source, setup.mesh, start
             )
         if is_primary():  # only now: a run that is refused leaves no trace
-            write_config(setup.config, files.folder)
+            write_config(config, files.folder)
         run = Run(
             setup,
             checkpoints,
             log=_open_log(setup, int(state.step)),
-            profiler=Profiler(setup.config.profile, files.folder),
+            profiler=Profiler(config.profile, files.folder),
             state=state,
             metrics=card["metrics"] if card else {},
             evaluated=card.get("metrics_step") if card else None,
@@ -78,15 +82,8 @@ def build_run(
         yield run
 
 
-def _set_up(
-    config: Config,
-    workdir: Path,
-    files: Mirror,
-    given: Given,
-    card: dict[str, Any] | None,
-) -> Setup:
+def _set_up(config: Config, workdir: Path, files: Mirror, given: Given) -> Setup:
     """Opens the data, and builds the program; writes nothing."""
-    config = resolve_config(config, read_model_config(card) if card else None)
     mesh = make_mesh(config.mesh)
     source, eval_source = open_sources(config, given)
     steps = resolve_steps(config, source.num_examples)

@@ -18,14 +18,14 @@ import jax.numpy as jnp
 import orbax.checkpoint as ocp
 
 from vit_jax import models
-from vit_jax.checkpoints.card import (
+from vit_jax.checkpoints.card import read_card, read_model_config
+from vit_jax.checkpoints.files.orbax_files import (
     FOLDER,
-    find_checkpoint,
-    read_card,
-    read_model_config,
+    find_step,
+    holds_average,
     report_damage,
 )
-from vit_jax.checkpoints.own import as_held, as_saved
+from vit_jax.checkpoints.stacked import as_held, as_saved
 from vit_jax.config import OptimConfig
 from vit_jax.config.choices import accept_unknown
 from vit_jax.config.file import from_dict
@@ -125,10 +125,10 @@ class Checkpoints:
           abstract: with shardings. Its constants are not restored.
           axes: of what the objective added to the state.
         """
-        card, folder = read_card(self.workdir), find_checkpoint(self.workdir)
+        card = read_card(self.workdir)
         assert card is not None, "nothing to restore"
-        assert folder is not None, "nothing to restore"
-        had_ema = bucket.has_folder(folder / "ema")
+        folder = self.workdir / FOLDER / str(card["step"])
+        had_ema = holds_average(folder)
         wanted = abstract.replace(constants=None)
         if not had_ema:
             wanted = wanted.replace(ema=None)
@@ -140,9 +140,10 @@ class Checkpoints:
             name: ocp.args.StandardRestore(tree) for name, tree in _items(saved)
         }
         items["data"] = ocp.args.JsonRestore()
-        step = self._manager.latest_step()
-        with report_damage(self.workdir / FOLDER / str(step)):
-            restored = self._manager.restore(step, args=ocp.args.Composite(**items))
+        with report_damage(folder):
+            restored = self._manager.restore(
+                card["step"], args=ocp.args.Composite(**items)
+            )
         state = TrainState(
             params=restored["params"],
             **{name: restored[name] for name in _OPTIONAL if name in items},
@@ -169,7 +170,7 @@ class Checkpoints:
     def _safe(self) -> str:
         # From the disk: after a failed save the manager has forgotten the one before.
         try:
-            folder = find_checkpoint(self.workdir)
+            folder = find_step(self.workdir)
         except Exception:  # noqa: BLE001 (the disk of a bucket may be away)
             return "what was saved before is safe"
         return f"step {folder.name} is safe" if folder else "none is saved yet"

@@ -3,18 +3,14 @@
 from pathlib import Path
 from typing import Any
 
-import orbax.checkpoint as ocp
+import jax
 
-from vit_jax.checkpoints.card import (
-    find_checkpoint,
-    read_alone,
-    read_card,
-    read_model_config,
-    report_damage,
-)
-from vit_jax.checkpoints.own import as_held, as_saved
+from vit_jax.checkpoints.card import read_card, read_model_config
+from vit_jax.checkpoints.files.orbax_files import find_step, read_sharded
+from vit_jax.checkpoints.stacked import as_held, as_saved
+from vit_jax.checkpoints.trees import nest
 from vit_jax.errors import ConfigError
-from vit_jax.mesh.sharding import Axes
+from vit_jax.mesh.sharding import Axes, format_path
 
 
 def restore_parts(path: Path, abstract: dict[str, Any], axes: Axes) -> dict[str, Any]:
@@ -28,21 +24,24 @@ def restore_parts(path: Path, abstract: dict[str, Any], axes: Axes) -> dict[str,
     Raises:
       ConfigError: there is no checkpoint of a run, or it lacks a field.
     """
-    card, folder = read_card(path), find_checkpoint(path)
+    card, folder = read_card(path), find_step(path)
     if card is None or folder is None:
         raise ConfigError(
             f"the checkpoint must be of a run that trained the objective, got {path}; "
             "give its --workdir"
         )
     is_stacked = read_model_config(card).scan
-    reader = ocp.StandardCheckpointer(multiprocessing_options=read_alone())
-    restored: dict[str, Any] = {}
+    restored: dict[str, Any] = dict.fromkeys(abstract)
     for name, tree in abstract.items():
         if tree is None:
-            restored[name] = None
             continue
-        saved = as_saved({name: tree}, is_stacked, axes)
-        with report_damage(folder):
-            found = {name: reader.restore(folder / name, saved[name])}
-        restored[name] = as_held(found, {name: tree}, is_stacked)[name]
+        # Under its field's name, where the rows of axes find it.
+        held = {name: tree}
+        saved = as_saved(held, is_stacked, axes)
+        flat = {
+            format_path(path): leaf
+            for path, leaf in jax.tree_util.tree_leaves_with_path(saved[name])
+        }
+        found = {name: nest(read_sharded(folder / name, flat))}
+        restored[name] = as_held(found, held, is_stacked)[name]
     return restored

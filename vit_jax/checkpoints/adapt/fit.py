@@ -11,7 +11,7 @@ from vit_jax.checkpoints.adapt.fold import fold_range, is_same_range
 from vit_jax.checkpoints.adapt.positions import fit_prefix, resample_all
 from vit_jax.checkpoints.adapt.resample import Grid, resize_patches
 from vit_jax.checkpoints.lazy import Lazy, Shape, make_lazy
-from vit_jax.checkpoints.record import Checkpoint
+from vit_jax.checkpoints.record import SOFTMAX, Checkpoint
 from vit_jax.config import ModelConfig, Preprocessing
 from vit_jax.errors import ConfigError, check_choice
 
@@ -19,7 +19,7 @@ HEADS = ("auto", "keep", "new")
 _HEADS = ("head/", "head_dist/")
 
 
-def adapt(
+def fit_checkpoint(
     checkpoint: Checkpoint,
     model: ModelConfig | None = None,
     num_classes: int | None = None,
@@ -116,6 +116,7 @@ def adapt(
         grid=grid or old_grid,
         preprocessing=preprocessing,
         class_names=None if is_new else checkpoint.class_names,
+        loss=SOFTMAX if is_new else checkpoint.loss,
         notes=(*checkpoint.notes, *notes),
     )
 

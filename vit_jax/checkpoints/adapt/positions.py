@@ -74,8 +74,8 @@ def resample_all(
             if table.shape[1] - prefix == math.prod(new):
                 return
             raise ConfigError(
-                f"the checkpoint's {table.shape[1] - prefix} patches are no square, and "
-                f"it does not tell their rows and columns; use its own image size"
+                f"the checkpoint's {table.shape[1] - prefix} patches are not square, and "
+                f"it does not give their rows and columns; use its own image size"
             )
         if old == new:
             return

@@ -6,18 +6,18 @@ from typing import Any
 
 from vit_jax import models
 from vit_jax.checkpoints import layout, trees
-from vit_jax.checkpoints.formats.facts import Facts
 from vit_jax.checkpoints.formats.infer import Inferred, Shapes, infer, square
+from vit_jax.checkpoints.formats.metadata import Metadata
 from vit_jax.checkpoints.layout import POSITION, Grid
 from vit_jax.checkpoints.lazy import Lazy
-from vit_jax.checkpoints.record import Checkpoint
+from vit_jax.checkpoints.record import SOFTMAX, Checkpoint
 from vit_jax.checkpoints.trees import Rule
 from vit_jax.config import ModelConfig, Preprocessing
 from vit_jax.errors import ConfigError
 
 
-def from_flax(
-    file_format: str, tree: Mapping[str, Lazy], facts: Facts, what: str
+def assemble_flax(
+    file_format: str, tree: Mapping[str, Lazy], metadata: Metadata, what: str
 ) -> Checkpoint:
     """Returns the checkpoint whose arrays have canonical names and shapes already.
 
@@ -25,18 +25,18 @@ def from_flax(
         ConfigError: the arrays are not those of one model.
     """
     found = Shapes({k: v.shape for k, v in tree.items()}, what, torch=False)
-    inferred, grid = _understand(found, facts)
+    inferred, grid = _understand(found, metadata)
     shapes = layout.shapes(inferred.model, inferred.num_classes, _any(inferred, grid))
     trees.check_tree(tree, shapes, what, _ADVICE)
     ordered = {name: tree[name] for name in shapes}
-    return _checkpoint(file_format, ordered, inferred, grid, facts)
+    return _checkpoint(file_format, ordered, inferred, grid, metadata)
 
 
-def from_torch(
+def assemble_torch(
     file_format: str,
     tensors: Mapping[str, Lazy],
     rules: Iterable[Rule],
-    facts: Facts,
+    metadata: Metadata,
     what: str,
 ) -> Checkpoint:
     """Returns the checkpoint whose arrays the rules rename and turn round.
@@ -49,18 +49,18 @@ def from_torch(
     shapes = {rule.ours[0]: tensors[rule.theirs].shape for rule in known}
     if len(shapes.get(POSITION, ())) == 2:
         shapes[POSITION] = (1, *shapes[POSITION])
-    inferred, grid = _understand(Shapes(shapes, what, torch=True), facts)
+    inferred, grid = _understand(Shapes(shapes, what, torch=True), metadata)
     expected = layout.shapes(inferred.model, inferred.num_classes, _any(inferred, grid))
     tree = trees.convert_from(tensors, rules, expected, what, _ADVICE)
     ordered = {name: tree[name] for name in expected}
-    return _checkpoint(file_format, ordered, inferred, grid, facts)
+    return _checkpoint(file_format, ordered, inferred, grid, metadata)
 
 
 _ADVICE = "is the file complete, and of a model that is supported?"
 
 
-def _understand(found: Shapes, facts: Facts) -> tuple[Inferred, Grid | None]:
-    inferred = infer(found, facts.fields)
+def _understand(found: Shapes, metadata: Metadata) -> tuple[Inferred, Grid | None]:
+    inferred = infer(found, metadata.fields)
     try:
         model = models.resolve_model(inferred.model)
     except ConfigError as error:
@@ -72,7 +72,7 @@ def _understand(found: Shapes, facts: Facts) -> tuple[Inferred, Grid | None]:
             f"{found.what} must have positions for patches, got {num_patches} of them"
         )
     grid = square(num_patches)
-    size = facts.preprocessing.get("image_size")
+    size = metadata.preprocessing.get("image_size")
     if size is not None and num_patches is not None:
         down, across = (
             s // t for s, t in zip(size, models.find_token_size(model), strict=True)
@@ -95,15 +95,15 @@ def _checkpoint(
     tree: Mapping[str, Lazy],
     inferred: Inferred,
     grid: Grid | None,
-    facts: Facts,
+    metadata: Metadata,
 ) -> Checkpoint:
-    model, notes = inferred.model, [*inferred.notes, *facts.notes]
+    model, notes = inferred.model, [*inferred.notes, *metadata.notes]
     if grid is None and inferred.num_patches is not None:
         notes.append(
             f"its {inferred.num_patches} patches are no square, and the file does not "
-            "tell their rows and columns"
+            "give their rows and columns"
         )
-    names = facts.class_names
+    names = metadata.class_names
     if names is not None and len(names) != inferred.num_classes:
         names = None
         notes.append("its class names are not as many as its classes, and are left out")
@@ -113,9 +113,10 @@ def _checkpoint(
         model=model,
         num_classes=inferred.num_classes,
         grid=grid,
-        preprocessing=_preprocessing(model, grid, facts.preprocessing),
+        preprocessing=_preprocessing(model, grid, metadata.preprocessing),
         class_names=names,
         notes=tuple(notes),
+        loss=metadata.loss or SOFTMAX,
     )
 
 

@@ -1,5 +1,7 @@
 """What Hugging Face transformers calls the arrays of each of its architectures."""
 
+import re
+from collections.abc import Collection
 from typing import NamedTuple
 
 from vit_jax.checkpoints.formats.torch_rules import (
@@ -81,7 +83,7 @@ _TWO_TOWERS = (
     *conv("embeddings.patch_embedding", "embedding"),
     Rule("embeddings.position_embedding.weight", (POSITION,), "n d -> 1 n d"),
     Rule("embeddings.class_embedding", ("cls",), "d -> 1 1 d"),
-    *norm("pre_layrnorm", "Transformer/pre_norm"),  # so it is spelled
+    *norm("pre_layrnorm", "Transformer/pre_norm"),  # their spelling
     *norm(f"{_TOWER}.layer_norm1", f"{BLOCK}/LayerNorm_0"),
     *norm(f"{_TOWER}.layer_norm2", f"{BLOCK}/LayerNorm_1"),
     *(
@@ -110,7 +112,7 @@ class Architecture(NamedTuple):
 
     Attributes:
         table: the rules of the tower, without its prefix.
-        sign: a name that tells it; a regular expression.
+        sign: a regular expression; a name that matches is this architecture's.
         layer: what captures a layer's number.
         prefix: under which the model with a head keeps the tower.
         ignored: what is not of the tower.
@@ -121,6 +123,10 @@ class Architecture(NamedTuple):
     layer: str
     prefix: str
     ignored: str
+
+    def recognises(self, names: Collection[str]) -> bool:
+        """Returns whether these are its names."""
+        return any(re.fullmatch(self.sign, name) for name in names)
 
 
 ARCHITECTURES = {

@@ -5,12 +5,18 @@ The names of DeiT's and DINOv2's own files are nearly the same, and are read too
 
 import re
 from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from vit_jax.checkpoints import trees
-from vit_jax.checkpoints.formats import assemble
-from vit_jax.checkpoints.formats.facts import Facts
+from vit_jax.checkpoints.formats.assemble import assemble_torch
+from vit_jax.checkpoints.formats.format import Format
+from vit_jax.checkpoints.formats.metadata import Metadata, read_json_file
+from vit_jax.checkpoints.formats.support import ANY, SIZES, Support
+from vit_jax.checkpoints.formats.timm_config import make_timm_config, read_timm_config
+from vit_jax.checkpoints.formats.timm_peer import run_timm
 from vit_jax.checkpoints.formats.torch_rules import (
     ATTENTION,
     BLOCK,
@@ -57,7 +63,7 @@ _VIT = (
     *norm("attn_pool.norm", f"{MAP}/LayerNorm_0"),
     *mlp("attn_pool.mlp", MAP),
     *norm("fc_norm", "fc_norm"),
-    *dense("pre_logits.fc", "pre_logits"),  # read alone: timm has dropped it
+    *dense("pre_logits.fc", "pre_logits"),  # only read: timm has dropped it
     *dense("head", "head"),
     *dense("head_dist", "head_dist"),
 )
@@ -72,57 +78,89 @@ _MIXER = (
     *norm("norm", "pre_head_layer_norm"),
     *dense("head", "head"),
 )
+_RULES = {"vit": _VIT, "hybrid": _VIT, "mixer": _MIXER}
+_SIGN_OF_MIXER = "stem.proj.weight"
 _UNIT = re.compile(r"patch_embed\.backbone\.stages\.(\d{1,3})\.blocks\.(\d{1,3})\.")
 # Only for training.
 _IGNORED = ("mask_token",)
 
 
-def recognises(names: Collection[str]) -> bool:
+_SUPPORT: Support = {
+    **SIZES,
+    "family": tuple(_RULES),
+    "classifier": ("token", "gap", "map"),
+    "posemb": ("learned",),
+    "activation": ("gelu", "gelu_tanh", "quick_gelu", "swiglu"),
+    **dict.fromkeys(
+        (
+            "posemb_prefix",
+            "patch_bias",
+            "num_registers",
+            "distillation_token",
+            "pre_norm",
+            "fc_norm",
+            "qk_norm",
+            "layer_scale_init",
+            "resnet_layers",
+            "resnet_width_factor",
+            "tokens_mlp_dim",
+        ),
+        ANY,
+    ),
+}
+
+
+def _support(model: ModelConfig) -> Support:
+    """Returns the fields that timm's constructors have; CLIP has another epsilon."""
+    return {**_SUPPORT, "layer_norm_epsilon": (1e-5 if model.pre_norm else 1e-6,)}
+
+
+def _recognises(names: Collection[str]) -> bool:
     return "blocks.0.norm1.weight" in names
 
 
-def read(tensors: Mapping[str, Lazy], facts: Facts, what: str) -> Checkpoint:
-    """Returns the checkpoint; nothing is read yet.
-
-    Args:
-        tensors: the state dict.
-        facts: what is known beside it; see `timm_config`.
-        what: the file, for messages.
-
-    Raises:
-        ConfigError: the arrays are not those of one model.
-    """
+def _read(tensors: Mapping[str, Lazy], metadata: Metadata, what: str) -> Checkpoint:
+    """Returns the checkpoint of a state dict."""
     tensors = {k: v for k, v in tensors.items() if k not in _IGNORED}
     num_layers = trees.count_layers(tensors, r"blocks\.(\d+)\.", what)
-    is_mixer = "stem.proj.weight" in tensors
     units = {(int(m[1]), int(m[2])) for name in tensors if (m := _UNIT.match(name))}
-    rules = trees.expand(_MIXER if is_mixer else _VIT, num_layers)
+    family = "mixer" if _SIGN_OF_MIXER in tensors else "vit"
+    rules = trees.expand(_RULES[family], num_layers)
     rules += _resnet(units)
     if "register_tokens" in tensors and "pos_embed" in tensors:
-        tensors["pos_embed"] = with_register_rows(
+        tensors["pos_embed"] = add_register_rows(
             tensors["pos_embed"], tensors["register_tokens"]
         )
-        facts = facts.completed({"posemb_prefix": True})
-    return assemble.from_torch("timm", tensors, rules, facts, what)
+        metadata = metadata.complete({"posemb_prefix": True})
+    return assemble_torch("timm", tensors, rules, metadata, what)
 
 
-def write(tree: Mapping[str, Lazy], model: ModelConfig) -> dict[str, Lazy]:
+def _write(checkpoint: Checkpoint) -> dict[str, Lazy]:
     """Returns the arrays under timm's names.
 
     Raises:
         MismatchError: timm has no place for one.
     """
-    table = _MIXER if model.family == "mixer" else _VIT
+    model = checkpoint.model
     units = {
         (stage, unit)
         for stage, num_units in enumerate(model.resnet_layers or ())
         for unit in range(num_units)
     }
+    table = _RULES[model.family or "vit"]
     rules = [*trees.expand(table, model.num_layers or 0), *_resnet(units)]
-    return trees.convert_to(tree, rules, "timm")
+    return trees.convert_to(checkpoint.tensors, rules, "timm")
 
 
-def with_register_rows(table: Lazy, registers: Lazy) -> Lazy:
+def _read_configs(folder: Path, names: Collection[str]) -> Metadata:
+    return read_timm_config(read_json_file(folder / "config.json"), names)
+
+
+def _make_configs(checkpoint: Checkpoint) -> dict[str, Any]:
+    return {"config.json": make_timm_config(checkpoint)}
+
+
+def add_register_rows(table: Lazy, registers: Lazy) -> Lazy:
     """Returns a table of class token and patches with zero rows for registers between.
 
     DINOv2 (arXiv:2309.16588) adds positions before it puts the registers in.
@@ -150,3 +188,15 @@ def _resnet(units: Collection[tuple[int, int]]) -> list[Rule]:
             rules += conv(f"{theirs}.conv{i}", f"{ours}/conv{i}")
             rules += norm(f"{theirs}.norm{i}", f"{ours}/gn{i}")
     return rules
+
+
+FORMAT = Format(
+    suffix=".safetensors",
+    recognises=_recognises,
+    read=_read,
+    write=_write,
+    support=_support,
+    read_configs=_read_configs,
+    make_configs=_make_configs,
+    peer=run_timm,
+)

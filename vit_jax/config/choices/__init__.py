@@ -14,6 +14,7 @@ from vit_jax.config.choices.data import (
     SOURCES,
     TRAIN_CROPS,
 )
+from vit_jax.config.choices.formats import FORMATS
 from vit_jax.config.choices.table import Choice, Choices, accept_unknown, import_named
 from vit_jax.config.choices.training import (
     ACCUMULATOR_DTYPES,
@@ -30,6 +31,7 @@ __all__ = [
     "EVALUATORS",
     "EVAL_CROPS",
     "FIGURES",
+    "FORMATS",
     "INTERPOLATIONS",
     "LOSSES",
     "MESH_PRESETS",

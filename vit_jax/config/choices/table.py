@@ -139,7 +139,7 @@ def _is_redefined(old: Any, new: Any) -> bool:
     A config file that registers it is executed whenever it is loaded.
     """
     name = getattr(new, "__qualname__", None)
-    return old is new or (name and name == getattr(old, "__qualname__", None))
+    return old is new or (name is not None and name == getattr(old, "__qualname__", 0))
 
 
 _is_lenient = contextvars.ContextVar("is_lenient", default=False)
