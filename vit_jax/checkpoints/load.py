@@ -28,7 +28,6 @@ from vit_jax.config.choices import SOURCES
 from vit_jax.data import augment
 from vit_jax.errors import ConfigError, check
 from vit_jax.mesh.sharding import bind_mesh, make_mesh, replicate_sharding
-from vit_jax.models.heads import WITH_CLASS_TOKEN
 
 _LOG = logging.getLogger(__name__)
 _IMAGE_SIZE = (224, 224)  # of weights that fit any size and name none
@@ -75,13 +74,12 @@ class Loaded:
     @property
     def num_prefix(self) -> int:
         """How many tokens stand before the patches."""
-        return getattr(self.model, "num_prefix", 0)
+        return models.count_prefix(self.config)
 
     @property
     def has_class_token(self) -> bool:
         """Whether token 0 is a class token."""
-        is_mixer = self.config.family == "mixer"
-        return not is_mixer and self.config.classifier in WITH_CLASS_TOKEN
+        return models.has_class_token(self.config)
 
     def need_head(self) -> int:
         """Returns the number of classes.
