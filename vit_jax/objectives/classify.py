@@ -120,7 +120,7 @@ def check_labels(config: Config, source: Source) -> None:
         )
     if source.num_classes < 2 and config.train.loss == "softmax":
         raise ConfigError(
-            f"{config.data.source} must have at least 2 classes for a model to tell "
-            f"apart, got {source.num_classes}; put the images of each class into a "
-            "folder of its own, or give each its label"
+            f"{config.data.source} must have at least 2 classes, got "
+            f"{source.num_classes}; put the images of each class into a folder of its "
+            "own, or label each image"
         )

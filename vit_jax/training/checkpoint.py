@@ -91,11 +91,11 @@ class Checkpoints:
     def check_space(self, state: TrainState) -> None:
         """Raises ConfigError if a checkpoint of the (abstract) state has no room.
 
-        Told before the first step and before each save: a disk that fills up in the
-        middle of a save leaves a long and dark trail.
+        Checked before the first step and before each save: a disk that fills up during
+        a save ends in a long and unclear trace.
         """
         if bucket.is_bucket(self.workdir):
-            return  # it has no end
+            return  # it cannot be full
         leaves = jax.tree.leaves(state.replace(constants=None))
         needed = sum(leaf.size * leaf.dtype.itemsize for leaf in leaves) + _OVERHEAD
         free = shutil.disk_usage(self.workdir).free
@@ -164,7 +164,7 @@ class Checkpoints:
             return error
         return ConfigError(
             f"checkpoint {when} could not be written to {self.workdir}: {reason}; "
-            f"{self._safe()}; mend that and repeat the command"
+            f"{self._safe()}; fix that and repeat the command"
         )
 
     def _safe(self) -> str:

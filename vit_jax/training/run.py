@@ -117,7 +117,7 @@ class Run:
                 f"loss and gradient must be finite, got {values['loss']} and "
                 f"{values['gradient_norm']} at step {self.step}; lower "
                 "config.optim.learning_rate, or lengthen its warm-up, and repeat the "
-                f"command: it goes on from step {self.saved}"
+                f"command: it resumes from step {self.saved}"
             )
         return values
 
