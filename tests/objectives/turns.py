@@ -14,7 +14,7 @@ import optax
 
 from vit_jax.config import Config
 from vit_jax.data.augment import prepare_images
-from vit_jax.objectives.objective import Aux, Learner, Objective, average_sums
+from vit_jax.objectives.objective import Aux, Learner, Objective, compute_means
 
 DECAY = 0.5  # of the copy and of the centre
 
@@ -73,7 +73,7 @@ def make_turns(config: Config, num_classes: int) -> Objective:
 
     def finish(sums: Any, rows: Any) -> Any:
         counts = np.bincount(rows["found"], minlength=4)
-        return {**average_sums(sums, rows), "most": counts.max() / counts.sum()}
+        return {**compute_means(sums, rows), "most": counts.max() / counts.sum()}
 
     return Objective(
         views=views,

@@ -25,7 +25,7 @@ from vit_jax.training.learner import make_learner
 from vit_jax.training.parameters import make_apply
 from vit_jax.training.restore import restore_parts
 from vit_jax.training.start import open_constants
-from vit_jax.training.state import EvalState, take_params
+from vit_jax.training.state import EvalState, collect_params
 from vit_jax.training.step import make_eval_step
 
 
@@ -82,7 +82,7 @@ def run_evaluation(
     state = EvalState(
         loaded.params,
         *_restore_parts(loaded, objective),
-        constants=take_params(constants),
+        constants=collect_params(constants),
     )
     eval_step = make_eval_step(
         objective, make_learner(make_apply(loaded.model), constants)

@@ -22,7 +22,7 @@ from vit_jax.objectives.objective import (
     Batch,
     Learner,
     Objective,
-    average_sums,
+    compute_means,
 )
 
 Views = tuple[Float[Array, "b h w c"], Float[Array, "b y"]]
@@ -95,7 +95,7 @@ def finish_hits(
 
     Of images with several labels also ``map``, the mean average precision.
     """
-    means = average_sums(sums, rows)
+    means = compute_means(sums, rows)
     count = means.pop("count")
     if "scores" in rows:
         means["map"] = mean_average_precision(rows["scores"], rows["labels"])

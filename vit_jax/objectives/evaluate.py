@@ -9,7 +9,7 @@ from jax.sharding import Mesh
 
 from vit_jax.errors import ConfigError
 from vit_jax.mesh.sharding import shard_batch
-from vit_jax.objectives.objective import average_sums
+from vit_jax.objectives.objective import compute_means
 
 
 def evaluate_batches(
@@ -17,7 +17,7 @@ def evaluate_batches(
     state: Any,
     batches: Iterable[Any],
     mesh: Mesh,
-    finish: Callable[..., dict[str, float]] = average_sums,
+    finish: Callable[..., dict[str, float]] = compute_means,
 ) -> dict[str, float]:
     """Returns what ``finish`` makes of the values of all batches.
 

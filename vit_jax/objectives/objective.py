@@ -75,7 +75,7 @@ class Aux(flax.struct.PyTreeNode):
     seen: Any = ()
 
 
-def average_sums(
+def compute_means(
     sums: dict[str, float], rows: dict[str, np.ndarray]
 ) -> dict[str, float]:
     """Returns each sum divided by ``count``, and the count as an int."""
@@ -123,7 +123,7 @@ class Objective:
     loss: Callable[[Learner, Any, StepKeys], tuple[Float[Array, ""], Aux]]
     evaluate: Callable[[Learner, Batch], dict[str, Array]]
     finish: Callable[[dict[str, float], dict[str, np.ndarray]], dict[str, float]] = (
-        average_sums
+        compute_means
     )
     describe: Callable[[Mapping[str, float]], str] = describe_means
     outputs: int | Literal["classes"] | None = "classes"

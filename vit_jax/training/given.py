@@ -22,7 +22,7 @@ class Given:
     callbacks: Sequence[Callback] = ()
 
 
-def adopt_given(
+def register_given(
     config: Config,
     objective: MakeObjective | None = None,
     optimizer: MakeOptimizer | None = None,

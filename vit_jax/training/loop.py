@@ -19,7 +19,7 @@ from vit_jax.storage.mirror import Mirror
 from vit_jax.training.build import build_run
 from vit_jax.training.callbacks import Callback
 from vit_jax.training.events import log_event
-from vit_jax.training.given import Given, adopt_given
+from vit_jax.training.given import Given, register_given
 from vit_jax.training.interrupts import Interrupts
 from vit_jax.training.optimizers import MakeOptimizer
 from vit_jax.training.run import Diverged, Run
@@ -72,7 +72,7 @@ def train(
     Example:
       >>> train(load_config("configs/digits.py"), "runs/digits").metrics["top1"]
     """
-    config = adopt_given(config, objective, optimizer, augment)
+    config = register_given(config, objective, optimizer, augment)
     given = Given(source, eval_source, callbacks)
     workdir = open_location(workdir)
     with (
@@ -94,7 +94,7 @@ def train(
 def run_steps(run: Run) -> None:
     """Makes the updates that are left, and what is due after each."""
     steps, any_host = run.setup.steps, AnyHost(run.setup.mesh)
-    with Interrupts() as interrupts, leave_soundly(run):
+    with Interrupts() as interrupts, save_on_exit(run):
         while run.step < steps.total:
             run.stopped_by = any_host(interrupts.received or 0)
             if run.stopped_by:
@@ -113,7 +113,7 @@ def run_steps(run: Run) -> None:
 
 
 @contextlib.contextmanager
-def leave_soundly(run: Run) -> Iterator[None]:
+def save_on_exit(run: Run) -> Iterator[None]:
     """The one way out: at the end, at a signal and at an error, what is sound is saved.
 
     Not where one process of several fails: the others cannot save with it.

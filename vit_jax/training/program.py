@@ -28,7 +28,7 @@ from vit_jax.models.init import init_params
 from vit_jax.objectives.objective import Constant, Objective
 from vit_jax.training.axes import find_state_axes
 from vit_jax.training.functions import Functions, make_functions
-from vit_jax.training.state import EvalState, TrainState, take_params
+from vit_jax.training.state import EvalState, TrainState, collect_params
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,7 +67,7 @@ class Program:
 
     def hand_constants(self, state: TrainState) -> TrainState:
         """Returns the state with the arrays of the constants, which it takes over."""
-        return state.replace(constants=take_params(self.constants))
+        return state.replace(constants=collect_params(self.constants))
 
 
 def make_program(
@@ -131,7 +131,7 @@ def _place(
     state = shard_abstract(shapes, axes, mesh)
     constants = jax.tree.map(
         lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=x.sharding),
-        take_params(functions.constants),
+        collect_params(functions.constants),
     )
     return state.replace(constants=constants)
 

@@ -51,7 +51,7 @@ class TrainState(flax.struct.PyTreeNode):
         return EvalState(params, self.own, self.kept, self.constants)
 
 
-def take_params(constants: Mapping[str, Constant]) -> dict[str, Any] | None:
+def collect_params(constants: Mapping[str, Constant]) -> dict[str, Any] | None:
     """Returns the arrays of the constants by name; None where there are none."""
     return {name: each.params for name, each in constants.items()} or None
 
