@@ -92,6 +92,8 @@ class Choices(Mapping[str, Choice]):
     ) -> None:
         """Adds a choice of the caller's, so that a config finds it by name.
 
+        Defining a function again, as a notebook does, replaces it.
+
         Args:
           name: new in this table; a word, without colon or comma.
           implementation: what `resolve` returns; the table's protocol says what it is.
@@ -104,7 +106,7 @@ class Choices(Mapping[str, Choice]):
         what = f"the name of a new {self.what}"
         check(re.fullmatch(r"[^\s:,]+", name) is not None, what, "one word", name)
         taken = self._rows.get(name)
-        if taken and not _is_redefined(taken.implementation, implementation):
+        if taken and not _is_same(taken.implementation, implementation):
             raise ConfigError(
                 f'{what} must not be taken, got "{name}"; choose another one'
             )
@@ -133,13 +135,13 @@ def import_named(where: str) -> Any:
     return getattr(importlib.import_module(f"vit_jax.{module}"), attribute)
 
 
-def _is_redefined(old: Any, new: Any) -> bool:
-    """Returns whether a function takes the place of an earlier version of itself.
-
-    A config file that registers it is executed whenever it is loaded.
-    """
-    name = getattr(new, "__qualname__", None)
-    return old is new or (name is not None and name == getattr(old, "__qualname__", 0))
+def _is_same(first: Any, second: Any) -> bool:
+    """Returns whether two objects are one, or a function and its later definition."""
+    names = [
+        (getattr(one, "__module__", None), getattr(one, "__qualname__", None))
+        for one in (first, second)
+    ]
+    return first is second or (names[0] == names[1] and None not in names[0])
 
 
 _is_lenient = contextvars.ContextVar("is_lenient", default=False)
