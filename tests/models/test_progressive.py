@@ -71,7 +71,7 @@ def test_mfu_is_that_of_the_smaller_images(tmp_path, monkeypatch) -> None:
     """A quarter of the patches is a quarter of the work: as fast is less of the peak."""
     flops: list[int] = []
     monkeypatch.setattr(
-        "vit_jax.training.loop.find_peak_rate",
+        "vit_jax.training.build.find_peak_rate",
         lambda work, devices: flops.append(work) or 1.0,
     )
     every = {"total_steps": 4, "log_every_steps": 1}

@@ -1,6 +1,7 @@
 """Initial parameters, and the keys of every random stream."""
 
 import dataclasses
+import zlib
 from typing import Any
 
 import jax
@@ -22,8 +23,9 @@ def init_params(model: nn.Module, image_size: tuple[int, int], seed: int) -> Any
     return model.init(key, images, train=False)["params"]
 
 
-# The numbers determine every run's result: append, never renumber.
-_STREAMS = {"init": 0, "dropout": 1, "augment": 2, "data": 3, "mix": 4}
+# Numbers are part of every run's result: append, never renumber. A stream that is not
+# among them, as an objective may have, has the CRC of its name.
+_STREAMS = {"init": 0, "dropout": 1, "augment": 2, "data": 3, "mix": 4, "objective": 5}
 
 
 def derive_key(seed: int, stream: str, step: Any = None) -> jax.Array:
@@ -31,5 +33,6 @@ def derive_key(seed: int, stream: str, step: Any = None) -> jax.Array:
 
     No state is carried between steps, so a resumed run draws the same numbers.
     """
-    key = jax.random.fold_in(jax.random.key(seed), _STREAMS[stream])
+    number = _STREAMS.get(stream, zlib.crc32(stream.encode()))
+    key = jax.random.fold_in(jax.random.key(seed), number)
     return key if step is None else jax.random.fold_in(key, step)

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from einops import rearrange, repeat
 from flax import linen as nn
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
 from vit_jax.config import ModelConfig
 from vit_jax.mesh.sharding import Axes
@@ -50,9 +50,17 @@ class ViT(nn.Module):
 
     @nn.compact
     def __call__(
-        self, images: Float[Array, "b h w c"], *, train: bool
+        self,
+        images: Float[Array, "b h w c"],
+        *,
+        train: bool,
+        keep_tokens: Int[Array, "b m"] | None = None,
     ) -> Float[Array, "b *n y"]:
-        """Returns logits [b y]; [b n y] where the classifier does not pool."""
+        """Returns logits [b y]; [b n y] where the classifier does not pool.
+
+        ``keep_tokens`` are the patches of each image, counted in rows, that enter the
+        blocks; see `encoder.select_patches`. None: all.
+        """
         config = self.config
         patches = patch_embedding(
             known(config.hidden_size),
@@ -64,7 +72,7 @@ class ViT(nn.Module):
         self.sow("intermediates", "patch_embedding", patches)
         tokens = self._with_prefix(rearrange(patches, "b y x d -> b (y x) d"))
         grid = (patches.shape[1], patches.shape[2])
-        tokens = Encoder(config, name="Transformer")(tokens, grid, train)
+        tokens = Encoder(config, name="Transformer")(tokens, grid, train, keep_tokens)
         features = self._features(tokens, train)
         self.sow("intermediates", "features", features)
         if self.num_classes is None:
