@@ -129,7 +129,7 @@ def _prepare(arguments: argparse.Namespace, _: list[str]) -> int:
 
 
 def _convert(arguments: argparse.Namespace, _: list[str]) -> int:
-    from vit_jax.data.sources.array_records import convert_source
+    from vit_jax.data.convert import convert_source
 
     output = Path(os.path.expanduser(arguments.output))
     sizes = convert_source(

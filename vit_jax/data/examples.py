@@ -16,7 +16,7 @@ from vit_jax.data.images import crops
 from vit_jax.data.images.decode import DecodeError, decode_box
 from vit_jax.data.images.jpeg import Box, Size
 from vit_jax.data.order import Order
-from vit_jax.data.sources import Source
+from vit_jax.data.sources.source import Source
 from vit_jax.errors import ConfigError
 
 Example = dict[str, Any]

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from vit_jax.config import DataConfig
 from vit_jax.data.images.decode import decode
-from vit_jax.data.sources import make_source
+from vit_jax.data.sources.registry import make_source
 from vit_jax.errors import ConfigError
 
 

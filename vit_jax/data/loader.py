@@ -16,7 +16,7 @@ from vit_jax.config import DataConfig
 from vit_jax.data.bad_files import BadFiles
 from vit_jax.data.examples import EvalExamples, Example, TrainExamples
 from vit_jax.data.memory import Batch, BatchMemory, Size
-from vit_jax.data.sources import Source
+from vit_jax.data.sources.source import Source
 from vit_jax.errors import ConfigError
 
 # Threads fetch this many examples at a time: fewer would make Python's hand-over of

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from vit_jax.config import DataConfig
 from vit_jax.data.sources.splits import (
     list_splits,
     resolve_split,
@@ -62,7 +63,9 @@ def encode_multi_hot(labels: Sequence[int], num_classes: int) -> np.ndarray:
     return row
 
 
-def open_folder(folder: str, split: str) -> FolderSource:
+def open_folder(
+    folder: str, split: str, data: DataConfig | None = None
+) -> FolderSource:
     """Returns a split of a folder of images, in which each class is a folder.
 
     If the folder holds ``train`` (with folders of classes in it) beside ``val`` or

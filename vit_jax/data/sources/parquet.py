@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from vit_jax.config import DataConfig
 from vit_jax.data.sources import folders
 from vit_jax.data.sources.splits import resolve_split, sort_by_hash, split_stratified
 from vit_jax.data.sources.tables import sort_classes
@@ -66,7 +67,9 @@ class ParquetSource:
         }
 
 
-def open_parquet(path: str, split: str) -> ParquetSource:
+def open_parquet(
+    path: str, split: str, data: DataConfig | None = None
+) -> ParquetSource:
     """Returns a split of the images in Parquet files.
 
     Args:

@@ -8,12 +8,12 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from vit_jax.config import DataConfig
+from vit_jax.config.choices import SOURCES
 from vit_jax.data.sources.folders import FolderSource
 from vit_jax.data.sources.splits import resolve_split, sort_by_hash, split_stratified
 from vit_jax.errors import ConfigError
 from vit_jax.storage import files
-
-SUFFIXES = (".csv", ".tsv", ".jsonl")
 
 # The first of these that a table has is used. Kaggle, Hugging Face and pandas habits.
 _PATH_COLUMNS = ("image", "path", "file_name", "filename", "file", "image_path")
@@ -26,7 +26,7 @@ _NUMBER = "0|[1-9][0-9]{0,4}"  # of a class
 Row = dict[str, Any]
 
 
-def open_table(path: str, split: str) -> FolderSource:
+def open_table(path: str, split: str, data: DataConfig | None = None) -> FolderSource:
     """Returns a split of the images that a table lists.
 
     The table has a header with a column for the path (``image``, ``path`` or
@@ -45,9 +45,8 @@ def open_table(path: str, split: str) -> FolderSource:
     """
     file = os.path.expanduser(path)
     if not files.is_url(file) and not os.path.isfile(file):
-        raise ConfigError(
-            f'table must be a {", ".join(SUFFIXES)} file that exists, got "{path}"'
-        )
+        suffixes = ", ".join(SOURCES["table"].suffixes)
+        raise ConfigError(f'table must be a {suffixes} file that exists, got "{path}"')
     rows = list(_rows(file))
     if not rows:
         raise ConfigError(f"table must list at least one image, got none in {file}")

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from vit_jax.config import DataConfig
 from vit_jax.data.sources import folders
 from vit_jax.data.sources.splits import resolve_split, sort_by_hash, split_stratified
 from vit_jax.data.sources.tables import sort_classes
@@ -58,7 +59,7 @@ class TarSource:
         }
 
 
-def open_tars(path: str, split: str) -> TarSource:
+def open_tars(path: str, split: str, data: DataConfig | None = None) -> TarSource:
     """Returns a split of the images in tar files.
 
     A shard's name says its split (``train-0001.tar``, ``imagenet_val_3.tar``); if none

@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from vit_jax.config import DataConfig
+from vit_jax.config.choices import SOURCES
 from vit_jax.data.images.decode import decode
 from vit_jax.data.sources.splits import resolve_split
 from vit_jax.data.sources.vtab import DERIVED
@@ -68,18 +70,16 @@ class TfdsSource:
         return {"image": image, "label": self._derived.derive(label), "name": name}
 
 
-def open_tfds(
-    name: str, split: str, data_dir: str | None = None, label: str | None = None
-) -> TfdsSource:
+def open_tfds(name: str, split: str, data: DataConfig | None = None) -> TfdsSource:
     """Returns a split of the dataset ``NAME[/CONFIG][:VERSION]``, or of its folder.
 
     Args:
       name: as TFDS writes it, or the path of a prepared dataset (with its version).
       split: a TFDS split string.
-      data_dir: where the prepared datasets lie; None: $TFDS_DATA_DIR, else
-        ``~/tensorflow_datasets``.
-      label: which feature is the label, or one of ``vtab.DERIVED``; None: the one that
-        the dataset is known for.
+      data: of which ``data_dir`` is the folder of the prepared datasets (None:
+        $TFDS_DATA_DIR, else ``~/tensorflow_datasets``), and ``label`` the feature that
+        is the label, or one of ``vtab.DERIVED`` (None: the one that the dataset is
+        known for).
 
     Raises:
       ConfigError: there is no such dataset or label, it is not prepared, or not as ArrayRecord;
@@ -88,6 +88,7 @@ def open_tfds(
     import tensorflow_datasets as tfds
     from tensorflow_datasets.core import read_only_builder, registered
 
+    data_dir, label = (data.data_dir, data.label) if data else (None, None)
     if (pathlib.Path(name) / "dataset_info.json").exists():
         builder = tfds.builder_from_directory(name)
         return TfdsSource(_check_format(builder, name, data_dir), split, label)
@@ -151,7 +152,8 @@ def _not_found(name: str, data_dir: str | None) -> ConfigError:
     if "did you mean" not in hint:
         hint = "; for a folder of images write folder:DIR"
     return ConfigError(
-        f'dataset must be digits, a folder or a TFDS name, got "{name}"{hint}'
+        f"data.source must be {', '.join(SOURCES.list_forms())} or the name of a "
+        f'TFDS dataset, got "{name}"{hint}'
     )
 
 
