@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from vit_jax.errors import ConfigError, did_you_mean
-from vit_jax.weights.published import AUGREG_VARIANTS
+from vit_jax.weights.published.augreg import AUGREG_VARIANTS
 
 UPSTREAMS = ("i21k", "i21k_30", "i1k")
 _NUMBER = r"(\d+(?:\.\d+)?)"

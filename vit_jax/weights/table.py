@@ -6,8 +6,9 @@ from typing import Any
 
 from vit_jax.config import ModelConfig
 from vit_jax.errors import ConfigError
-from vit_jax.weights import files, lookup, places
-from vit_jax.weights.published import WEIGHTS, PublishedWeights
+from vit_jax.weights import files, locations, lookup
+from vit_jax.weights.published.catalog import WEIGHTS
+from vit_jax.weights.record import PublishedWeights
 
 _DEFAULTS = dataclasses.asdict(ModelConfig())
 
@@ -16,7 +17,7 @@ def describe_table(pattern: str | None = None) -> list[dict[str, Any]]:
     """Returns a row for each set of weights, as JSON holds it.
 
     Args:
-        pattern: as `find` takes it; None: all.
+        pattern: as `find_weights` takes it; None: all.
 
     Raises:
         ConfigError: if nothing matches.
@@ -35,19 +36,21 @@ def weights_to_json(weights: PublishedWeights) -> dict[str, Any]:
     ``model`` has only the fields that differ from the defaults.
     """
     row = dataclasses.asdict(weights)
+    del row["locations"]
     if weights.model:
         fields = dataclasses.asdict(weights.model)
         row["model"] = {k: v for k, v in fields.items() if v != _DEFAULTS[k]}
+    # The key that scripts have read since the first version.
     row["places"] = [
-        {"url": places.make_https_url(place), "lacks": list(place.lacks)}
-        for place in weights.places
+        {"url": locations.make_https_url(each), "lacks": list(each.lacks)}
+        for each in weights.locations
     ]
     return row
 
 
 def table_lines(pattern: str | None = None) -> list[str]:
     """Returns the table as text, one line for each set of weights."""
-    header = ("name", "params", "GFLOPs", "size", "top-1", "classes", "places")
+    header = ("name", "params", "GFLOPs", "size", "top-1", "classes", "locations")
     rows: list[Sequence[str]] = [header]
     for row in describe_table(pattern):
         rows.append(
@@ -58,7 +61,7 @@ def table_lines(pattern: str | None = None) -> list[str]:
                 str(row["preprocessing"]["image_size"][1]),
                 _number(row["top1"]),
                 _number(row["num_classes"]),
-                ", ".join(dict.fromkeys(_host(p["url"]) for p in row["places"])),
+                ", ".join(dict.fromkeys(_host(each["url"]) for each in row["places"])),
             )
         )
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
@@ -79,7 +82,7 @@ def describe_weights(name: str) -> list[str]:
     """
     weights = files.describe_published(name)
     row = weights_to_json(weights)
-    facts = {
+    fields = {
         "model": " ".join(f"{k}={v}" for k, v in (row["model"] or {}).items()),
         "parameters": f"{weights.params:,}" if weights.params else "",
         "GFLOPs": f"{weights.gflops} (1e9 multiply-adds)" if weights.gflops else "",
@@ -92,10 +95,11 @@ def describe_weights(name: str) -> list[str]:
         "note": weights.note,
     }
     lines = [weights.name]
-    lines += [f"  {key:<11} {value}" for key, value in facts.items() if value]
-    for i, place in enumerate(row["places"]):
-        without = f" (without {', '.join(place['lacks'])})" if place["lacks"] else ""
-        lines.append(f"  {'' if i else 'places':<11} {place['url']}{without}")
+    lines += [f"  {key:<11} {value}" for key, value in fields.items() if value]
+    for i, location in enumerate(weights.locations):
+        without = f" (without {', '.join(location.lacks)})" if location.lacks else ""
+        url = locations.make_https_url(location)
+        lines.append(f"  {'' if i else 'locations':<11} {url}{without}")
     return lines
 
 
