@@ -17,6 +17,7 @@ EXTRAS = {
     "plots": ("matplotlib", "figures, reports"),
     "parquet": ("pyarrow", "Parquet data and features"),
     "remote": ("gcsfs", "runs and data in buckets, data on the web"),
+    "jpeg": ("turbojpeg", "training on JPEG files for less CPU time"),
     "tfds": ("tensorflow", "preparing most TFDS datasets"),
     "torch": ("torch", "reading .bin and .pth files"),
     "completion": ("shtab", "shell completion"),

@@ -79,7 +79,7 @@ def decode_box(
         return None
     size = header[0]
     top, _, height, width = box = choose(size)
-    shrink = _shrink_factor(box, min_size)
+    shrink = find_shrink_factor(box, min_size)
     if (height, width) != size:
         decoder = turbojpeg.find_decoder()
         if decoder:
@@ -158,7 +158,7 @@ def _find_scan(data: bytes) -> int:
     return position
 
 
-def _shrink_factor(box: Box, min_size: Size | None) -> int:
+def find_shrink_factor(box: Box, min_size: Size | None) -> int:
     """Returns the power of two, up to 8, that leaves the box its minimum size."""
     if min_size is None:
         return 1
