@@ -52,7 +52,7 @@ def convert_source(
     def examples(split: str) -> Iterable[dict[str, Any]]:
         for i in range(len(images[split])):
             example = images[split][i]
-            yield {"image": _encoded(example["image"]), "label": int(example["label"])}
+            yield {"image": _encode(example["image"]), "label": int(example["label"])}
 
     output.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(
@@ -71,7 +71,7 @@ def convert_source(
     return {split: len(images[split]) for split in splits}
 
 
-def _encoded(image: bytes | np.ndarray) -> io.BytesIO:
+def _encode(image: bytes | np.ndarray) -> io.BytesIO:
     if isinstance(image, bytes):
         return io.BytesIO(image)
     from PIL import Image

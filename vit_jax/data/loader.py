@@ -126,7 +126,7 @@ def train_batches(
         DecodeError for an unreadable image if ``data.strict``.
     """
     rows = _Rows(data.batch_size, process_index, process_count, "data.batch_size")
-    examples = TrainExamples(source, data, seed, _or_new(bad_files, data))
+    examples = TrainExamples(source, data, seed, _make_bad_files(bad_files, data))
     sizes = size_at or (lambda step: data.image_size)
     return TrainBatches(lambda step: _read(examples, rows, data, sizes, start=step))
 
@@ -151,7 +151,7 @@ def eval_batches(
     batch_size = data.eval_batch_size or data.batch_size
     rows = _Rows(batch_size, process_index, process_count, "data.eval_batch_size")
     steps = math.ceil(source.num_examples / batch_size)
-    examples = EvalExamples(source, data, _or_new(bad_files, data))
+    examples = EvalExamples(source, data, _make_bad_files(bad_files, data))
 
     def make() -> grain.DatasetIterator[Batch]:
         return _read(examples, rows, data, lambda step: data.image_size, stop=steps)
@@ -159,7 +159,7 @@ def eval_batches(
     return EvalBatches(make, steps, source.num_examples)
 
 
-def _or_new(bad_files: BadFiles | None, data: DataConfig) -> BadFiles:
+def _make_bad_files(bad_files: BadFiles | None, data: DataConfig) -> BadFiles:
     return BadFiles(limit=data.max_bad_files) if bad_files is None else bad_files
 
 

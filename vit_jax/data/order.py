@@ -29,7 +29,7 @@ class Order:
     def __call__(self, position: int) -> int:
         epoch, place = divmod(position // self._repeats, self._size)
         if self._size <= _TABLE_SIZE:
-            return int(_table(self._size, self._seed, epoch)[place])
+            return int(_permute(self._size, self._seed, epoch)[place])
         return grain.experimental.index_shuffle(
             place,
             max_index=self._size - 1,
@@ -39,7 +39,7 @@ class Order:
 
 
 @functools.lru_cache(maxsize=8)
-def _table(size: int, seed: int, epoch: int) -> np.ndarray:
+def _permute(size: int, seed: int, epoch: int) -> np.ndarray:
     """Returns a permutation, uint32 [size], the same in every NumPy.
 
     (NumPy keeps the raw bits of its generators, not what ``permutation`` makes of them.)

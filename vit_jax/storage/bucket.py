@@ -111,10 +111,10 @@ def _open(bucket: str) -> None:
         retry = DEFAULT_RETRY.with_timeout(30)
         storage.Client().get_bucket(bucket, timeout=30, retry=retry)
     except Exception as error:  # of requests, of google.auth, of google.api_core, ...
-        raise ConfigError(_refusal(bucket, error)) from error
+        raise ConfigError(_explain_refusal(bucket, error)) from error
 
 
-def _refusal(bucket: str, error: Exception) -> str:
+def _explain_refusal(bucket: str, error: Exception) -> str:
     """Returns why a bucket cannot be used, and what to do about it."""
     status = getattr(error, "code", None)
     if status == 404:
@@ -125,7 +125,7 @@ def _refusal(bucket: str, error: Exception) -> str:
     if status in (401, 403):
         return (
             f"gs://{bucket} must be open to this machine's account, got {status} "
-            f"({_line(error)}); grant it roles/storage.objectUser and "
+            f"({_format_line(error)}); grant it roles/storage.objectUser and "
             "roles/storage.legacyBucketReader on the bucket (docs/cloud.md)"
         )
     if type(error).__name__ == "DefaultCredentialsError":
@@ -135,7 +135,7 @@ def _refusal(bucket: str, error: Exception) -> str:
         )
     if "Project was not passed" in str(error):
         return f"gs://{bucket} needs a project, got none; set GOOGLE_CLOUD_PROJECT"
-    return f"gs://{bucket} cannot be reached ({_line(error)}); repeat the command"
+    return f"gs://{bucket} cannot be reached ({_format_line(error)}); repeat the command"
 
 
 def explain_storage_error(error: BaseException | None) -> str | None:
@@ -144,7 +144,7 @@ def explain_storage_error(error: BaseException | None) -> str | None:
         ours = type(found).__module__.partition(".")[0] in _LIBRARIES
         # TensorStore raises ValueError, gcsfs OSError.
         if ours or re.search(r"gs://|/storage/v1/b/|^Forbidden: ", str(found)):
-            return _line(found)
+            return _format_line(found)
     return None
 
 
@@ -160,7 +160,7 @@ def iterate_causes(error: BaseException | None) -> Iterator[BaseException]:
         error = error.__cause__ or error.__context__
 
 
-def _line(error: BaseException) -> str:
+def _format_line(error: BaseException) -> str:
     text = str(error).strip() or type(error).__name__
     text = re.sub(r"^(Forbidden: )\S+\n", r"\1", text)  # gcsfs
     text = re.sub(r" \[\w+='.*", "", text)  # TensorStore adds its whole state

@@ -110,7 +110,7 @@ def list_folder(folder: str) -> tuple[list[str], list[str]]:
     if is_url(folder):
         _check_listed(folder)
         entries = _ask(folder, "ls", detail=True)
-        here = _file_system(folder)[1].rstrip("/")  # a file is all there is in itself
+        here = _find_file_system(folder)[1].rstrip("/")  # a file is all there is in itself
         paths = {entry["name"].rstrip("/"): entry["type"] for entry in entries}
         kinds = {os.path.basename(p): kind for p, kind in paths.items() if p != here}
     else:
@@ -125,7 +125,7 @@ def list_folder(folder: str) -> tuple[list[str], list[str]]:
 def walk_files(folder: str) -> Iterator[str]:
     """Yields the paths, from the folder on, of all files below it but hidden ones."""
     if is_url(folder):
-        root = len(_file_system(folder)[1])
+        root = len(_find_file_system(folder)[1])
         paths = (path[root:].lstrip("/") for path in _ask(folder, "find"))
         yield from (path for path in paths if not re.search(r"(^|/)\.", path))
         return
@@ -133,7 +133,7 @@ def walk_files(folder: str) -> Iterator[str]:
         folders[:] = [
             name
             for name in folders
-            if not name.startswith(".") and not _leads_back(here, name)
+            if not name.startswith(".") and not _is_link_to_parent(here, name)
         ]
         prefix = os.path.relpath(here, folder).replace(os.sep, "/")
         for name in names:
@@ -141,7 +141,7 @@ def walk_files(folder: str) -> Iterator[str]:
                 yield name if prefix == "." else f"{prefix}/{name}"
 
 
-def _leads_back(here: str, name: str) -> bool:
+def _is_link_to_parent(here: str, name: str) -> bool:
     """Returns whether a folder is a link to one that it lies in: a way without end."""
     path = os.path.join(here, name)
     above = os.path.join(os.path.realpath(here), "")
@@ -177,7 +177,7 @@ def match_files(pattern: str, ending: str) -> list[str]:
         ]
     if not is_url(pattern):
         return sorted(glob.glob(pattern))
-    name = _file_system(pattern)[0].unstrip_protocol
+    name = _find_file_system(pattern)[0].unstrip_protocol
     return [name(path) for path in sorted(_ask(pattern, "glob"))]
 
 
@@ -213,19 +213,19 @@ def report_read_errors(url: str) -> Iterator[None]:
 
 def _ask(url: str, method: str, **arguments: Any) -> Any:
     """Calls a method of the file system of ``url``, again if that may help."""
-    files, path = _file_system(url)
+    files, path = _find_file_system(url)
     tries = _TRIES if _is_web(url) else 1
     with report_read_errors(url):
         for attempt in range(tries):
             try:
                 return getattr(files, method)(path, **arguments)
             except Exception as error:
-                if attempt + 1 == tries or not _may_pass(error):
+                if attempt + 1 == tries or not _is_transient(error):
                     raise
             time.sleep(_PAUSE_S * 2**attempt)
 
 
-def _may_pass(error: Exception) -> bool:
+def _is_transient(error: Exception) -> bool:
     status = getattr(error, "status", None)
     if status is not None:
         return status in (408, 429) or status >= 500
@@ -233,7 +233,7 @@ def _may_pass(error: Exception) -> bool:
     return network or isinstance(error, (TimeoutError, ConnectionError))
 
 
-def _file_system(url: str) -> tuple[Any, str]:
+def _find_file_system(url: str) -> tuple[Any, str]:
     """Returns this thread's file system, which fsspec keeps, and the path in it."""
     logging.getLogger("gcsfs").setLevel(logging.CRITICAL)  # else it prints tracebacks
     try:

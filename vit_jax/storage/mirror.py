@@ -56,7 +56,7 @@ class Mirror:
                     "repeat the command"
                 ) from error
             (self.folder / name).write_bytes(content)
-            self._copied[self.folder / name] = _version(self.folder / name)
+            self._copied[self.folder / name] = _read_version(self.folder / name)
 
     def start(self) -> None:
         """Copies from now on, in the background."""
@@ -79,7 +79,7 @@ class Mirror:
     def _copy(self, file: Path) -> bool:
         target = self.workdir / file.relative_to(self.folder).as_posix()
         try:
-            version = _version(file)  # before it is read: what comes later is a change
+            version = _read_version(file)  # before it is read: what comes later is a change
             if self._copied.get(file) == version:
                 return True
             content = file.read_bytes()
@@ -120,6 +120,6 @@ class Mirror:
             _LOG.warning("what could not be written lies in %s", self.folder)
 
 
-def _version(file: Path) -> tuple[int, int]:
+def _read_version(file: Path) -> tuple[int, int]:
     status = os.stat(file)
     return status.st_size, status.st_mtime_ns

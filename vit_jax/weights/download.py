@@ -80,7 +80,7 @@ def _fetch(url: str, part: Path, progress: bool, limits: Limits) -> Answer:
     """Completes ``part``, in as many transfers as it takes."""
     failures = 0
     while True:
-        before = _size(part)
+        before = _get_size(part)
         validator = _read_validator(part, url)
         offset = before if validator else 0
         try:
@@ -95,7 +95,7 @@ def _fetch(url: str, part: Path, progress: bool, limits: Limits) -> Answer:
                 _transfer(answer, part, progress, limits)
             return answer
         except Lost as error:
-            received = _size(part) - before
+            received = _get_size(part) - before
             if error.from_start:
                 _remove(part)
             failures = 1 if received >= _ENOUGH else failures + 1
@@ -108,7 +108,7 @@ def _transfer(answer: Answer, part: Path, progress: bool, limits: Limits) -> Non
     """Appends the body to ``part``."""
     with (
         part.open("r+b" if answer.offset else "wb") as file,
-        _bar(part.name.removesuffix(".part"), answer, progress) as bar,
+        _show_bar(part.name.removesuffix(".part"), answer, progress) as bar,
     ):
         if answer.offset:
             file.seek(answer.offset)
@@ -150,7 +150,7 @@ def _check(
     """Returns what is wrong with a complete file, or None."""
     from vit_jax.weights import checksums  # NumPy
 
-    got = _size(part)
+    got = _get_size(part)
     for expected in (size, answer.total):
         if expected is not None and got != expected:
             return f"size mismatch: {got} bytes, expected {expected}"
@@ -162,7 +162,7 @@ def _check(
 def _read_validator(part: Path, url: str) -> str | None:
     """Returns the ETag or date that identifies the file on the server."""
     with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-        known = json.loads(_validator_path(part).read_text())
+        known = json.loads(_get_validator_path(part).read_text())
         if part.exists() and known["url"] == url:
             return known["validator"]
     return None
@@ -173,24 +173,24 @@ def _write_validator(part: Path, url: str, answer: Answer) -> None:
     etag = headers.get("ETag", "")
     strong = etag if etag.startswith('"') else None  # W/"..." may not go with a range
     validator = strong or headers.get("Last-Modified")
-    _validator_path(part).write_text(json.dumps({"url": url, "validator": validator}))
+    _get_validator_path(part).write_text(json.dumps({"url": url, "validator": validator}))
 
 
-def _validator_path(part: Path) -> Path:
+def _get_validator_path(part: Path) -> Path:
     return part.with_name(f"{part.name}.json")
 
 
-def _size(path: Path) -> int:
+def _get_size(path: Path) -> int:
     return path.stat().st_size if path.exists() else 0
 
 
 def _remove(part: Path) -> None:
     part.unlink(missing_ok=True)
-    _validator_path(part).unlink(missing_ok=True)
+    _get_validator_path(part).unlink(missing_ok=True)
 
 
 @contextlib.contextmanager
-def _bar(name: str, answer: Answer, progress: bool) -> Iterator[Any]:
+def _show_bar(name: str, answer: Answer, progress: bool) -> Iterator[Any]:
     from tqdm import tqdm
 
     with tqdm(

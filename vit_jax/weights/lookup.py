@@ -77,7 +77,7 @@ def make_unknown_error(name: str) -> UnknownWeights:
         )
     return UnknownWeights(
         f'a checkpoint must be a path that exists or the name of weights, got "{name}"'
-        f"{_hint(name)}; `vit-jax models` lists the names"
+        f"{_suggest(name)}; `vit-jax models` lists the names"
     )
 
 
@@ -141,7 +141,7 @@ def _list_aliases(location: Location) -> set[str]:
     return found | {path, inside, path.rpartition("/")[2]}
 
 
-def _hint(name: str) -> str:
+def _suggest(name: str) -> str:
     known = [*WEIGHTS, *DEFAULTS, *_find_aliases()]
     plain = {_simplify(text): text for text in reversed(known)}
     close = difflib.get_close_matches(_simplify(name), plain, n=3, cutoff=0.6)

@@ -56,12 +56,12 @@ def table_lines(pattern: str | None = None) -> list[str]:
         rows.append(
             (
                 row["name"],
-                _millions(row["params"]),
-                _number(row["gflops"]),
+                _format_millions(row["params"]),
+                _format_number(row["gflops"]),
                 str(row["preprocessing"]["image_size"][1]),
-                _number(row["top1"]),
-                _number(row["num_classes"]),
-                ", ".join(dict.fromkeys(_host(each["url"]) for each in row["places"])),
+                _format_number(row["top1"]),
+                _format_number(row["num_classes"]),
+                ", ".join(dict.fromkeys(_name_host(each["url"]) for each in row["places"])),
             )
         )
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
@@ -86,9 +86,9 @@ def describe_weights(name: str) -> list[str]:
         "model": " ".join(f"{k}={v}" for k, v in (row["model"] or {}).items()),
         "parameters": f"{weights.params:,}" if weights.params else "",
         "GFLOPs": f"{weights.gflops} (1e9 multiply-adds)" if weights.gflops else "",
-        "classes": _classes(weights),
+        "classes": _format_classes(weights),
         "top-1": f"{weights.top1} % ({weights.top1_source})" if weights.top1 else "",
-        "images": _preprocessing(weights),
+        "images": _format_preprocessing(weights),
         "trained on": weights.trained_on,
         "paper": f"https://arxiv.org/abs/{weights.paper}" if weights.paper else "",
         "license": weights.license,
@@ -103,14 +103,14 @@ def describe_weights(name: str) -> list[str]:
     return lines
 
 
-def _classes(weights: PublishedWeights) -> str:
+def _format_classes(weights: PublishedWeights) -> str:
     if weights.num_classes is None:
         return "none: features" if weights.params else ""  # without: not known
     known = f" ({weights.classes})" if weights.classes else ""
     return f"{weights.num_classes:,}{known}"
 
 
-def _preprocessing(weights: PublishedWeights) -> str:
+def _format_preprocessing(weights: PublishedWeights) -> str:
     if weights.preprocessing is None:
         return ""
     p = weights.preprocessing
@@ -124,13 +124,13 @@ def _preprocessing(weights: PublishedWeights) -> str:
     return text
 
 
-def _host(url: str) -> str:
+def _name_host(url: str) -> str:
     return "Hub" if "/resolve/" in url else "GCS" if "googleapis" in url else "web"
 
 
-def _millions(value: int | None) -> str:
+def _format_millions(value: int | None) -> str:
     return "" if value is None else f"{value / 1e6:.1f} M"
 
 
-def _number(value: float | None) -> str:
+def _format_number(value: float | None) -> str:
     return "" if value is None else f"{value:,}"

@@ -79,7 +79,7 @@ def request_file(
         request.add_header("Range", f"bytes={offset}-")
         request.add_header("If-Range", validator)
     try:
-        response = _opener().open(request, timeout=limits.timeout_s)
+        response = _make_opener().open(request, timeout=limits.timeout_s)
     except urllib.error.HTTPError as error:
         error.close()
         message = f"{error.code} {error.reason}"
@@ -153,14 +153,14 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
     https_response = http_response
 
 
-def _opener() -> urllib.request.OpenerDirector:
+def _make_opener() -> urllib.request.OpenerDirector:
     # Not cached: it reads the proxies of the environment when it is made.
-    handler = urllib.request.HTTPSHandler(context=_certificates())
+    handler = urllib.request.HTTPSHandler(context=_load_certificates())
     return urllib.request.build_opener(_Redirects, handler)
 
 
 @functools.cache
-def _certificates() -> ssl.SSLContext:
+def _load_certificates() -> ssl.SSLContext:
     paths = ssl.get_default_verify_paths()
     context = ssl.create_default_context()
     if not (paths.cafile or paths.capath):  # Python from python.org on macOS

@@ -27,12 +27,12 @@ def erase_rectangle(
     coin_key, box_key, noise_key = jax.random.split(key, 3)
     count = images.shape[0]
     chosen = jax.random.bernoulli(coin_key, probability, (count, 1, 1))
-    mask = chosen & _boxes(box_key, count, images.shape[1], images.shape[2])
+    mask = chosen & _sample_boxes(box_key, count, images.shape[1], images.shape[2])
     noise = jax.random.bits(noise_key, images.shape, jnp.uint8)
     return jnp.where(mask[..., None], noise, images)
 
 
-def _boxes(key: jax.Array, count: int, height: int, width: int) -> Bool[Array, "b h w"]:
+def _sample_boxes(key: jax.Array, count: int, height: int, width: int) -> Bool[Array, "b h w"]:
     """Returns one box for each image: of ten drawn, the first that fits, or none."""
     area_key, aspect_key, place_key = jax.random.split(key, 3)
     shape = (count, _ATTEMPTS)

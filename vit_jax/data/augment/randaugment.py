@@ -71,21 +71,21 @@ def apply(
     level = magnitude / 10
     factor = 1.8 * level + 0.1
     if name == "cutout":
-        return _cut_out(image, level, place)
+        return _fill_cutout(image, level, place)
     if name == "color":
-        return _color(image, factor)
+        return _change_color(image, factor)
     if name == "sharpness":
         return _sharpen(image, factor)
     if name in ("auto_contrast", "equalize"):
-        make = _auto_contrast if name == "auto_contrast" else _equalize
-        return _look_up(image, np.stack([make(row) for row in _histograms(image)]))
-    table = _table(image, name, level, factor)
+        make = _stretch_contrast if name == "auto_contrast" else _equalize
+        return _look_up(image, np.stack([make(row) for row in _count_values(image)]))
+    table = _make_table(image, name, level, factor)
     if table is not None:
         return _look_up(image, table)
     return _move(image, name, sign * level)
 
 
-def _table(image: Image, name: str, level: float, factor: float) -> np.ndarray | None:
+def _make_table(image: Image, name: str, level: float, factor: float) -> np.ndarray | None:
     """Returns what becomes of each value, [256]; None for the geometric operations."""
     values = np.arange(256)
     match name:
@@ -115,14 +115,14 @@ def _look_up(image: Image, table: np.ndarray) -> Image:
     return load_cv2().LUT(image, table)
 
 
-def _histograms(image: Image) -> Int[np.ndarray, "3 256"]:
+def _count_values(image: Image) -> Int[np.ndarray, "3 256"]:
     """Returns how often each value occurs in each channel."""
     count = load_cv2().calcHist
     rows = [count([image], [c], None, [256], [0, 256]).ravel() for c in range(3)]
     return np.array(rows).astype(np.int64)
 
 
-def _auto_contrast(histogram: Int[np.ndarray, " 256"]) -> np.ndarray:
+def _stretch_contrast(histogram: Int[np.ndarray, " 256"]) -> np.ndarray:
     """Returns the table that stretches a channel to 0..255."""
     values, there = np.arange(256), np.flatnonzero(histogram)
     low, high = there[0], there[-1]
@@ -137,7 +137,7 @@ def _equalize(histogram: Int[np.ndarray, " 256"]) -> np.ndarray:
     return (before + step // 2) // step if step else np.arange(256)
 
 
-def _color(image: Image, factor: float) -> Image:
+def _change_color(image: Image, factor: float) -> Image:
     """Moves from grey past the image: a matrix of the channels."""
     matrix = factor * np.eye(3, dtype=np.float32) + (1 - factor) * _LUMA
     return load_cv2().transform(image, matrix)
@@ -182,7 +182,7 @@ def _move(image: Image, name: str, level: float) -> Image:
     )
 
 
-def _cut_out(image: Image, level: float, place: tuple[float, float]) -> Image:
+def _fill_cutout(image: Image, level: float, place: tuple[float, float]) -> Image:
     """Fills a box, clipped at the edges, with grey."""
     spans = []
     for size, centre in zip(image.shape[:2], place, strict=True):

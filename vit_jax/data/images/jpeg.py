@@ -91,9 +91,9 @@ def decode_box(
             rows = _stop_after(data, stop)
             if rows:
                 pixels = _decode_shrunk(rows, (stop, size[1]), shrink, is_part=True)
-                return None if pixels is None else _cut(pixels, box, shrink)
+                return None if pixels is None else _crop(pixels, box, shrink)
     pixels = _decode_shrunk(data, size, shrink)
-    return None if pixels is None else _cut(pixels, box, shrink)
+    return None if pixels is None else _crop(pixels, box, shrink)
 
 
 def _decode_shrunk(
@@ -102,7 +102,7 @@ def _decode_shrunk(
     import simplejpeg
 
     height, width = (-(-side // shrink) for side in size)
-    memory = _buffer(height * width * 3)
+    memory = _reserve_buffer(height * width * 3)
     try:
         return simplejpeg.decode_jpeg(
             data,
@@ -128,7 +128,7 @@ def _check_damage(error: ValueError) -> None:
         raise Damage(text) from error
 
 
-def _cut(pixels: np.ndarray, box: Box, shrink: int) -> np.ndarray:
+def _crop(pixels: np.ndarray, box: Box, shrink: int) -> np.ndarray:
     top, left, height, width = (value // shrink for value in box)
     return pixels[top : top + height, left : left + width]
 
@@ -187,7 +187,7 @@ def _stop_after(data: bytes, rows: int) -> bytes | None:
     return None
 
 
-def _buffer(size: int) -> np.ndarray:
+def _reserve_buffer(size: int) -> np.ndarray:
     """Returns this thread's memory, at least ``size`` bytes of it."""
     if size > _KEPT:
         return np.empty(size, np.uint8)

@@ -86,7 +86,7 @@ def open_folder(
             f'folder of images must exist, got "{folder}"; '
             "its class folders hold the images: DIR/cat/1.jpg"
         )
-    names = _subfolders(root)
+    names = _list_subfolders(root)
     if _has_splits(root, names):
         classes, splits = _read_splits(root, names, split)
     else:
@@ -103,7 +103,7 @@ def open_folder(
 def _has_splits(root: str, names: Sequence[str]) -> bool:
     """Tells splits from classes; a class may well be called "train"."""
     if "train" in names:
-        return bool(_subfolders(files.join_path(root, "train")))
+        return bool(_list_subfolders(files.join_path(root, "train")))
     return bool(names) and set(names) <= set(SPLITS)
 
 
@@ -114,16 +114,16 @@ def _read_splits(
     known = [name for name in SPLITS if name in names]
     wanted = known if "all" in list_splits(spec) else list_splits(spec)
     reference = known[0]
-    classes = _subfolders(files.join_path(root, reference))
+    classes = _list_subfolders(files.join_path(root, reference))
     splits: dict[str, Members] = {name: [] for name in known}
     for split in known:
         if split in wanted:
-            found = _subfolders(files.join_path(root, split))
+            found = _list_subfolders(files.join_path(root, split))
             _check_classes(root, (reference, classes), (split, found))
             splits[split] = [
                 (f"{split}/{path}", label)
                 for label, name in enumerate(classes)
-                for path in _images(files.join_path(root, split), name)
+                for path in _list_images(files.join_path(root, split), name)
             ]
     if reference in wanted:
         _check_not_empty(files.join_path(root, reference), classes, splits[reference])
@@ -137,7 +137,7 @@ def _split_classes(
     members = [
         (path, label)
         for label, name in enumerate(classes)
-        for path in _images(root, name)
+        for path in _list_images(root, name)
     ]
     _check_not_empty(root, classes, members)
     train, test = split_stratified(
@@ -165,7 +165,7 @@ def _check_classes(root: str, *splits: tuple[str, Sequence[str]]) -> None:
 def _check_not_empty(root: str, classes: Sequence[str], members: Members) -> None:
     """Raises ConfigError if there is no image, or none in a class."""
     if not members:
-        loose = "; put each image in the folder of its class" if _loose(root) else ""
+        loose = "; put each image in the folder of its class" if _has_loose_images(root) else ""
         raise ConfigError(
             f"folder of images must hold class folders with images "
             f"({', '.join(SUFFIXES)}), got none in {root}{loose}"
@@ -179,18 +179,18 @@ def _check_not_empty(root: str, classes: Sequence[str], members: Members) -> Non
             )
 
 
-def _subfolders(folder: str) -> list[str]:
+def _list_subfolders(folder: str) -> list[str]:
     hidden = (".", "__MACOSX")
     return [
         name for name in files.list_folder(folder)[0] if not name.startswith(hidden)
     ]
 
 
-def _loose(folder: str) -> bool:
+def _has_loose_images(folder: str) -> bool:
     return any(name.lower().endswith(SUFFIXES) for name in files.list_folder(folder)[1])
 
 
-def _images(root: str, name: str) -> list[str]:
+def _list_images(root: str, name: str) -> list[str]:
     """Returns the paths below ``root`` of the images of class ``name``, sorted."""
     paths = files.walk_files(files.join_path(root, name))
     return sorted(f"{name}/{path}" for path in paths if path.lower().endswith(SUFFIXES))

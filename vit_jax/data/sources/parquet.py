@@ -52,9 +52,9 @@ class ParquetSource:
     def __getitem__(self, index: int) -> dict[str, Any]:
         file, row = map(int, self._rows[index])
         path = self._paths[file]
-        starts = _starts(path)
+        starts = _find_starts(path)
         group = bisect.bisect_right(starts, row) - 1
-        image = _group(path, group)[row - starts[group]].as_py()
+        image = _read_group(path, group)[row - starts[group]].as_py()
         data = image["bytes"] if isinstance(image, dict) else image
         if data is None and isinstance(image, dict):
             data = files.read_bytes(
@@ -91,22 +91,22 @@ def open_parquet(
     paths = files.match_files(os.path.expanduser(path), ".parquet")
     if not paths:
         raise ConfigError(f'Parquet files must exist, got none for "{path}"')
-    schema = _schema(paths[0])
+    schema = _read_schema(paths[0])
     column = next((name for name in _LABELS if name in schema.names), None)
     if column is None or "image" not in schema.names:
         raise ConfigError(
             f"{paths[0]} must have the columns image and {_LABELS[0]}, got "
             f"{', '.join(schema.names)}"
         )
-    cells = [_column(path, column) for path in paths]
+    cells = [_read_column(path, column) for path in paths]
     rows = np.array(
         [(f, r) for f, each in enumerate(cells) for r in range(len(each))], np.int64
     )
     if not len(rows):
         raise ConfigError(f'Parquet files must hold images, got none in "{path}"')
-    names = _class_names(schema, column)
-    classes, labels = _labels(list(itertools.chain(*cells)), names)
-    splits = _splits([os.path.basename(path) for path in paths], rows, labels)
+    names = _read_class_names(schema, column)
+    classes, labels = _number_labels(list(itertools.chain(*cells)), names)
+    splits = _find_splits([os.path.basename(path) for path in paths], rows, labels)
     sizes = {name: len(members) for name, members in splits.items()}
     chosen = []
     for name, start, stop in resolve_split(split, sizes):
@@ -126,7 +126,7 @@ def open_parquet(
     return ParquetSource(paths, rows[index], labels[index], classes)
 
 
-def _labels(
+def _number_labels(
     cells: Sequence[Any], names: list[str] | None
 ) -> tuple[list[str], np.ndarray]:
     """Returns the classes, and the label of each cell: -1 where it has none.
@@ -148,7 +148,7 @@ def _labels(
     return classes, labels
 
 
-def _class_names(schema: Any, column: str) -> list[str] | None:
+def _read_class_names(schema: Any, column: str) -> list[str] | None:
     """Returns the names that ``datasets`` leaves in the file, if it did."""
     metadata = (schema.metadata or {}).get(b"huggingface")
     if metadata is None:
@@ -157,7 +157,7 @@ def _class_names(schema: Any, column: str) -> list[str] | None:
     return feature.get("names") if isinstance(feature, dict) else None
 
 
-def _splits(
+def _find_splits(
     names: Sequence[str], rows: np.ndarray, labels: np.ndarray
 ) -> dict[str, np.ndarray]:
     words = [re.split(r"[-_.\d]+", name.lower()) for name in names]
@@ -186,18 +186,18 @@ def _open(path: str) -> Iterator[Any]:
             ) from error
 
 
-def _schema(path: str) -> Any:
+def _read_schema(path: str) -> Any:
     with _open(path) as file:
         return file.schema_arrow
 
 
-def _column(path: str, name: str) -> list[Any]:
+def _read_column(path: str, name: str) -> list[Any]:
     with _open(path) as file:
         return file.read(columns=[name])[name].to_pylist()
 
 
 @functools.lru_cache(maxsize=1024)
-def _starts(path: str) -> list[int]:
+def _find_starts(path: str) -> list[int]:
     """Returns the first row of each row group of a file."""
     with _open(path) as file:
         metadata = file.metadata
@@ -206,6 +206,6 @@ def _starts(path: str) -> list[int]:
 
 
 @functools.lru_cache(maxsize=_ROW_GROUPS)
-def _group(path: str, group: int) -> Any:
+def _read_group(path: str, group: int) -> Any:
     with _open(path) as file:
         return file.read_row_group(group, columns=["image"])["image"].combine_chunks()

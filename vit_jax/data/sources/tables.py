@@ -47,16 +47,16 @@ def open_table(path: str, split: str, data: DataConfig | None = None) -> FolderS
     if not files.is_url(file) and not os.path.isfile(file):
         suffixes = ", ".join(SOURCES["table"].suffixes)
         raise ConfigError(f'table must be a {suffixes} file that exists, got "{path}"')
-    rows = list(_rows(file))
+    rows = list(_read_rows(file))
     if not rows:
         raise ConfigError(f"table must list at least one image, got none in {file}")
-    paths = _column(file, rows, _PATH_COLUMNS)
+    paths = _get_column(file, rows, _PATH_COLUMNS)
     multi_label = _MULTI_COLUMN in rows[0]
     if multi_label:
-        sets = [_labels(row.get(_MULTI_COLUMN)) for row in rows]
+        sets = [_parse_labels(row.get(_MULTI_COLUMN)) for row in rows]
         classes = sort_classes([label for each in sets for label in each])
     else:
-        sets = [[label] for label in _column(file, rows, _LABEL_COLUMNS)]
+        sets = [[label] for label in _get_column(file, rows, _LABEL_COLUMNS)]
         classes = sort_classes([label for (label,) in sets])
     if not classes:
         raise ConfigError(
@@ -66,7 +66,7 @@ def open_table(path: str, split: str, data: DataConfig | None = None) -> FolderS
     labels = [tuple(sorted(numbers[label] for label in each)) for each in sets]
     # Where an image has several classes, the first of them stands for it in the split.
     first = [each[0] if each else -1 for each in labels]
-    splits = _splits(file, rows, list(zip(paths, first, strict=True)))
+    splits = _find_splits(file, rows, list(zip(paths, first, strict=True)))
     labels: Sequence[Any] = labels if multi_label else first
     members = list(zip(paths, labels, strict=True))
     selected = []
@@ -78,7 +78,7 @@ def open_table(path: str, split: str, data: DataConfig | None = None) -> FolderS
     return FolderSource(files.get_parent(file), selected, classes, multi_label)
 
 
-def _labels(cell: Any) -> list[str]:
+def _parse_labels(cell: Any) -> list[str]:
     """Returns the classes in a cell of the column ``labels``."""
     if isinstance(cell, list):
         return [str(label) for label in dict.fromkeys(cell)]
@@ -86,7 +86,7 @@ def _labels(cell: Any) -> list[str]:
     return [label for label in dict.fromkeys(text.split(_SEPARATOR)) if label]
 
 
-def _rows(file: str) -> Iterator[Row]:
+def _read_rows(file: str) -> Iterator[Row]:
     try:
         text = files.read_bytes(file).decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -119,7 +119,7 @@ def _rows(file: str) -> Iterator[Row]:
             yield row
 
 
-def _column(file: str, rows: Sequence[Row], names: Sequence[str]) -> list[str]:
+def _get_column(file: str, rows: Sequence[Row], names: Sequence[str]) -> list[str]:
     """Returns the column with the first of the names that is there, as strings."""
     name = next((name for name in names if name in rows[0]), None)
     if name is None:
@@ -146,13 +146,13 @@ def sort_classes(labels: Sequence[str]) -> list[str]:
     return [str(number) for number in range(max(map(int, names), default=-1) + 1)]
 
 
-def _splits(
+def _find_splits(
     file: str, rows: Sequence[Row], members: Sequence[tuple[str, int]]
 ) -> dict[str, list[int]]:
     """Returns the rows of each split."""
     if _SPLIT_COLUMN in rows[0]:
         splits: dict[str, list[int]] = {}
-        for i, name in enumerate(_column(file, rows, (_SPLIT_COLUMN,))):
+        for i, name in enumerate(_get_column(file, rows, (_SPLIT_COLUMN,))):
             splits.setdefault(name, []).append(i)
         return splits
     train, test = split_stratified(*zip(*members, strict=True))

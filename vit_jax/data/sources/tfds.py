@@ -95,12 +95,12 @@ def open_tfds(name: str, split: str, data: DataConfig | None = None) -> TfdsSour
     if data_dir and "://" not in data_dir and not os.path.isdir(data_dir):
         raise ConfigError(
             f'data.data_dir must be a folder with TFDS datasets, got "{data_dir}", '
-            f"which does not exist; to prepare one there: {_command(name, data_dir)}"
+            f"which does not exist; to prepare one there: {_make_command(name, data_dir)}"
         )
     try:
         builder = read_only_builder.builder_from_files(name, data_dir=data_dir)
     except registered.DatasetNotFoundError as error:
-        raise _not_found(name, data_dir) from error
+        raise _make_not_found_error(name, data_dir) from error
     except ValueError as error:
         raise ConfigError(
             f"TFDS name must be NAME, NAME/CONFIG, NAME:1.2.3 or NAME/CONFIG:1.2.3 of "
@@ -120,21 +120,21 @@ def _check_format(builder: Any, name: str, data_dir: str | None) -> Any:
     if "array_record" in others:
         return tfds.builder_from_directory(builder.data_dir, file_format="array_record")
     # TFDS refuses to prepare a second format in the same place.
-    where = os.path.join(_default_dir(data_dir), "array_record")
+    where = os.path.join(_find_data_dir(data_dir), "array_record")
     raise ConfigError(
         f'dataset "{name}" must be prepared as ArrayRecord, got {found} files in '
-        f"{builder.data_dir}; run: {_command(name, where)}, then pass "
+        f"{builder.data_dir}; run: {_make_command(name, where)}, then pass "
         f"--config.data.data_dir={where}"
     )
 
 
-def _not_found(name: str, data_dir: str | None) -> ConfigError:
+def _make_not_found_error(name: str, data_dir: str | None) -> ConfigError:
     """Returns the error for a dataset without files: not prepared, or unknown."""
     import tensorflow_datasets as tfds
 
     known = tfds.list_builders(with_community_datasets=False)
     base = name.split(":")[0].split("/")[0]
-    where = pathlib.Path(_default_dir(data_dir))
+    where = pathlib.Path(_find_data_dir(data_dir))
     prepared = sorted(where.glob(f"{base}/**/dataset_info.json"))
     if prepared:
         paths = [path.parent.relative_to(where).as_posix() for path in prepared]
@@ -146,7 +146,7 @@ def _not_found(name: str, data_dir: str | None) -> ConfigError:
     if base in known:
         return ConfigError(
             f'dataset "{name}" must be prepared once, got no files in {where}; '
-            f"run: {_command(name, data_dir)}"
+            f"run: {_make_command(name, data_dir)}"
         )
     hint = did_you_mean(base, known) if base else ""
     if "did you mean" not in hint:
@@ -157,12 +157,12 @@ def _not_found(name: str, data_dir: str | None) -> ConfigError:
     )
 
 
-def _default_dir(data_dir: str | None) -> str:
+def _find_data_dir(data_dir: str | None) -> str:
     default = os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets"
     return os.path.expanduser(data_dir or default)
 
 
-def _command(name: str, data_dir: str | None) -> str:
+def _make_command(name: str, data_dir: str | None) -> str:
     """Returns what prepares a dataset."""
     where = f" --data_dir={data_dir}" if data_dir else ""
     return f"pip install 'vit_jax[tfds]' && vit-jax data prepare {name}{where}"
@@ -198,7 +198,7 @@ def prepare_tfds(name: str, data_dir: str | None = None) -> str:
         builder = tfds.builder(name, data_dir=data_dir, file_format="array_record")
         builder.download_and_prepare()
     except registered.DatasetNotFoundError as error:
-        raise _not_found(name, data_dir) from error
+        raise _make_not_found_error(name, data_dir) from error
     except AssertionError as error:  # TFDS's "Manual directory ... does not exist"
         raise ConfigError(
             f"files of {name} must be downloaded by hand: {' '.join(str(error).split())}"

@@ -49,7 +49,7 @@ _SIGLIP2 = (
 
 
 def list_rows() -> Iterator[PublishedWeights]:
-    def row(
+    def make_row(
         release: str, size: str, patch: int, pixels: int, other: Location, **facts: Any
     ):
         long = LONG_NAMES.get(size, size.lower())
@@ -67,12 +67,12 @@ def list_rows() -> Iterator[PublishedWeights]:
 
     for size, patch, pixels, file in _SIGLIP:
         location = locate_in_bucket(f"big_vision/siglip/{file}")
-        yield row("siglip", size, patch, pixels, location, paper="2303.15343")
+        yield make_row("siglip", size, patch, pixels, location, paper="2303.15343")
     for size, patch, pixels, top1 in _SIGLIP2:
         named = 384 if pixels == 378 else pixels
         long = LONG_NAMES.get(size, size.lower())
         file = f"siglip2_{size.lower()}{patch}_{named}.npz"
-        yield row(
+        yield make_row(
             "siglip2",
             size,
             patch,
