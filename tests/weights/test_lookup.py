@@ -120,7 +120,7 @@ def test_the_table_is_json() -> None:
 
 
 def test_the_table_as_text() -> None:
-    header, *lines = weights.table_lines("dinov2")
+    header, *lines = weights.format_table("dinov2")
     assert header.split() == [
         "name", "params", "GFLOPs", "size", "top-1", "classes", "locations",
     ]  # fmt: skip

@@ -11,7 +11,7 @@ import numpy as np
 
 from vit_jax.config import DataConfig
 from vit_jax.config.choices import TRAIN_CROPS
-from vit_jax.data.augment.randaugment import rand_augment
+from vit_jax.data.augment.randaugment import apply_randaugment
 from vit_jax.data.bad_files import BadFiles
 from vit_jax.data.images import crops
 from vit_jax.data.images.decode import DecodeError, decode_box
@@ -79,7 +79,7 @@ class TrainExamples:
         crops.resize(box[0], target, data.interpolation, out)
         num_operations, magnitude = data.randaugment
         if num_operations:
-            out[...] = rand_augment(out, rng, num_operations, magnitude)
+            out[...] = apply_randaugment(out, rng, num_operations, magnitude)
         return {"label": box[1]}
 
 

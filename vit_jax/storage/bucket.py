@@ -135,7 +135,9 @@ def _explain_refusal(bucket: str, error: Exception) -> str:
         )
     if "Project was not passed" in str(error):
         return f"gs://{bucket} needs a project, got none; set GOOGLE_CLOUD_PROJECT"
-    return f"gs://{bucket} cannot be reached ({_format_line(error)}); repeat the command"
+    return (
+        f"gs://{bucket} cannot be reached ({_format_line(error)}); repeat the command"
+    )
 
 
 def explain_storage_error(error: BaseException | None) -> str | None:

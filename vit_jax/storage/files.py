@@ -110,7 +110,9 @@ def list_folder(folder: str) -> tuple[list[str], list[str]]:
     if is_url(folder):
         _check_listed(folder)
         entries = _ask(folder, "ls", detail=True)
-        here = _find_file_system(folder)[1].rstrip("/")  # a file is all there is in itself
+        here = _find_file_system(folder)[1].rstrip(
+            "/"
+        )  # a file is all there is in itself
         paths = {entry["name"].rstrip("/"): entry["type"] for entry in entries}
         kinds = {os.path.basename(p): kind for p, kind in paths.items() if p != here}
     else:

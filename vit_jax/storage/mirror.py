@@ -79,7 +79,9 @@ class Mirror:
     def _copy(self, file: Path) -> bool:
         target = self.workdir / file.relative_to(self.folder).as_posix()
         try:
-            version = _read_version(file)  # before it is read: what comes later is a change
+            version = _read_version(
+                file
+            )  # before it is read: what comes later is a change
             if self._copied.get(file) == version:
                 return True
             content = file.read_bytes()

@@ -1,7 +1,7 @@
 """Published weights by name: what they are, and a file with them.
 
 ``fetch_weights("ViT-B/16")`` returns a path; ``describe_published`` says what the file
-cannot; ``table_lines`` prints the table. Settings of the environment:
+cannot; ``format_table`` prints the table. Settings of the environment:
 
 | variable | meaning |
 |---|---|
@@ -24,10 +24,10 @@ from vit_jax.weights.files import (
 from vit_jax.weights.lookup import UnknownWeights, find_weights, list_names
 from vit_jax.weights.record import Location, PublishedWeights
 from vit_jax.weights.table import (
+    convert_to_json,
     describe_table,
     describe_weights,
-    table_lines,
-    weights_to_json,
+    format_table,
 )
 from vit_jax.weights.web import Limits
 
@@ -36,15 +36,15 @@ __all__ = [
     "Location",
     "PublishedWeights",
     "UnknownWeights",
+    "convert_to_json",
     "describe_published",
     "describe_table",
     "describe_weights",
     "fetch_weights",
     "find_best_augreg",
     "find_weights",
+    "format_table",
     "list_missing_parts",
     "list_names",
     "read_class_names",
-    "table_lines",
-    "weights_to_json",
 ]

@@ -173,7 +173,9 @@ def _write_validator(part: Path, url: str, answer: Answer) -> None:
     etag = headers.get("ETag", "")
     strong = etag if etag.startswith('"') else None  # W/"..." may not go with a range
     validator = strong or headers.get("Last-Modified")
-    _get_validator_path(part).write_text(json.dumps({"url": url, "validator": validator}))
+    _get_validator_path(part).write_text(
+        json.dumps({"url": url, "validator": validator})
+    )
 
 
 def _get_validator_path(part: Path) -> Path:

@@ -27,10 +27,10 @@ def describe_table(pattern: str | None = None) -> list[dict[str, Any]]:
         raise ConfigError(
             f'weights must match "{pattern}", but none do; `vit-jax models` lists all'
         )
-    return [weights_to_json(WEIGHTS[name]) for name in found]
+    return [convert_to_json(WEIGHTS[name]) for name in found]
 
 
-def weights_to_json(weights: PublishedWeights) -> dict[str, Any]:
+def convert_to_json(weights: PublishedWeights) -> dict[str, Any]:
     """Returns everything that is known about weights, as JSON holds it.
 
     ``model`` has only the fields that differ from the defaults.
@@ -48,7 +48,7 @@ def weights_to_json(weights: PublishedWeights) -> dict[str, Any]:
     return row
 
 
-def table_lines(pattern: str | None = None) -> list[str]:
+def format_table(pattern: str | None = None) -> list[str]:
     """Returns the table as text, one line for each set of weights."""
     header = ("name", "params", "GFLOPs", "size", "top-1", "classes", "locations")
     rows: list[Sequence[str]] = [header]
@@ -61,7 +61,9 @@ def table_lines(pattern: str | None = None) -> list[str]:
                 str(row["preprocessing"]["image_size"][1]),
                 _format_number(row["top1"]),
                 _format_number(row["num_classes"]),
-                ", ".join(dict.fromkeys(_name_host(each["url"]) for each in row["places"])),
+                ", ".join(
+                    dict.fromkeys(_name_host(each["url"]) for each in row["places"])
+                ),
             )
         )
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
@@ -81,7 +83,7 @@ def describe_weights(name: str) -> list[str]:
         ConfigError: for an unknown name.
     """
     weights = files.describe_published(name)
-    row = weights_to_json(weights)
+    row = convert_to_json(weights)
     fields = {
         "model": " ".join(f"{k}={v}" for k, v in (row["model"] or {}).items()),
         "parameters": f"{weights.params:,}" if weights.params else "",

@@ -32,7 +32,9 @@ def erase_rectangle(
     return jnp.where(mask[..., None], noise, images)
 
 
-def _sample_boxes(key: jax.Array, count: int, height: int, width: int) -> Bool[Array, "b h w"]:
+def _sample_boxes(
+    key: jax.Array, count: int, height: int, width: int
+) -> Bool[Array, "b h w"]:
     """Returns one box for each image: of ten drawn, the first that fits, or none."""
     area_key, aspect_key, place_key = jax.random.split(key, 3)
     shape = (count, _ATTEMPTS)

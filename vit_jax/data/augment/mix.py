@@ -66,5 +66,8 @@ def _mask_outside_box(
         place = jnp.arange(size, dtype=jnp.float32)[None]
         return (place >= low) & (place < high)
 
-    box = mark_inside(height, centre[0])[:, :, None] & mark_inside(width, centre[1])[:, None, :]
+    box = (
+        mark_inside(height, centre[0])[:, :, None]
+        & mark_inside(width, centre[1])[:, None, :]
+    )
     return 1 - box.astype(jnp.float32)

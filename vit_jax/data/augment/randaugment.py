@@ -33,7 +33,7 @@ _SMOOTH = np.array([[1, 1, 1], [1, 5, 1], [1, 1, 1]], np.float32) / 13
 Image = UInt8[np.ndarray, "h w 3"]
 
 
-def rand_augment(
+def apply_randaugment(
     image: Image, rng: np.random.Generator, num_operations: int, magnitude: float
 ) -> Image:
     """Returns the image after random operations, one after the other.
@@ -48,11 +48,11 @@ def rand_augment(
         name = OPERATIONS[rng.integers(len(OPERATIONS))]
         sign = 1.0 if rng.integers(2) else -1.0
         down, across = rng.random(2)
-        image = apply(image, name, magnitude, sign, (down, across))
+        image = apply_operation(image, name, magnitude, sign, (down, across))
     return image
 
 
-def apply(
+def apply_operation(
     image: Image,
     name: str,
     magnitude: float,
@@ -85,7 +85,9 @@ def apply(
     return _move(image, name, sign * level)
 
 
-def _make_table(image: Image, name: str, level: float, factor: float) -> np.ndarray | None:
+def _make_table(
+    image: Image, name: str, level: float, factor: float
+) -> np.ndarray | None:
     """Returns what becomes of each value, [256]; None for the geometric operations."""
     values = np.arange(256)
     match name:

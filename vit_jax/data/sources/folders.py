@@ -165,7 +165,11 @@ def _check_classes(root: str, *splits: tuple[str, Sequence[str]]) -> None:
 def _check_not_empty(root: str, classes: Sequence[str], members: Members) -> None:
     """Raises ConfigError if there is no image, or none in a class."""
     if not members:
-        loose = "; put each image in the folder of its class" if _has_loose_images(root) else ""
+        loose = (
+            "; put each image in the folder of its class"
+            if _has_loose_images(root)
+            else ""
+        )
         raise ConfigError(
             f"folder of images must hold class folders with images "
             f"({', '.join(SUFFIXES)}), got none in {root}{loose}"

@@ -46,7 +46,9 @@ def _name_numbers(count: int) -> tuple[str, ...]:
 
 
 DERIVED = {
-    "count_all": DerivedLabel("objects", tuple(str(n) for n in range(3, 11)), _count_objects),
+    "count_all": DerivedLabel(
+        "objects", tuple(str(n) for n in range(3, 11)), _count_objects
+    ),
     "closest_object_distance": DerivedLabel(
         "objects", ("<=8", "8-8.5", "8.5-9", "9-9.5", "9.5-10", ">10"), _bin_closest
     ),
@@ -55,9 +57,15 @@ DERIVED = {
     ),
     # 40 orientations and 32 places, in 16 classes each.
     "orientation_16": DerivedLabel(
-        "label_orientation", _name_numbers(16), lambda label: int(label) * 16 // 40, white=1
+        "label_orientation",
+        _name_numbers(16),
+        lambda label: int(label) * 16 // 40,
+        white=1,
     ),
     "x_position_16": DerivedLabel(
-        "label_x_position", _name_numbers(16), lambda label: int(label) * 16 // 32, white=1
+        "label_x_position",
+        _name_numbers(16),
+        lambda label: int(label) * 16 // 32,
+        white=1,
     ),
 }
