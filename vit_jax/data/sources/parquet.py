@@ -18,6 +18,7 @@ from vit_jax.data.sources.splits import resolve_split, sort_by_hash, split_strat
 from vit_jax.data.sources.tables import sort_classes
 from vit_jax.errors import ConfigError
 from vit_jax.storage import files
+from vit_jax.storage.remote import report_read_errors
 
 _LABELS = ("label", "labels", "fine_label", "class", "target")
 _ROW_GROUPS = 8  # kept in memory by each process; a shuffle reads around in all
@@ -176,7 +177,7 @@ def _open(path: str) -> Iterator[Any]:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    with files.report_read_errors(path):
+    with report_read_errors(path):
         try:
             with files.open_file(path, ahead=False) as file:
                 yield pq.ParquetFile(file)

@@ -20,6 +20,7 @@ from vit_jax.data.sources.tables import sort_classes
 from vit_jax.errors import ConfigError
 from vit_jax.storage import files
 from vit_jax.storage.cache import find_cache_folder
+from vit_jax.storage.remote import report_read_errors
 
 Entry = tuple[str, str, int, int]  # name in the shard, label, offset, size
 
@@ -133,7 +134,7 @@ def _read_index(shard: str) -> list[Entry]:
     cached = find_cache_folder() / "tar_index" / f"{digest}.json"
     with contextlib.suppress(OSError, ValueError):  # not there, another user's, damaged
         return [tuple(entry) for entry in json.loads(cached.read_text())]
-    with files.report_read_errors(shard):
+    with report_read_errors(shard):
         entries = _scan(shard)
     try:
         cached.parent.mkdir(parents=True, exist_ok=True)
