@@ -96,7 +96,7 @@ def check_data(
     Args:
       source: as ``data.source`` in a config.
       split: a split string; ``all`` also finds images that are in two splits.
-      data_dir: where TFDS datasets lie.
+      data_dir: the folder of TFDS datasets.
       progress: whether a bar is shown.
 
     Raises:

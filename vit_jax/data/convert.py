@@ -23,15 +23,15 @@ def convert_source(
 ) -> dict[str, int]:
     """Writes splits of a source below ``output/NAME/1.0.0``; returns their sizes.
 
-    Images are copied byte for byte, in the order of the source. The result is read with
+    Images are copied byte for byte, in the order of the source. The dataset is read with
     ``data.source=tfds:NAME`` and ``data.data_dir=output``, one image at a time at
-    random: for what lies on slow disks in many small files, or in Parquet.
+    random: for many small files on slow disks, or for Parquet.
 
     Args:
       source: as ``data.source`` in a config.
       output: a folder; its last part names the dataset.
       splits: of the source: names without a slice, which stay their names.
-      data_dir: where TFDS datasets lie that are converted.
+      data_dir: the folder of TFDS datasets, if one is converted.
 
     Raises:
       ConfigError: no such source or split, several labels per image, or the dataset is

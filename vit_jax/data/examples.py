@@ -22,7 +22,7 @@ from vit_jax.errors import ConfigError
 
 Example = dict[str, Any]
 
-# How many neighbours of an unreadable image are tried in its place.
+# How many neighbours of an unreadable image are tried instead.
 _ATTEMPTS = 100
 
 

@@ -21,7 +21,7 @@ def export_images(
       source: as ``data.source`` in a config.
       output: a folder; made if need be.
       split: a split string, such as ``test[:8]``.
-      data_dir: where TFDS datasets lie.
+      data_dir: the folder of TFDS datasets.
 
     Raises:
       ConfigError: no such source or split, several labels per image, or the folder

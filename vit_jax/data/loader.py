@@ -46,7 +46,7 @@ class TrainBatches(Iterator[Batch]):
         return batch
 
     def get_state(self) -> dict[str, int]:
-        """Returns what ``set_state`` needs to go on behind the last batch drawn."""
+        """Returns what ``set_state`` needs to continue after the last batch drawn."""
         return {"step": self._step}
 
     def set_state(self, state: dict[str, int]) -> None:
@@ -112,7 +112,7 @@ def train_batches(
 
     Args:
       source: the images.
-      data: how they are cut, ``batch_size``, ``num_threads``, ``num_workers`` and
+      data: how they are cropped, ``batch_size``, ``num_threads``, ``num_workers`` and
         ``strict``.
       seed: of the order and of the crops.
       process_index: which host this is.

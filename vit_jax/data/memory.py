@@ -40,7 +40,7 @@ class BatchMemory:
     def part(self, number: int) -> np.ndarray:
         """Returns memory for the ``number``-th part of all: uint8 [part, h, w, 3]."""
         parts = self._rows // self._part
-        step, place = divmod(number, parts)
+        step, index = divmod(number, parts)
         size = self._size_at(step)
         if not self._shared:
             return np.empty((self._part, *size, 3), np.uint8)
@@ -50,7 +50,7 @@ class BatchMemory:
                 batch = self._make_batch((self._rows, *size, 3))
             if left > 1:
                 self._open[step] = batch, left - 1
-        return batch[place * self._part : (place + 1) * self._part]
+        return batch[index * self._part : (index + 1) * self._part]
 
     def _make_batch(self, shape: tuple[int, ...]) -> np.ndarray:
         """Returns a batch that nobody holds any longer, or a new one."""

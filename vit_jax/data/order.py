@@ -5,7 +5,7 @@ import functools
 import grain
 import numpy as np
 
-# Grain's cipher covers 65,536 places or more and walks until it lands inside: up to a
+# Grain's cipher covers 65,536 positions or more and walks until it lands inside: up to a
 # millisecond for a small data set, for which a table is small as well.
 _TABLE_SIZE = 2**16
 
@@ -27,11 +27,11 @@ class Order:
         self._repeats = repeats
 
     def __call__(self, position: int) -> int:
-        epoch, place = divmod(position // self._repeats, self._size)
+        epoch, offset = divmod(position // self._repeats, self._size)
         if self._size <= _TABLE_SIZE:
-            return int(_permute(self._size, self._seed, epoch)[place])
+            return int(_permute(self._size, self._seed, epoch)[offset])
         return grain.experimental.index_shuffle(
-            place,
+            offset,
             max_index=self._size - 1,
             seed=(self._seed + epoch) % 2**32,
             rounds=4,

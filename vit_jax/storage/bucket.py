@@ -26,7 +26,7 @@ def open_location(path: str | Path) -> Path:
     """Returns a path on this machine, or one in a bucket, which does the same.
 
     The latter is etils' and goes through gcsfs. A bucket is looked at once, before any
-    work is done: that it is there, and that this machine may read it.
+    work is done: that it exists, and that this machine may read it.
 
     Raises:
       ConfigError: the bucket cannot be read, the extra ``remote`` is missing, or it is
@@ -72,8 +72,8 @@ def make_absolute(path: Path) -> Path:
 def has_folder(path: "Path | epath.Path") -> bool:
     """Returns whether there is a folder, or raises: a bucket may be away for a moment.
 
-    The library's own `is_dir` takes any error for a no, and a run that is there would be
-    begun anew.
+    The library's own `is_dir` takes any error for a no, and an existing run would be
+    started again.
     """
     if not is_bucket(str(path)):
         return path.is_dir()
@@ -104,7 +104,7 @@ def _open(bucket: str) -> None:
             f"gs://{bucket} needs packages that are not installed ({error}); "
             "run: pip install 'vit_jax[remote]'"
         ) from error
-    # Other processes write there too: what was listed a minute ago is no answer.
+    # Other processes write there too: a list of a minute ago is out of date.
     for protocol in ("gs", "gcs"):
         conf.setdefault(protocol, {})["use_listings_cache"] = False
     try:

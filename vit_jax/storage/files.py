@@ -22,18 +22,18 @@ def is_url(path: str) -> bool:
 
 
 def join_path(folder: str, name: str) -> str:
-    """Returns the place of ``name``, which may be absolute or a URL, below a folder."""
+    """Returns the path of ``name``, which may be absolute or a URL, below a folder."""
     if is_url(name):
         return name
-    scheme, separator, place = folder.partition("://")
+    scheme, separator, path = folder.partition("://")
     if not separator:
         return os.path.join(folder, name)
     # A bucket's names are no paths: ".." would be a part of one.
-    return f"{scheme}://{posixpath.normpath(f'{place}/{name}')}"
+    return f"{scheme}://{posixpath.normpath(f'{path}/{name}')}"
 
 
 def get_parent(path: str) -> str:
-    """Returns the folder that a file lies in."""
+    """Returns the folder of a file."""
     return (
         path.partition("?")[0].rpartition("/")[0]
         if is_url(path)
@@ -42,7 +42,7 @@ def get_parent(path: str) -> str:
 
 
 def get_suffix(path: str) -> str:
-    """Returns what a file's name ends with, such as ``.csv``; a URL may go on after it."""
+    """Returns what a file's name ends with, such as ``.csv``; a URL may continue after it."""
     return os.path.splitext(path.partition("?")[0] if is_url(path) else path)[1]
 
 
@@ -120,7 +120,7 @@ def list_folder(folder: str) -> tuple[list[str], list[str]]:
 
 
 def walk_files(folder: str) -> Iterator[str]:
-    """Yields the paths, from the folder on, of all files below it but hidden ones."""
+    """Yields the paths of all files below a folder, relative to it, but hidden ones."""
     if is_url(folder):
         root = len(find_file_system(folder)[1])
         paths = (path[root:].lstrip("/") for path in ask_file_system(folder, "find"))
@@ -139,7 +139,7 @@ def walk_files(folder: str) -> Iterator[str]:
 
 
 def _is_link_to_parent(here: str, name: str) -> bool:
-    """Returns whether a folder is a link to one that it lies in: a way without end."""
+    """Returns whether a folder is a link to one above it: a walk without end."""
     path = os.path.join(here, name)
     above = os.path.join(os.path.realpath(here), "")
     return os.path.islink(path) and above.startswith(

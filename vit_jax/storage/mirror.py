@@ -1,4 +1,4 @@
-"""Small files of a run that lives in a bucket: written here, copied there."""
+"""Small files of a run in a bucket: written on this machine, then copied."""
 
 import logging
 import os
@@ -67,8 +67,8 @@ class Mirror:
     def copy(self) -> bool:
         """Copies what has changed; returns whether all of it is there now.
 
-        An error is told once, and the next call tries again: a run does not end for its
-        logs.
+        An error is reported once, and the next call tries again: a run does not end
+        because of its logs.
         """
         if self.folder == self.workdir:
             return True
@@ -119,7 +119,7 @@ class Mirror:
         if not started or self.copy():
             shutil.rmtree(self.folder, ignore_errors=True)
         else:
-            _LOG.warning("what could not be written lies in %s", self.folder)
+            _LOG.warning("what could not be written is in %s", self.folder)
 
 
 def _read_version(file: Path) -> tuple[int, int]:

@@ -13,8 +13,8 @@ from typing import Any
 
 from vit_jax.errors import ConfigError
 
-# A request over http that fails for a reason that may pass is made again: were an image
-# skipped for a hiccup, two runs would not see the same data. (Buckets' packages do so.)
+# A request over http that fails for a transient reason is repeated: were an image skipped
+# for it, two runs would not see the same data. (Buckets' packages do so.)
 _TRIES = 4
 _PAUSE_S = 0.5  # doubled after each
 
@@ -25,7 +25,7 @@ def is_web(url: str) -> bool:
 
 @contextlib.contextmanager
 def report_read_errors(url: str) -> Iterator[None]:
-    """Makes whatever a file system raises an OSError with a reason and a place."""
+    """Turns what a file system raises into an OSError with a reason and a URL."""
     try:
         yield
     except ConfigError:
@@ -76,6 +76,5 @@ def find_file_system(url: str) -> tuple[Any, str]:
         ) from error
     except ValueError as error:
         raise ConfigError(
-            f"the place of a file must be a path or a URL that fsspec knows, got {url} "
-            f"({error})"
+            f"a file must be a path or a URL that fsspec knows, got {url} ({error})"
         ) from error

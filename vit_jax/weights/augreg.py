@@ -1,6 +1,6 @@
 """AugReg's 50,000 checkpoints: their file names, and the best one from their index.
 
-Steiner et al. 2022, "How to train your ViT?" (arXiv:2106.10270). Every file lies under
+Steiner et al. 2022, "How to train your ViT?" (arXiv:2106.10270). Every file is in
 ``gs://vit_models/augreg``; ``index.csv`` there has a row for each pair of a checkpoint
 pre-trained and one fine-tuned from it.
 """

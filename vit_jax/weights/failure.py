@@ -21,7 +21,7 @@ def explain_missing(
         str(next(locations.list_local_names(each))) for each in weights.locations
     )
     helps = [
-        "a file that you have: give its path in place of the name, or put it in a "
+        "a file that you have: give its path instead of the name, or put it in a "
         f"folder as {' or '.join(names)}, and set VIT_JAX_WEIGHTS=FOLDER",
         "a mirror: set VIT_JAX_MIRROR=https://HOST/PREFIX (for the Hub, HF_ENDPOINT)",
         "a proxy: set HTTPS_PROXY=http://HOST:PORT",

@@ -53,18 +53,18 @@ def _mask_outside_box(
     key: jax.Array, alpha: float, count: int, height: int, width: int
 ) -> Float[Array, "b h w"]:
     """Returns 0 in a random box of each image, whose share before clipping is Beta."""
-    share_key, place_key = jax.random.split(key)
+    share_key, position_key = jax.random.split(key)
     kept = jax.random.beta(share_key, alpha, alpha, (count, 1), jnp.float32)
     side = jnp.sqrt(1 - kept)
-    centre = jax.random.uniform(place_key, (2, count, 1), jnp.float32)
+    centre = jax.random.uniform(position_key, (2, count, 1), jnp.float32)
 
     def mark_inside(size: int, centre: Array) -> Array:
         half = jnp.floor(size * side) / 2
         middle = jnp.floor(size * centre)
         low = jnp.clip(jnp.floor(middle - half), 0, size)
         high = jnp.clip(jnp.floor(middle + half), 0, size)
-        place = jnp.arange(size, dtype=jnp.float32)[None]
-        return (place >= low) & (place < high)
+        pixel = jnp.arange(size, dtype=jnp.float32)[None]
+        return (pixel >= low) & (pixel < high)
 
     box = (
         mark_inside(height, centre[0])[:, :, None]

@@ -1,6 +1,6 @@
 """RandAugment on the host: a few of sixteen operations on each image.
 
-It stands here and not beside the other augmentations because of its look-ups, of places
+It runs on the host, unlike the other augmentations, because of its look-ups of positions
 and of values: where each image draws an operation of its own, an accelerator does them
 a pixel at a time (`benchmarks/augment.py`).
 
@@ -40,7 +40,7 @@ def apply_randaugment(
 
     Args:
       image: pixels.
-      rng: draws operations, signs and places.
+      rng: draws operations, signs and positions.
       num_operations: N of the paper; AugReg: 2.
       magnitude: M of the paper, of 10; AugReg goes to 20.
     """
@@ -57,7 +57,7 @@ def apply_operation(
     name: str,
     magnitude: float,
     sign: float = 1.0,
-    place: tuple[float, float] = (0.5, 0.5),
+    position: tuple[float, float] = (0.5, 0.5),
 ) -> Image:
     """Returns the image after one operation.
 
@@ -66,12 +66,12 @@ def apply_operation(
       name: one of ``OPERATIONS``.
       magnitude: of 10.
       sign: -1 or 1: the direction of the geometric ones.
-      place: in [0, 1): the centre (down, across) of a cutout.
+      position: in [0, 1): the centre (down, across) of a cutout.
     """
     level = magnitude / 10
     factor = 1.8 * level + 0.1
     if name == "cutout":
-        return _fill_cutout(image, level, place)
+        return _fill_cutout(image, level, position)
     if name == "color":
         return _change_color(image, factor)
     if name == "sharpness":
@@ -157,7 +157,7 @@ def _sharpen(image: Image, factor: float) -> Image:
 def _move(image: Image, name: str, level: float) -> Image:
     """Rotates, shears or translates; the nearest pixel is taken."""
     height, width = image.shape[:2]
-    # From a place in the result, (x, y, 1), to one in the image.
+    # From a position in the result, (x, y, 1), to one in the image.
     matrix = np.eye(2, 3)
     if name == "rotate":
         angle = level * math.pi / 6  # 30 degrees
@@ -184,10 +184,10 @@ def _move(image: Image, name: str, level: float) -> Image:
     )
 
 
-def _fill_cutout(image: Image, level: float, place: tuple[float, float]) -> Image:
+def _fill_cutout(image: Image, level: float, position: tuple[float, float]) -> Image:
     """Fills a box, clipped at the edges, with grey."""
     spans = []
-    for size, centre in zip(image.shape[:2], place, strict=True):
+    for size, centre in zip(image.shape[:2], position, strict=True):
         middle, reach = math.floor(centre * size), int(_CUTOUT * size * level)
         spans.append(slice(max(0, middle - reach), middle + reach))
     image = image.copy()

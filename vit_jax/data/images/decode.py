@@ -25,7 +25,7 @@ def decode(data: bytes | np.ndarray, *, name: str = "image") -> np.ndarray:
     """Returns the image in RGB: uint8 [h, w, 3].
 
     Grayscale and palette images become RGB, CMYK is converted without a colour
-    profile, 16 bits are cut to 8, transparent pixels show white behind them, the EXIF
+    profile, 16 bits are reduced to 8, transparent pixels show white behind them, the EXIF
     orientation is applied, and an animation gives its first frame.
 
     Args:
@@ -113,7 +113,7 @@ def _decode_any(data: bytes, name: str) -> np.ndarray:
             image.load()
             return np.asarray(_convert_to_rgb(ImageOps.exif_transpose(image)))
     except Image.DecompressionBombError as error:
-        size = str(error).partition(" exceeds")[0]  # Pillow goes on with its own limit
+        size = str(error).partition(" exceeds")[0]  # Pillow appends its own limit
         raise DecodeError(
             f"image must have at most {MAX_PIXELS:,} pixels, got {name} ({size}); "
             "make it smaller or remove it"

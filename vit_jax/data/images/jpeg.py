@@ -1,5 +1,8 @@
 """JPEG through libjpeg-turbo (simplejpeg), and no more of it than is needed.
 
+The markers of a file are read by own code: simplejpeg says neither where a scan begins
+nor whether the file is complete.
+
 The functions return None for what they leave to a slower reader: files that are no
 JPEG, and CMYK.
 """
@@ -32,7 +35,7 @@ _memory = threading.local()
 
 
 # Stray bytes between the parts of a file: so few do no harm, and some cameras leave
-# them; more are what a decoder is left with when it lost its place.
+# them; more are what a decoder is left with when it lost its position.
 _STRAY = 64
 
 
@@ -68,7 +71,7 @@ def decode_box(
 ) -> np.ndarray | None:
     """Returns the box of the image, shrunk if ``min_size`` allows it, or None.
 
-    The pixels lie in memory that this thread's next call overwrites: fresh memory costs
+    This thread's next call overwrites the memory of the pixels: fresh memory costs
     a seventh of the time of decoding a 500x375 photograph.
 
     Raises:
@@ -169,7 +172,7 @@ def find_shrink_factor(box: Box, min_size: Size | None) -> int:
 def _stop_after(data: bytes, rows: int) -> bytes | None:
     """Returns the file with a header that says it has ``rows`` rows; None if it cannot.
 
-    A baseline JPEG holds its rows from top to bottom, so a decoder told of fewer stops
+    A baseline JPEG holds its rows from top to bottom, so a decoder that expects fewer stops
     there. (A progressive one does not, and its scans would no longer add up.)
     """
     position = 2

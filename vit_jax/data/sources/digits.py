@@ -62,7 +62,7 @@ def open_digits(
 def prepare_digits(data_dir: pathlib.Path | None = None) -> pathlib.Path:
     """Returns the folder of the prepared dataset, writing it if it is not there.
 
-    It is written beside its place and renamed into it: whoever looks finds nothing or
+    It is written beside its final path and then renamed: whoever looks finds nothing or
     all of it, also when two processes write at once or one is killed.
 
     Raises:

@@ -71,8 +71,8 @@ def open_folder(
     If the folder holds ``train`` (with folders of classes in it) beside ``val`` or
     ``test``, these are the splits, and each must have the same classes. Otherwise its
     folders are the classes, and ``train`` and ``test`` are drawn from each class: 80%
-    and 20%, the same on every machine. Images may lie at any depth in their class.
-    Hidden files, and files that no image type claims, are passed over.
+    and 20%, the same on every machine. Images may be at any depth in their class.
+    Hidden files and files without an image's suffix are skipped.
 
     The order within a split follows a hash of the names, so that ``train[:10%]`` has
     images of all classes.
@@ -101,7 +101,7 @@ def open_folder(
 
 
 def _has_splits(root: str, names: Sequence[str]) -> bool:
-    """Tells splits from classes; a class may well be called "train"."""
+    """Returns whether folders are splits or classes; a class may be called "train"."""
     if "train" in names:
         return bool(_list_subfolders(files.join_path(root, "train")))
     return bool(names) and set(names) <= set(SPLITS)

@@ -183,7 +183,7 @@ def _open(path: str) -> Iterator[Any]:
                 yield pq.ParquetFile(file)
         except pa.ArrowInvalid as error:
             raise ConfigError(
-                f"Parquet file must be whole, got {path} ({error}); write it once more"
+                f"Parquet file must be whole, got {path} ({error}); write it again"
             ) from error
 
 

@@ -19,8 +19,8 @@ def make_source(data: DataConfig, split: str) -> Source:
       data: ``source`` is ``KIND:LOCATION`` with a kind of ``config.choices.SOURCES``:
         ``digits``, ``folder:DIR``, ``table:FILE`` (.csv, .tsv, .jsonl), ``tar:DIR``,
         ``parquet:DIR``, ``tfds:NAME[/CONFIG][:VERSION]`` or one that was registered.
-        Without a kind: a file that its suffix tells, a folder that exists, or a TFDS
-        name. Folders and files may be URLs: ``gs://``, ``https://`` and what else
+        Without a kind: a file with a suffix of the table, a folder that exists, or a
+        TFDS name. Folders and files may be URLs: ``gs://``, ``https://`` and what else
         fsspec reads (extra ``remote``).
       split: such as ``train``, ``train[:98%]`` or ``train+test``.
 

@@ -31,7 +31,7 @@ def resolve_split(spec: str, sizes: Mapping[str, int]) -> list[tuple[str, int, i
       sizes: the number of examples in each split that exists.
 
     Raises:
-      ConfigError: the syntax is wrong, a split does not exist, a bound lies outside
+      ConfigError: the syntax is wrong, a split does not exist, a bound is outside
         it, or nothing is left.
 
     Reference: https://www.tensorflow.org/datasets/splits

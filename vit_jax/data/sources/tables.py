@@ -38,7 +38,7 @@ def open_table(path: str, split: str, data: DataConfig | None = None) -> FolderS
     A column ``labels`` gives each image several classes or none: ``cat|dog`` in a CSV
     file, a list in JSON lines. The source is then ``multi_label``.
 
-    Whether the images are there is seen when they are read.
+    Missing images are reported when they are read.
 
     Raises:
       ConfigError: no such table, no such column, an empty cell, or no such split.
@@ -91,7 +91,7 @@ def _read_rows(file: str) -> Iterator[Row]:
         text = files.read_bytes(file).decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise ConfigError(
-            f"table must be UTF-8, got {file} (byte {error.start} is not); save it so"
+            f"table must be UTF-8, got {file} (byte {error.start} is not); save it as UTF-8"
         ) from error
     lines = io.StringIO(text, newline="")
     suffix = files.get_suffix(file)
@@ -125,7 +125,7 @@ def _get_column(file: str, rows: Sequence[Row], names: Sequence[str]) -> list[st
     if name is None:
         raise ConfigError(
             f"table {file} must have a column {' or '.join(names[:2])}, got "
-            f"{', '.join(map(str, rows[0]))}; name one so"
+            f"{', '.join(map(str, rows[0]))}; rename one of them"
         )
     for number, row in enumerate(rows, start=1):
         if row.get(name) in (None, ""):

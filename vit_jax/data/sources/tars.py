@@ -155,7 +155,7 @@ def _scan(shard: str) -> list[Entry]:
             images, labels = _list_members(tar)
     except tarfile.TarError as error:
         raise ConfigError(
-            f"tar file must be readable, got {shard} ({error}); write it once more"
+            f"tar file must be readable, got {shard} ({error}); write it again"
         ) from error
     entries = []
     for key, (name, offset, size) in images.items():

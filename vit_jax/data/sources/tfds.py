@@ -32,7 +32,7 @@ class TfdsSource:
 
         info = builder.info
         sizes = {key: info.splits[key].num_examples for key in info.splits}
-        resolve_split(split, sizes)  # tells what is wrong in one line
+        resolve_split(split, sizes)  # reports what is wrong in one line
         self._derived = DERIVED.get(label_key or "")
         if self._derived:
             names = self._derived.class_names
@@ -119,7 +119,7 @@ def _check_format(builder: Any, name: str, data_dir: str | None) -> Any:
     others = [each.value for each in builder.info.alternative_file_formats]
     if "array_record" in others:
         return tfds.builder_from_directory(builder.data_dir, file_format="array_record")
-    # TFDS refuses to prepare a second format in the same place.
+    # TFDS refuses to prepare a second format in the same folder.
     where = os.path.join(_find_data_dir(data_dir), "array_record")
     raise ConfigError(
         f'dataset "{name}" must be prepared as ArrayRecord, got {found} files in '
@@ -175,7 +175,7 @@ def prepare_tfds(name: str, data_dir: str | None = None) -> str:
 
     Args:
       name: as TFDS writes it.
-      data_dir: where it will lie; None: TFDS's default.
+      data_dir: the folder to write; None: TFDS's default.
 
     Returns:
       The folder.
@@ -191,7 +191,7 @@ def prepare_tfds(name: str, data_dir: str | None = None) -> str:
         importlib.import_module("tensorflow")
     except ImportError as error:
         raise ConfigError(
-            f"preparing {name} needs TensorFlow (reading it will not); "
+            f"preparing {name} needs TensorFlow, which reading it does not; "
             "run: pip install 'vit_jax[tfds]'"
         ) from error
     try:

@@ -55,7 +55,7 @@ DERIVED = {
     "closest_vehicle_distance": DerivedLabel(
         "objects", ("<8 m", "8-20 m", ">20 m", "none"), _bin_closest_vehicle
     ),
-    # 40 orientations and 32 places, in 16 classes each.
+    # 40 orientations and 32 positions, in 16 classes each.
     "orientation_16": DerivedLabel(
         "label_orientation",
         _name_numbers(16),
