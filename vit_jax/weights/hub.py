@@ -12,6 +12,7 @@ import os
 import socket
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from vit_jax._version import __version__
 from vit_jax.storage.bucket import iterate_causes
@@ -75,7 +76,7 @@ def download_from_hub(
     limits = limits or Limits()
     repo, revision, file = parse_hub_url(location.url)
     endpoint = os.environ.get("HF_ENDPOINT") or None  # also if set after the import
-    us = {"library_name": "vit_jax", "library_version": __version__}
+    us: dict[str, Any] = {"library_name": "vit_jax", "library_version": __version__}
     with _report_errors(cache, limits), _show_bars(progress):
         # Asked first: hf_hub_download tries a dead server for half a minute.
         stated = get_hf_file_metadata(
