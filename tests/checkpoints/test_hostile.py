@@ -202,7 +202,7 @@ def test_zip_bombs(tmp_path: Path) -> None:
     with bounded_memory():
         message = try_to_read(path)
     assert message is not None
-    assert "are no checkpoint" in message
+    assert "are not a checkpoint" in message
 
 
 def test_overlapping_members(sources: dict[str, Path], tmp_path: Path) -> None:

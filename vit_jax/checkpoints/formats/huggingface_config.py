@@ -7,6 +7,7 @@ from typing import Any
 
 from vit_jax.checkpoints.formats.metadata import (
     Metadata,
+    check_supported,
     get_mean_and_std,
     make_value_range,
     read_image_size,
@@ -15,7 +16,6 @@ from vit_jax.checkpoints.formats.metadata import (
 from vit_jax.checkpoints.record import Checkpoint
 from vit_jax.checkpoints.trees import make_printable
 from vit_jax.config import ModelConfig, Preprocessing
-from vit_jax.errors import check_choice
 
 _ACTIVATIONS = {
     "gelu": "gelu",
@@ -75,7 +75,7 @@ def read_huggingface_config(
         )
     act = tower.get("hidden_act")
     if isinstance(act, str) and not tower.get("use_swiglu_ffn"):
-        check_choice("hidden_act of its config.json", make_printable(act), _ACTIVATIONS)
+        check_supported("hidden_act", act, _ACTIVATIONS)
         activation = _ACTIVATIONS[act]
     fields = {
         "activation": activation,

@@ -3,7 +3,7 @@
 import dataclasses
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +70,16 @@ def read_json_file(path: Path) -> dict[str, Any]:
     if not isinstance(table, dict):
         raise ConfigError(f"{path} must hold a table, got {type(table).__name__}")
     return table
+
+
+def check_supported(key: str, value: str, known: Iterable[str]) -> None:
+    """Raises ConfigError unless a value in a config file is one that we have."""
+    known = list(known)
+    if value not in known:
+        raise ConfigError(
+            f"{key} in its config.json must be one of {', '.join(known)}, got "
+            f'"{make_printable(value)}"; take another checkpoint'
+        )
 
 
 def read_own_metadata(text: str, what: str) -> Metadata:

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 from vit_jax.checkpoints.formats.metadata import (
     Metadata,
+    check_supported,
     get_mean_and_std,
     make_value_range,
     read_image_size,
@@ -14,7 +15,6 @@ from vit_jax.checkpoints.formats.metadata import (
 from vit_jax.checkpoints.record import Checkpoint
 from vit_jax.checkpoints.trees import make_printable
 from vit_jax.config import ModelConfig, Preprocessing
-from vit_jax.errors import check_choice
 
 _ACTIVATIONS = {
     "gelu": "gelu",
@@ -196,9 +196,7 @@ def _fields(
     fields["layer_norm_epsilon"] = 1e-5 if clip else 1e-6
     activation = arguments.get("act_layer")
     if isinstance(activation, str):
-        check_choice(
-            "act_layer of its config.json", make_printable(activation), _ACTIVATIONS
-        )
+        check_supported("act_layer", activation, _ACTIVATIONS)
         fields["activation"] = _ACTIVATIONS[activation]
     elif "quickgelu" in name:
         fields["activation"] = "quick_gelu"
@@ -213,9 +211,7 @@ def _fields(
         notes.append("group norm and standardised convolutions as in the original")
     pool = arguments.get("global_pool")
     if isinstance(pool, str) and pool:
-        check_choice(
-            "global_pool of its config.json", make_printable(pool), _POOLS.values()
-        )
+        check_supported("global_pool", pool, _POOLS.values())
     if pool == "avg":
         fields["classifier"] = "gap"
     prefix = arguments.get("no_embed_class")
