@@ -98,7 +98,7 @@ def measure(variant: str, batch_size: int, overrides: list[str], options: str) -
     state = program.abstract_state
     step = program.train_step.lower(state, make_abstract_batch(config, mesh)).compile()
     planned = measure_program(step)
-    init = program.init.lower().compile()
+    init = program.init_fresh.lower().compile()
     on_host = measure_peak_memory(mesh) is None
     before = largest_resident(reset=True) if on_host else 0
     batch = make_random_batch(batch_size, config, 1000, mesh)
