@@ -10,7 +10,7 @@ from flax import linen as nn
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
-from vit_jax.mesh.sharding import constrain
+from vit_jax.mesh.constraints import constrain
 from vit_jax.models.attention import Attention
 from vit_jax.models.layers import run_layers
 from vit_jax.models.mlp import MlpBlock

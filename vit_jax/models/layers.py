@@ -14,7 +14,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jaxtyping import Array, Float
 
-from vit_jax.mesh.sharding import STACKED, format_path
+from vit_jax.mesh.axes import STACKED, format_path
 from vit_jax.models.residual import stochastic_depth_rate
 
 # What a layer keeps for its backward pass; the rest is computed again. ``half`` keeps

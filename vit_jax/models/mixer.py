@@ -8,7 +8,7 @@ from flax import linen as nn
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
-from vit_jax.mesh.sharding import constrain
+from vit_jax.mesh.constraints import constrain
 from vit_jax.models.heads import Head
 from vit_jax.models.layers import run_layers
 from vit_jax.models.norm import layer_norm
