@@ -3,8 +3,14 @@
 import dataclasses
 import math
 
+from vit_jax.config.choices import (
+    AUGMENTATIONS,
+    EVAL_CROPS,
+    INTERPOLATIONS,
+    TRAIN_CROPS,
+)
 from vit_jax.config.model import Pair
-from vit_jax.errors import check, check_choice
+from vit_jax.errors import check
 
 PerChannel = tuple[float, float, float]  # red, green, blue
 
@@ -68,50 +74,59 @@ class DataConfig:
     progressive: tuple[tuple[float, int], ...] = ()
 
     def __post_init__(self) -> None:
-        where = "config.data"
-        check(min(self.image_size) > 0, f"{where}.image_size", "> 0", self.image_size)
-        check(self.batch_size > 0, f"{where}.batch_size", "> 0", self.batch_size)
-        check_choice(f"{where}.train_crop", self.train_crop, ("inception", "resize"))
-        check_choice(f"{where}.eval_crop", self.eval_crop, ("resize", "center"))
-        check_choice(
-            f"{where}.interpolation",
-            self.interpolation,
-            ("bilinear", "area", "bilinear_antialias", "bicubic"),
-        )
-        check_choice(f"{where}.augment", self.augment, ("none", "three"))
-        check(0 <= self.erasing <= 1, f"{where}.erasing", "in [0, 1]", self.erasing)
-        fraction = self.eval_crop_fraction
-        check(0 < fraction <= 1, f"{where}.eval_crop_fraction", "in (0, 1]", fraction)
-        for name in ("crop_area", "crop_aspect", "value_range"):
-            low, high = getattr(self, name)
-            check(low <= high, f"{where}.{name}", "(low, high)", (low, high))
-        low, high = self.value_range
-        check(low < high, f"{where}.value_range", "(low, higher)", (low, high))
-        low = self.crop_aspect[0]
-        check(low > 0, f"{where}.crop_aspect", "> 0", self.crop_aspect)
-        size = self.eval_batch_size
-        check(size is None or size > 0, f"{where}.eval_batch_size", "> 0", size)
-        low, high = self.crop_area
-        check(0 < low <= high <= 1, f"{where}.crop_area", "within (0, 1]", (low, high))
-        check(min(self.std) > 0, f"{where}.std", "> 0 in every channel", self.std)
+        self._check_choices()
+        self._check_counts()
+        self._check_crops()
+        self._check_pixels()
+        self._check_augmentation()
+
+    def _check_choices(self) -> None:
+        # `source` is checked where it is opened: it may be a path or a TFDS name.
+        for name, table in (
+            ("train_crop", TRAIN_CROPS),
+            ("eval_crop", EVAL_CROPS),
+            ("interpolation", INTERPOLATIONS),
+            ("augment", AUGMENTATIONS),
+        ):
+            table.check(f"config.data.{name}", getattr(self, name))
+
+    def _check_counts(self) -> None:
+        size, evaluated = self.batch_size, self.eval_batch_size
+        self._check(size > 0, "batch_size", "> 0")
+        self._check(evaluated is None or evaluated > 0, "eval_batch_size", "> 0")
+        self._check(self.repeated_augmentation > 0, "repeated_augmentation", "> 0")
         for name in ("num_threads", "num_workers", "max_bad_files"):
-            check(
-                getattr(self, name) >= 0, f"{where}.{name}", ">= 0", getattr(self, name)
-            )
-        for name in ("color_jitter", "mixup", "cutmix"):
-            value = getattr(self, name)
-            check(0 <= value < math.inf, f"{where}.{name}", "finite and >= 0", value)
-        low = min(self.randaugment)
-        check(low >= 0, f"{where}.randaugment", "(count, magnitude)", self.randaugment)
+            self._check(getattr(self, name) >= 0, name, ">= 0")
+
+    def _check_crops(self) -> None:
+        self._check(min(self.image_size) > 0, "image_size", "> 0")
+        fraction = self.eval_crop_fraction
+        self._check(0 < fraction <= 1, "eval_crop_fraction", "in (0, 1]")
+        for name in ("crop_area", "crop_aspect"):
+            low, high = getattr(self, name)
+            self._check(low <= high, name, "(low, high)")
+        low, high = self.crop_area
+        self._check(0 < low <= high <= 1, "crop_area", "within (0, 1]")
+        self._check(self.crop_aspect[0] > 0, "crop_aspect", "> 0")
         starts = [percent for percent, _ in self.progressive]
-        check(
-            starts == sorted(set(starts)) and all(0 <= p < 100 for p in starts),
-            f"{where}.progressive",
-            "((percent, side), ...) in order",
-            self.progressive,
-        )
-        repeats = self.repeated_augmentation
-        check(repeats > 0, f"{where}.repeated_augmentation", "> 0", repeats)
+        in_order = starts == sorted(set(starts)) and all(0 <= p < 100 for p in starts)
+        self._check(in_order, "progressive", "((percent, side), ...) in order")
+
+    def _check_pixels(self) -> None:
+        low, high = self.value_range
+        self._check(low < high, "value_range", "(low, higher)")
+        self._check(min(self.std) > 0, "std", "> 0 in every channel")
+
+    def _check_augmentation(self) -> None:
+        self._check(0 <= self.erasing <= 1, "erasing", "in [0, 1]")
+        for name in ("color_jitter", "mixup", "cutmix"):
+            finite = 0 <= getattr(self, name) < math.inf
+            self._check(finite, name, "finite and >= 0")
+        positive = min(self.randaugment) >= 0
+        self._check(positive, "randaugment", "(count, magnitude), both >= 0,")
+
+    def _check(self, ok: bool, name: str, rule: str) -> None:
+        check(ok, f"config.data.{name}", rule, getattr(self, name))
 
     @property
     def preprocessing(self) -> Preprocessing:

@@ -4,7 +4,7 @@ import dataclasses
 import math
 from typing import Any
 
-from vit_jax.config import Config
+from vit_jax.config.run import Config
 from vit_jax.errors import ConfigError, check
 
 
