@@ -14,6 +14,7 @@ from vit_jax.config.choices.data import (
     SOURCES,
     TRAIN_CROPS,
 )
+from vit_jax.config.choices.model import DTYPES
 from vit_jax.config.choices.table import Choice, Choices, accept_unknown
 from vit_jax.config.choices.training import (
     ACCUMULATOR_DTYPES,
@@ -27,6 +28,7 @@ from vit_jax.config.choices.training import (
 __all__ = [
     "ACCUMULATOR_DTYPES",
     "AUGMENTATIONS",
+    "DTYPES",
     "EVALUATORS",
     "EVAL_CROPS",
     "FIGURES",
