@@ -24,19 +24,19 @@ class Preprocessing:
     eval_crop_fraction: float = 0.875
     interpolation: str = "bilinear"
     value_range: tuple[float, float] = (-1.0, 1.0)  # what 0..255 is mapped to
-    mean: PerChannel = (0.0, 0.0, 0.0)  # then subtracted; DeiT, DINOv2, CLIP
-    std: PerChannel = (1.0, 1.0, 1.0)  # then divided by
+    mean: PerChannel = (0.0, 0.0, 0.0)  # subtracted afterwards; DeiT, DINOv2, CLIP
+    std: PerChannel = (1.0, 1.0, 1.0)  # divided by afterwards
 
 
 @dataclasses.dataclass(frozen=True)
 class DataConfig:
-    """What is read, and how an image is cut. See ``vit_jax.data``."""
+    """What is read, and how images are cropped and augmented. See ``vit_jax.data``."""
 
-    source: str  # "digits", "folder:DIR", "gs://...", ...; see data.make_source
+    source: str  # a row of SOURCES, a path or a TFDS name; see data.make_source
     image_size: Pair  # (height, width) in pixels
     batch_size: int  # global: the sum over all devices of all hosts
-    label: str | None = None  # TFDS: which of several; or one that VTAB derives
-    data_dir: str | None = None  # where TFDS datasets lie; None: TFDS's own default
+    label: str | None = None  # TFDS: a feature's name, or a label that VTAB derives
+    data_dir: str | None = None  # the folder of TFDS datasets; None: TFDS's default
     train_split: str = "train"  # TFDS split strings work for every source
     eval_split: str = "test"
     eval_batch_size: int | None = None  # None: batch_size
@@ -44,11 +44,11 @@ class DataConfig:
     crop_area: tuple[float, float] = (0.05, 1.0)  # share of the image's area
     crop_aspect: tuple[float, float] = (3 / 4, 4 / 3)  # width over height
     flip: bool = True
-    augment: str = "none"  # "three": 3-Augment of DeiT III (Touvron et al. 2022)
+    augment: str = "none"  # a row of AUGMENTATIONS
     # RandAugment (Cubuk et al. 2020): operations per image, and their magnitude of 10.
     randaugment: tuple[int, float] = (0, 0.0)
     mixup: float = 0.0  # alpha of the Beta distribution (Zhang et al. 2018)
-    cutmix: float = 0.0  # the same (Yun et al. 2019); with both, one or the other
+    cutmix: float = 0.0  # the same (Yun et al. 2019); with both, each image draws one
     color_jitter: float = 0.0  # brightness, contrast, saturation; DeiT III: 0.3
     erasing: float = 0.0  # probability; random erasing (Zhong et al. 2020)
     eval_crop: str = "resize"
@@ -57,20 +57,21 @@ class DataConfig:
     value_range: tuple[float, float] = (-1.0, 1.0)
     mean: PerChannel = (0.0, 0.0, 0.0)
     std: PerChannel = (1.0, 1.0, 1.0)
-    # Training: a JPEG whose crop has twice the pixels needed is shrunk in the frequency
-    # domain, as libjpeg does it ("scaled decoding"). Faster, and free of aliasing.
+    # In training, a JPEG whose crop has at least twice the pixels needed is shrunk in
+    # the frequency domain (libjpeg's "scaled decoding"): faster, without aliasing.
     shrink_on_decode: bool = True
-    # An unreadable image is skipped, counted and named in WORKDIR/bad_files.txt: its
-    # neighbour takes its place in training, evaluation masks it. True: it ends the run.
+    # False: an unreadable image is skipped, counted and named in WORKDIR/bad_files.txt;
+    # training takes its neighbour instead, evaluation masks it. True: it ends the run.
     strict: bool = False
-    max_bad_files: int = 100  # past which the run ends all the same
-    num_threads: int = 0  # that read and decode; 0: from the number of CPUs
-    # Processes with num_threads each, for machines of so many CPUs that Python's lock
-    # is what limits threads. 0: threads of this process alone. The order is the same.
+    max_bad_files: int = 100  # more of them end the run in any case
+    num_threads: int = 0  # that read and decode; 0: by the number of CPUs
+    # Processes with num_threads each, for machines with so many CPUs that Python's lock
+    # limits the threads. 0: threads of this process alone. The order is the same.
     num_workers: int = 0
-    # Times that an image is taken in a row, each augmented anew (Hoffer et al. 2020).
+    # How often each image is repeated in a row, augmented differently each time
+    # (Hoffer et al. 2020).
     repeated_augmentation: int = 1
-    # Training on smaller images first: (percent of the run, shorter side in pixels).
+    # Smaller images at the beginning: (percent of the run, shorter side in pixels).
     progressive: tuple[tuple[float, int], ...] = ()
 
     def __post_init__(self) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 from absl import flags
 from ml_collections import config_dict, config_flags
 
-from vit_jax.config.durations import duration_siblings
+from vit_jax.config.durations import list_duration_siblings
 from vit_jax.config.run import Config
 from vit_jax.config.typed import check_keys, convert_value, strip_none
 from vit_jax.errors import ConfigError, did_you_mean
@@ -104,7 +104,7 @@ def _clear_siblings(values: dict[str, Any], path: list[str]) -> None:
     section: Any = Config
     for key in path[:-1]:
         section = typing.get_type_hints(section)[key]
-    for sibling in duration_siblings(section, path[-1]):
+    for sibling in list_duration_siblings(section, path[-1]):
         _clear(values, [*path[:-1], sibling])
 
 

@@ -1,4 +1,4 @@
-"""From nested mappings to frozen dataclasses: every key known, every value of its type."""
+"""From nested mappings to dataclasses: every key known, every value of its type."""
 
 import dataclasses
 import types

@@ -1,7 +1,7 @@
 """Every choice that a config key or an option names, one table each.
 
-Config checks, error messages, ``--help`` and docs/choices.md print these tables, so that
-a row is all there is to type. A caller adds their own with ``register``:
+Config checks, error messages, ``--help`` and docs/choices.md read these tables, so a
+new row is all there is to type. A caller adds their own with ``register``:
 
 >>> LOSSES.register("focal", focal_loss, "down-weights easy examples")
 """

@@ -6,8 +6,8 @@ DTYPES = Choices(
     "dtype",
     "config.model.dtype",
     {
-        "float32": (None, "of all arithmetic"),
-        "bfloat16": (None, "on TPUs, and on NVIDIA GPUs from A100 on"),
-        "float16": (None, "on older GPUs; of a narrower range than bfloat16"),
+        "float32": (None, "full precision"),
+        "bfloat16": (None, "half the memory; fast on TPUs and recent NVIDIA GPUs"),
+        "float16": (None, "for older GPUs; a smaller range than bfloat16"),
     },
 )
