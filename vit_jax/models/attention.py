@@ -8,15 +8,12 @@ from flax import linen as nn
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from vit_jax.config import ModelConfig
+from vit_jax.config.choices import ATTENTIONS, POSEMBS
 from vit_jax.mesh.axes import Axes
 from vit_jax.models import posemb
 from vit_jax.models.dimensions import known
 from vit_jax.models.norm import layer_norm, list_norm_axes
 
-# xla: the products and the softmax as written below, which XLA compiles anywhere.
-# cudnn: NVIDIA's fused kernel (Dao et al. 2022, arXiv:2205.14135), by way of
-# jax.nn.dot_product_attention; the weights never lie in memory.
-IMPLEMENTATIONS = ("xla", "cudnn")
 CUDNN_HEAD = 128  # the widest head that it takes on every chip that has it
 
 
@@ -59,19 +56,44 @@ def attend(
         dropout_rate: share of the weights that is set to 0; the rest is scaled up.
         deterministic: True switches dropout off.
         dropout_rng: the key of the dropout; needed where there is any.
-        impl: one of `IMPLEMENTATIONS`.
+        impl: a row of `ATTENTIONS`.
     """
-    dropped = dropout_rate > 0 and not deterministic
-    if impl == "cudnn":
-        assert not dropped, "checked with the config"
-        return jax.nn.dot_product_attention(q, k, v, bias, implementation="cudnn")
-    assert impl == "xla", impl
+    rate = 0.0 if deterministic else dropout_rate
+    return ATTENTIONS.resolve(impl)(q, k, v, bias, rate, dropout_rng)
+
+
+def attend_with_xla(
+    q: Float[Array, "b n k e"],
+    k: Float[Array, "b s k e"],
+    v: Float[Array, "b s k e"],
+    bias: Float[Array, "b k n s"] | None,
+    dropout_rate: float,
+    dropout_rng: PRNGKeyArray | None,
+) -> Float[Array, "b n k e"]:
+    """Computes the products and the softmax as they are written, for any device."""
     weights = attention_weights(q, k, bias).astype(q.dtype)
-    if dropped:
+    if dropout_rate > 0:
         assert dropout_rng is not None
         keep = jax.random.bernoulli(dropout_rng, 1 - dropout_rate, weights.shape)
         weights = jnp.where(keep, weights / (1 - dropout_rate), 0)
     return jnp.einsum("bkns,bske->bnke", weights, v)
+
+
+def attend_with_cudnn(
+    q: Float[Array, "b n k e"],
+    k: Float[Array, "b s k e"],
+    v: Float[Array, "b s k e"],
+    bias: Float[Array, "b k n s"] | None,
+    dropout_rate: float,
+    dropout_rng: PRNGKeyArray | None,
+) -> Float[Array, "b n k e"]:
+    """Calls NVIDIA's fused kernel, which never stores the weights.
+
+    It is that of Dao et al. 2022 (arXiv:2205.14135), by jax.nn.dot_product_attention.
+    """
+    del dropout_rng
+    assert not dropout_rate, "checked with the config"
+    return jax.nn.dot_product_attention(q, k, v, bias, implementation="cudnn")
 
 
 class Attention(nn.Module):
@@ -112,7 +134,7 @@ class Attention(nn.Module):
             q, k = norm(q, name="query_ln"), norm(k, name="key_ln")
         if angles is not None:
             q, k = posemb.rotate(q, angles), posemb.rotate(k, angles)
-        make_bias = posemb.POSEMBS[config.posemb].make_bias
+        make_bias = POSEMBS.resolve(config.posemb).make_bias
         bias = make_bias(self, q) if make_bias else None
         if self.is_mutable_collection("attention") and not self.is_initializing():
             self.sow("attention", "weights", attention_weights(q, k, bias))

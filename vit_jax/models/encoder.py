@@ -9,6 +9,7 @@ from flax import linen as nn
 from jaxtyping import Array, Float
 
 from vit_jax.config import ModelConfig
+from vit_jax.config.choices import POSEMBS
 from vit_jax.mesh.axes import Axes
 from vit_jax.mesh.constraints import constrain
 from vit_jax.models import attention, mlp, posemb
@@ -17,7 +18,7 @@ from vit_jax.models.dimensions import Grid, known
 from vit_jax.models.layers import run_layers
 from vit_jax.models.mlp import MlpBlock
 from vit_jax.models.norm import layer_norm, list_norm_axes
-from vit_jax.models.posemb import POSEMBS, PositionEmbedding
+from vit_jax.models.posemb import PositionEmbedding
 from vit_jax.models.residual import LayerScale, StochasticDepth
 
 
@@ -80,7 +81,7 @@ class Encoder(nn.Module):
         norm = functools.partial(
             layer_norm, epsilon=config.layer_norm_epsilon, dtype=config.dtype
         )
-        kind, angles = POSEMBS[config.posemb], None
+        kind, angles = POSEMBS.resolve(config.posemb), None
         if kind.make_table is not None:
             x = PositionEmbedding(config, name="posembed_input")(x, grid)
         if kind.make_angles is not None:

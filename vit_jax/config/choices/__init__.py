@@ -14,7 +14,15 @@ from vit_jax.config.choices.data import (
     SOURCES,
     TRAIN_CROPS,
 )
-from vit_jax.config.choices.model import DTYPES
+from vit_jax.config.choices.model import (
+    ACTIVATIONS,
+    ATTENTIONS,
+    CLASSIFIERS,
+    DTYPES,
+    FAMILIES,
+    POSEMBS,
+    REMAT,
+)
 from vit_jax.config.choices.table import Choice, Choices, accept_unknown
 from vit_jax.config.choices.training import (
     ACCUMULATOR_DTYPES,
@@ -27,10 +35,14 @@ from vit_jax.config.choices.training import (
 
 __all__ = [
     "ACCUMULATOR_DTYPES",
+    "ACTIVATIONS",
+    "ATTENTIONS",
     "AUGMENTATIONS",
+    "CLASSIFIERS",
     "DTYPES",
     "EVALUATORS",
     "EVAL_CROPS",
+    "FAMILIES",
     "FIGURES",
     "INTERPOLATIONS",
     "LOSSES",
@@ -38,6 +50,8 @@ __all__ = [
     "OBJECTIVES",
     "OPTIMIZERS",
     "PHASES",
+    "POSEMBS",
+    "REMAT",
     "SCHEDULES",
     "SOURCES",
     "TRAIN_CROPS",

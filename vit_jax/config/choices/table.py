@@ -79,6 +79,10 @@ class Choices(Mapping[str, Choice]):
         module, _, attribute = found.partition(":")
         return getattr(importlib.import_module(f"vit_jax.{module}"), attribute)
 
+    def resolve_all(self) -> dict[str, Any]:
+        """Returns the implementation of every choice, by name."""
+        return {name: self.resolve(name) for name in self}
+
     def list_forms(self) -> list[str]:
         """Returns every choice as it is typed: ``digits``, ``folder:DIR``, ..."""
         return [row.form or name for name, row in self.items()]
