@@ -1,6 +1,7 @@
 """Multi-head attention, with every implementation of it behind `attend`."""
 
 import functools
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -44,6 +45,7 @@ def attend(
     deterministic: bool = True,
     dropout_rng: PRNGKeyArray | None = None,
     impl: str = "xla",
+    lengths: tuple[int, int] | None = None,
 ) -> Float[Array, "b n k e"]:
     """Returns ``softmax(q k^T / sqrt(e) + bias) v`` (arXiv:2010.11929, appendix A).
 
@@ -57,9 +59,11 @@ def attend(
         deterministic: True switches dropout off.
         dropout_rng: the key of the dropout; needed where there is any.
         impl: a row of `ATTENTIONS`.
+        lengths: how many of the queries, and of the keys, are no padding; cudnn only.
     """
     rate = 0.0 if deterministic else dropout_rate
-    return ATTENTIONS.resolve(impl)(q, k, v, bias, rate, dropout_rng)
+    compute = ATTENTIONS.resolve(impl)
+    return compute(q, k, v, bias, rate, dropout_rng, lengths)
 
 
 def attend_with_xla(
@@ -69,8 +73,10 @@ def attend_with_xla(
     bias: Float[Array, "b k n s"] | None,
     dropout_rate: float,
     dropout_rng: PRNGKeyArray | None,
+    lengths: tuple[int, int] | None,
 ) -> Float[Array, "b n k e"]:
     """Computes the products and the softmax as they are written, for any device."""
+    assert lengths is None
     weights = attention_weights(q, k, bias).astype(q.dtype)
     if dropout_rate > 0:
         assert dropout_rng is not None
@@ -86,14 +92,36 @@ def attend_with_cudnn(
     bias: Float[Array, "b k n s"] | None,
     dropout_rate: float,
     dropout_rng: PRNGKeyArray | None,
+    lengths: tuple[int, int] | None,
 ) -> Float[Array, "b n k e"]:
-    """Calls NVIDIA's fused kernel, which never stores the weights.
+    """Calls NVIDIA's fused kernel, in even numbers of tokens; it skips the padding.
 
-    It is that of Dao et al. 2022 (arXiv:2205.14135), by jax.nn.dot_product_attention.
+    The kernel of Dao et al. 2022 (arXiv:2205.14135), by jax.nn.dot_product_attention,
+    never stores the weights. JAX refuses to differentiate it for odd numbers (seen in
+    0.7 to 0.12, "Unsupported sequence length"), and 14 x 14 patches with a class token
+    are 197.
     """
     del dropout_rng
     assert not dropout_rate, "checked with the config"
-    return jax.nn.dot_product_attention(q, k, v, bias, implementation="cudnn")
+    batch, n, s = q.shape[0], q.shape[1], k.shape[1]
+    lengths = lengths or (n, s)
+    if bias is not None:
+        bias = jnp.pad(bias, ((0, 0), (0, 0), (0, n % 2), (0, s % 2)))
+    q, k, v = pad_to_even(q), pad_to_even(k), pad_to_even(v)
+    padding: dict[str, Any] = {}
+    if lengths != (q.shape[1], k.shape[1]):
+        names = ("query_seq_lengths", "key_value_seq_lengths")
+        padding = {
+            name: jnp.full((batch,), length, jnp.int32)
+            for name, length in zip(names, lengths, strict=True)
+        }
+    fused = jax.nn.dot_product_attention
+    return fused(q, k, v, bias, implementation="cudnn", **padding)[:, :n]
+
+
+def pad_to_even(x: Float[Array, "b n *d"]) -> Float[Array, "b m *d"]:
+    """Appends a token of zeros to an odd number of them."""
+    return jnp.pad(x, ((0, 0), (0, x.shape[1] % 2), *[(0, 0)] * (x.ndim - 2)))
 
 
 class Attention(nn.Module):
@@ -118,6 +146,15 @@ class Attention(nn.Module):
         angles: Float[Array, "n f"] | None = None,
     ) -> Float[Array, "b n d"]:
         config, width = self.config, queries.shape[-1]
+        make_bias = POSEMBS.resolve(config.posemb).make_bias
+        lengths = None
+        if config.attention == "cudnn" and make_bias is None:
+            # Here the padding is written with the norm before, and costs next to
+            # nothing; in `attend` queries, keys and values would be copied for it.
+            lengths = queries.shape[1], keys_values.shape[1]
+            queries, keys_values = pad_to_even(queries), pad_to_even(keys_values)
+            if angles is not None:
+                angles = jnp.pad(angles, ((0, lengths[0] % 2), (0, 0)))
         dense = functools.partial(
             nn.DenseGeneral,
             kernel_init=nn.initializers.xavier_uniform(),
@@ -134,10 +171,11 @@ class Attention(nn.Module):
             q, k = norm(q, name="query_ln"), norm(k, name="key_ln")
         if angles is not None:
             q, k = posemb.rotate(q, angles), posemb.rotate(k, angles)
-        make_bias = POSEMBS.resolve(config.posemb).make_bias
         bias = make_bias(self, q) if make_bias else None
         if self.is_mutable_collection("attention") and not self.is_initializing():
-            self.sow("attention", "weights", attention_weights(q, k, bias))
+            n, s = lengths or (q.shape[1], k.shape[1])
+            weights = attention_weights(q[:, :n], k[:, :s], bias)
+            self.sow("attention", "weights", weights)
         dropped = train and config.attention_dropout_rate > 0
         x = attend(
             q,
@@ -148,8 +186,10 @@ class Attention(nn.Module):
             deterministic=not train,
             dropout_rng=self.make_rng("dropout") if dropped else None,
             impl=config.attention,
+            lengths=lengths,
         )
-        return dense(width, axis=(-2, -1), name="out")(x)
+        x = dense(width, axis=(-2, -1), name="out")(x)
+        return x if lengths is None else x[:, : lengths[0]]
 
 
 AXES: Axes = (

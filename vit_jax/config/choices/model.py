@@ -89,7 +89,8 @@ REMAT = Choices(
     },
 )
 
-# Called with (q, k, v, bias, dropout_rate, dropout_rng); see `models.attention.attend`.
+# Called with (q, k, v, bias, dropout_rate, dropout_rng, lengths); see
+# `models.attention.attend`.
 ATTENTIONS = Choices(
     "attention",
     "config.model.attention",
