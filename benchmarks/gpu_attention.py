@@ -10,7 +10,8 @@ import numpy as np
 from gpu_options import REHEARSE, REPEATS, SECONDS, short
 
 from vit_jax.bench.timing import time_calls
-from vit_jax.models.attention import IMPLEMENTATIONS, attend
+from vit_jax.config.choices import ATTENTIONS
+from vit_jax.models.attention import attend
 
 
 def attention() -> dict[str, Any]:
@@ -25,7 +26,7 @@ def attention() -> dict[str, Any]:
         batch = 1 if tokens > 300 or REHEARSE else 4
         q, k, v, cotangent = random_heads((batch, tokens, heads, width))
         expected = reference(*(np.asarray(x, np.float64) for x in (q, k, v, cotangent)))
-        for impl in IMPLEMENTATIONS:
+        for impl in ATTENTIONS:
             row: dict[str, Any] = {"impl": impl, "tokens": tokens, "width": width}
             try:
                 found = jax.jit(functools.partial(both_ways, impl=impl))(
@@ -40,7 +41,7 @@ def attention() -> dict[str, Any]:
             except Exception as error:  # noqa: BLE001  (a kernel that is refused)
                 row["error"] = short(error)
             rows.append(row)
-    for impl in IMPLEMENTATIONS:
+    for impl in ATTENTIONS:
         call = functools.partial(attend, impl=impl)
         rows.append({"impl": impl, "tokens": 197, **time_attention(call, 197)})
     return {"rows": rows}

@@ -113,7 +113,7 @@ def offer(policy: str) -> None:
 
     attention.attend, attention.attention_weights = attend_named, weights_named
     policies = jax.checkpoint_policies
-    layers.REMAT["dots"] = {
+    layers.keep_products = {
         OTHERS[0]: policies.save_anything_except_these_names("scores"),
         OTHERS[1]: policies.save_from_both_policies(
             policies.dots_with_no_batch_dims_saveable,

@@ -10,7 +10,8 @@ from PIL import Image
 
 from tests.conftest import GOLDEN
 from tests.runs import TINY, change
-from vit_jax.checkpoints.load import Loaded, load
+from vit_jax.checkpoints.load import load
+from vit_jax.checkpoints.loaded import Loaded
 from vit_jax.training.loop import train
 
 

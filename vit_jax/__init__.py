@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 from vit_jax._version import __version__ as __version__
 
 if TYPE_CHECKING:
-    from vit_jax.checkpoints.load import Loaded as Loaded
     from vit_jax.checkpoints.load import load as load
     from vit_jax.checkpoints.load import load_pretrained as load_pretrained
+    from vit_jax.checkpoints.loaded import Loaded as Loaded
     from vit_jax.checkpoints.open import open_checkpoint as open_checkpoint
     from vit_jax.config import Config as Config
     from vit_jax.config.file import load_config as load_config

@@ -14,7 +14,8 @@ from tests.models.references import GOLDEN
 from tests.models.tiny import flat, random_images, tiny
 from tests.runs import TINY, change
 from vit_jax import checkpoints, weights
-from vit_jax.checkpoints.load import Loaded, load_pretrained
+from vit_jax.checkpoints.load import load_pretrained
+from vit_jax.checkpoints.loaded import Loaded
 from vit_jax.checkpoints.place import place_params
 from vit_jax.config import MeshConfig, ModelConfig, Preprocessing
 from vit_jax.errors import ConfigError

@@ -5,7 +5,8 @@ import pytest
 from PIL import Image
 
 from tests.data.image_files import encode, encode_header, encode_image
-from vit_jax.data.images.decode import MAX_PIXELS, DecodeError, decode
+from vit_jax.data.images.decode import DecodeError, decode
+from vit_jax.data.images.jpeg import MAX_PIXELS
 from vit_jax.errors import ConfigError
 
 # Two rows, three columns: corners tell orientations apart.

@@ -18,7 +18,8 @@ from tests.trained import (
     write_images,
 )
 from vit_jax import figures, models
-from vit_jax.checkpoints.load import Loaded, load
+from vit_jax.checkpoints.load import load
+from vit_jax.checkpoints.loaded import Loaded
 from vit_jax.cli import main
 from vit_jax.config import MeshConfig, Preprocessing
 from vit_jax.errors import ConfigError

@@ -6,7 +6,8 @@ from PIL import Image
 
 from tests.runs import TINY, change
 from vit_jax.errors import ConfigError
-from vit_jax.infer.predict import Predictor, find_images
+from vit_jax.infer.image_files import find_images
+from vit_jax.infer.predict import Predictor
 from vit_jax.training.loop import train
 
 

@@ -4,7 +4,7 @@ import pytest
 
 from tests.models.tiny import OPTIONS, shapes
 from vit_jax import models
-from vit_jax.mesh.sharding import Axes, find_logical_axes
+from vit_jax.mesh.axes import Axes, find_logical_axes
 
 NAMES = {
     "embed", "mlp", "heads", "head_dim", "tokens", "classes", "patch_h", "patch_w",
@@ -30,7 +30,7 @@ def test_every_parameter_is_covered(option: str) -> None:
 
 @pytest.mark.parametrize("family", models.FAMILIES)
 def test_every_row_is_used(family: str) -> None:
-    axes = models.FAMILIES[family].axes
+    axes = models.FAMILIES.resolve(family).axes
     options = [c for c in OPTIONS.values() if models.resolve_model(c).family == family]
     if family == "hybrid":  # a hybrid has a ViT's rows too
         options += [
@@ -46,7 +46,7 @@ def test_a_row_names_a_parameter_of_one_module(family: str) -> None:
     """A row such as ``scale`` or ``bias`` would label what nobody thought of."""
     alone = {"cls", "dist", "registers", "pos_embedding", "pos_embedding_rows",
              "pos_embedding_columns", "relative_embedding"}  # fmt: skip
-    rows = [end for end, _ in models.FAMILIES[family].axes]
+    rows = [end for end, _ in models.FAMILIES.resolve(family).axes]
     assert len(set(rows)) == len(rows)
     assert {end for end in rows if "/" not in end} <= alone
 

@@ -60,13 +60,13 @@ def test_a_family_has_the_fields_that_it_reads(family: str) -> None:
             if models.resolve_model(c).family == "vit"
         ]
     read = set().union(*map(find_read_fields, options))
-    assert read - NAMES == models.FAMILIES[family].fields - NAMES
+    assert read - NAMES == models.FAMILIES.resolve(family).fields - NAMES
 
 
 @pytest.mark.parametrize("family", models.FAMILIES)
 def test_a_field_of_another_family_is_refused_by_name(family: str) -> None:
     option = {"vit": "plain"}.get(family, family)
-    others = set(FIELDS) - models.FAMILIES[family].fields - NAMES
+    others = set(FIELDS) - models.FAMILIES.resolve(family).fields - NAMES
     for name in others:
         changed = dataclasses.replace(OPTIONS[option], **{name: _another(name)})
         with pytest.raises(ValueError, match=rf"config\.model\.{name} must be"):

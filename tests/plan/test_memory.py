@@ -14,9 +14,9 @@ import pytest
 
 from tests.runs import TINY, change
 from vit_jax.config import MeshConfig
+from vit_jax.config.choices import REMAT
 from vit_jax.mesh.sharding import make_mesh
 from vit_jax.models import resolve_model
-from vit_jax.models.layers import REMAT
 from vit_jax.plan.memory import count_bytes_per_device, count_memory, count_saved_bytes
 from vit_jax.plan.topology import name_devices
 from vit_jax.plan.trial import (

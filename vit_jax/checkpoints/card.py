@@ -12,7 +12,7 @@ from typing import Any
 from vit_jax._version import __version__
 from vit_jax.checkpoints.files.orbax_files import find_step, read_json
 from vit_jax.config import PLAIN, Config, ModelConfig
-from vit_jax.config.file import from_dict
+from vit_jax.config.typed import from_dict
 from vit_jax.errors import ConfigError
 
 

@@ -17,7 +17,8 @@ from vit_jax.checkpoints.open import open_checkpoint
 from vit_jax.config import MeshConfig, ModelConfig, Preprocessing
 from vit_jax.data import augment
 from vit_jax.errors import check
-from vit_jax.mesh.sharding import bind_mesh, make_mesh, replicate_sharding
+from vit_jax.mesh.constraints import bind_mesh
+from vit_jax.mesh.sharding import make_mesh, replicate_sharding
 
 _LOG = logging.getLogger(__name__)
 

@@ -16,7 +16,8 @@ from vit_jax.checkpoints.record import Checkpoint
 from vit_jax.checkpoints.stacked import stack_layers
 from vit_jax.checkpoints.trees import nest
 from vit_jax.config import MeshConfig, ModelConfig
-from vit_jax.mesh.sharding import format_path, make_mesh, shard_abstract
+from vit_jax.mesh.axes import format_path
+from vit_jax.mesh.sharding import make_mesh, shard_abstract
 
 
 def place_params(

@@ -7,7 +7,7 @@ from typing import Any
 from vit_jax.checkpoints.lazy import Lazy
 from vit_jax.config import Config, ModelConfig, Preprocessing
 from vit_jax.config.choices import accept_unknown
-from vit_jax.config.file import from_dict
+from vit_jax.config.typed import from_dict
 
 SOFTMAX = "softmax"  # what makes probabilities of the logits, unless a file says other
 

@@ -14,7 +14,8 @@ import jax
 from vit_jax.checkpoints.lazy import Lazy, stack_lazy
 from vit_jax.checkpoints.trees import make_printable
 from vit_jax.errors import ConfigError
-from vit_jax.mesh.sharding import STACKED, Axes, get_shardings, shard_abstract
+from vit_jax.mesh.axes import STACKED, Axes
+from vit_jax.mesh.sharding import get_shardings, shard_abstract
 from vit_jax.models.layers import stack_layer_params, unstack_layer_params
 
 _KINDS = "|".join(STACKED)

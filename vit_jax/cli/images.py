@@ -115,8 +115,9 @@ def _add_figures(commands: Commands) -> None:
 
 
 def _predict(arguments: argparse.Namespace, _: list[str]) -> int:
+    from vit_jax.infer.image_files import find_images
     from vit_jax.infer.parts import find_share
-    from vit_jax.infer.predict import Predictor, find_images
+    from vit_jax.infer.predict import Predictor
     from vit_jax.infer.prediction_files import (
         list_classes,
         predictions_to_json,

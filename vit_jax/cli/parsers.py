@@ -6,6 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
+from vit_jax.config.choices.text import format_config_help
+
 Commands = "argparse._SubParsersAction[argparse.ArgumentParser]"
 Run = Callable[[argparse.Namespace, list[str]], int]  # the rest are config overrides
 A = TypeVar("A", bound=argparse.Action)
@@ -40,6 +42,7 @@ def add_config(parser: argparse.ArgumentParser) -> None:
             "is overridden by --config.SECTION.KEY=VALUE",
         )
     )
+    parser.epilog = f"{format_config_help()}\n{parser.epilog}"
 
 
 def add_images(parser: argparse.ArgumentParser, nargs: str, default: str = "") -> None:

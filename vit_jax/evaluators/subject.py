@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from vit_jax.checkpoints.load import Loaded, load, make_function
+from vit_jax.checkpoints.load import load, make_function
+from vit_jax.checkpoints.loaded import Loaded
 from vit_jax.config import DataConfig
 from vit_jax.data import loader, sources
 from vit_jax.errors import ConfigError

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from vit_jax.checkpoints.load import Loaded
+from vit_jax.checkpoints.loaded import Loaded
 from vit_jax.data import sources
 from vit_jax.data.images import crops
 from vit_jax.data.images.decode import decode

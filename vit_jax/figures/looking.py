@@ -9,7 +9,8 @@ import numpy as np
 from einops import rearrange
 
 from vit_jax import models
-from vit_jax.checkpoints.load import Loaded, make_function
+from vit_jax.checkpoints.load import make_function
+from vit_jax.checkpoints.loaded import Loaded
 from vit_jax.errors import ConfigError
 from vit_jax.infer.features import find_grid
 from vit_jax.mesh.sharding import make_batch_sharding

@@ -5,7 +5,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from vit_jax.checkpoints.load import Loaded
+from vit_jax.checkpoints.loaded import Loaded
 from vit_jax.errors import ConfigError
 from vit_jax.infer.features import find_grid
 from vit_jax.models import posemb

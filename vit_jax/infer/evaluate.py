@@ -6,16 +6,13 @@ from typing import Any
 
 import jax
 
-from vit_jax.checkpoints.load import Loaded, load
+from vit_jax.checkpoints.load import load
+from vit_jax.checkpoints.loaded import Loaded
 from vit_jax.config import Config, TrainConfig
 from vit_jax.data import loader, sources
 from vit_jax.errors import ConfigError
-from vit_jax.mesh.sharding import (
-    bind_mesh,
-    find_batch_share,
-    replicate_sharding,
-    shard_abstract,
-)
+from vit_jax.mesh.constraints import bind_mesh
+from vit_jax.mesh.sharding import find_batch_share, replicate_sharding, shard_abstract
 from vit_jax.objectives.evaluate import evaluate_batches
 from vit_jax.objectives.objective import Objective
 from vit_jax.storage.bucket import open_location

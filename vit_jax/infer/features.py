@@ -10,7 +10,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from vit_jax import models
-from vit_jax.checkpoints.load import Loaded, load_here, make_function
+from vit_jax.checkpoints.load import load_here, make_function
+from vit_jax.checkpoints.loaded import Loaded
 from vit_jax.errors import ConfigError, check_choice
 from vit_jax.infer.image_files import map_files
 

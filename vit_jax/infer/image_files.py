@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from vit_jax.checkpoints.load import Loaded
+from vit_jax.checkpoints.loaded import Loaded
 from vit_jax.config import Preprocessing
 from vit_jax.data.images import crops
 from vit_jax.data.images.decode import decode

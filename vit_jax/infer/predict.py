@@ -8,7 +8,8 @@ from typing import Any
 import jax
 import numpy as np
 
-from vit_jax.checkpoints.load import Loaded, load_here, make_function
+from vit_jax.checkpoints.load import load_here, make_function
+from vit_jax.checkpoints.loaded import Loaded
 from vit_jax.infer.image_files import Outcome, find_images, map_files
 from vit_jax.models.apply import apply_model
 

@@ -1,8 +1,8 @@
 """Vision Transformers, hybrids and Mixers, and the way to them from a `ModelConfig`."""
 
+from vit_jax.config.choices.model import FAMILIES
 from vit_jax.models.checks import check_devices
 from vit_jax.models.families import (
-    FAMILIES,
     build_model,
     check_image_size,
     count_prefix,

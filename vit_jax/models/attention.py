@@ -9,15 +9,12 @@ from flax import linen as nn
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from vit_jax.config import ModelConfig
-from vit_jax.mesh.sharding import Axes
+from vit_jax.config.choices import ATTENTIONS, POSEMBS
+from vit_jax.mesh.axes import Axes
 from vit_jax.models import posemb
 from vit_jax.models.dimensions import known
 from vit_jax.models.norm import layer_norm, list_norm_axes
 
-# xla: the products and the softmax written below, which XLA compiles for any device.
-# cudnn: NVIDIA's fused kernel (Dao et al. 2022, arXiv:2205.14135), through
-# jax.nn.dot_product_attention; the weights are never an array in memory.
-IMPLEMENTATIONS = ("xla", "cudnn")
 CUDNN_HEAD = 128  # the widest head that it supports on every GPU
 
 
@@ -61,49 +58,65 @@ def attend(
         dropout_rate: fraction of the weights that are set to 0; the others are scaled up.
         deterministic: True turns dropout off.
         dropout_rng: the key for dropout; required if any weight may be dropped.
-        impl: one of `IMPLEMENTATIONS`.
+        impl: a row of `ATTENTIONS`.
         lengths: how many of the queries, and of the keys, are no padding; cudnn only.
     """
-    dropped = dropout_rate > 0 and not deterministic
-    if impl == "cudnn":
-        assert not dropped, "checked with the config"
-        lengths = lengths or (q.shape[1], k.shape[1])
-        return _attend_fused(q, k, v, bias, lengths)
-    assert impl == "xla", impl
+    rate = 0.0 if deterministic else dropout_rate
+    compute = ATTENTIONS.resolve(impl)
+    return compute(q, k, v, bias, rate, dropout_rng, lengths)
+
+
+def attend_with_xla(
+    q: Float[Array, "b n k e"],
+    k: Float[Array, "b s k e"],
+    v: Float[Array, "b s k e"],
+    bias: Float[Array, "b k n s"] | None,
+    dropout_rate: float,
+    dropout_rng: PRNGKeyArray | None,
+    lengths: tuple[int, int] | None,
+) -> Float[Array, "b n k e"]:
+    """Computes the products and the softmax as they are written, for any device."""
     assert lengths is None
     weights = attention_weights(q, k, bias).astype(q.dtype)
-    if dropped:
+    if dropout_rate > 0:
         assert dropout_rng is not None
         keep = jax.random.bernoulli(dropout_rng, 1 - dropout_rate, weights.shape)
         weights = jnp.where(keep, weights / (1 - dropout_rate), 0)
     return jnp.einsum("bkns,bske->bnke", weights, v)
 
 
-def _attend_fused(
+def attend_with_cudnn(
     q: Float[Array, "b n k e"],
     k: Float[Array, "b s k e"],
     v: Float[Array, "b s k e"],
     bias: Float[Array, "b k n s"] | None,
-    lengths: tuple[int, int],
+    dropout_rate: float,
+    dropout_rng: PRNGKeyArray | None,
+    lengths: tuple[int, int] | None,
 ) -> Float[Array, "b n k e"]:
-    """Asks cuDNN, in even numbers of tokens; the kernel skips what is padding.
+    """Calls NVIDIA's fused kernel, in even numbers of tokens; it skips the padding.
 
-    JAX refuses to differentiate it for odd ones (seen in 0.7 to 0.12, "Unsupported
-    sequence length"), and 14 x 14 patches with a class token are 197.
+    The kernel of Dao et al. 2022 (arXiv:2205.14135), by jax.nn.dot_product_attention,
+    never stores the weights. JAX refuses to differentiate it for odd numbers (seen in
+    0.7 to 0.12, "Unsupported sequence length"), and 14 x 14 patches with a class token
+    are 197.
     """
+    del dropout_rng
+    assert not dropout_rate, "checked with the config"
     batch, n, s = q.shape[0], q.shape[1], k.shape[1]
+    lengths = lengths or (n, s)
     if bias is not None:
         bias = jnp.pad(bias, ((0, 0), (0, 0), (0, n % 2), (0, s % 2)))
     q, k, v = pad_to_even(q), pad_to_even(k), pad_to_even(v)
-    told: dict[str, Any] = {}
+    padding: dict[str, Any] = {}
     if lengths != (q.shape[1], k.shape[1]):
         names = ("query_seq_lengths", "key_value_seq_lengths")
-        told = {
+        padding = {
             name: jnp.full((batch,), length, jnp.int32)
             for name, length in zip(names, lengths, strict=True)
         }
-    out = jax.nn.dot_product_attention(q, k, v, bias, implementation="cudnn", **told)
-    return out[:, :n]
+    fused = jax.nn.dot_product_attention
+    return fused(q, k, v, bias, implementation="cudnn", **padding)[:, :n]
 
 
 def pad_to_even(x: Float[Array, "b n *d"]) -> Float[Array, "b m *d"]:
@@ -133,7 +146,7 @@ class Attention(nn.Module):
         angles: Float[Array, "n f"] | None = None,
     ) -> Float[Array, "b n d"]:
         config, width = self.config, queries.shape[-1]
-        make_bias = posemb.POSEMBS[config.posemb].make_bias
+        make_bias = POSEMBS.resolve(config.posemb).make_bias
         lengths = None
         if config.attention == "cudnn" and make_bias is None:
             # Here the padding is written with the norm before, and costs next to

@@ -6,13 +6,17 @@ import jax
 from jax.sharding import Mesh
 
 from vit_jax.config import ModelConfig
-from vit_jax.errors import ConfigError, check, check_choice
-from vit_jax.models.attention import CUDNN_HEAD, IMPLEMENTATIONS
-from vit_jax.models.heads import CLASSIFIERS
-from vit_jax.models.layers import REMAT
-from vit_jax.models.mlp import ACTIVATIONS
+from vit_jax.config.choices import (
+    ACTIVATIONS,
+    ATTENTIONS,
+    CLASSIFIERS,
+    DTYPES,
+    POSEMBS,
+    REMAT,
+)
+from vit_jax.errors import ConfigError, check
+from vit_jax.models.attention import CUDNN_HEAD
 from vit_jax.models.patches import nearest_multiples
-from vit_jax.models.posemb import POSEMBS
 
 _LOWEST = {
     "patch_size": 1,
@@ -34,16 +38,13 @@ def check_values(config: ModelConfig) -> None:
     Raises:
         ConfigError: for the first invalid one, with what to type instead.
     """
-    check_choice("config.model.classifier", config.classifier, CLASSIFIERS)
-    check_choice("config.model.posemb", config.posemb, POSEMBS)
-    check_choice("config.model.activation", config.activation, ACTIVATIONS)
-    check_choice("config.model.remat", config.remat, REMAT)
+    for table in (CLASSIFIERS, POSEMBS, ACTIVATIONS, REMAT, ATTENTIONS, DTYPES):
+        table.check(table.key, getattr(config, table.key.removeprefix("config.model.")))
     if config.remat == "half" and config.scan:
         raise ConfigError(
             "config.model.remat must not be half under a scan, which treats all layers "
             'alike, got "half"; use full, or --config.model.scan=False'
         )
-    check_choice("config.model.dtype", config.dtype, ("float32", "bfloat16", "float16"))
     epsilon = config.layer_norm_epsilon
     check(epsilon > 0, "config.model.layer_norm_epsilon", "> 0", epsilon)
     for name in (field.name for field in dataclasses.fields(config)):
@@ -78,7 +79,6 @@ def check_values(config: ModelConfig) -> None:
 
 def _check_attention(config: ModelConfig) -> None:
     """Checks that NVIDIA's kernel supports the model; see also `check_devices`."""
-    check_choice("config.model.attention", config.attention, IMPLEMENTATIONS)
     if config.attention != "cudnn":
         return
     width = (config.hidden_size or 0) // (config.num_heads or 1)
@@ -91,7 +91,7 @@ def _check_attention(config: ModelConfig) -> None:
             config.attention_dropout_rate,
         ),
         (
-            POSEMBS[config.posemb].make_bias is None,
+            POSEMBS.resolve(config.posemb).make_bias is None,
             "posemb",
             "one without a bias",
             config.posemb,
@@ -130,7 +130,7 @@ def _check_heads(config: ModelConfig) -> None:
     """Checks the width against the heads and the position embedding."""
     if config.num_heads is None or config.hidden_size is None:
         return
-    width, kind = config.hidden_size, POSEMBS[config.posemb]
+    width, kind = config.hidden_size, POSEMBS.resolve(config.posemb)
     unit, lowest = kind.unit(config.num_heads), kind.lowest_width
     if width < lowest:
         raise ConfigError(

@@ -9,15 +9,17 @@ from flax import linen as nn
 from jaxtyping import Array, Float, Int
 
 from vit_jax.config import ModelConfig
+from vit_jax.config.choices import POSEMBS
 from vit_jax.errors import ConfigError
-from vit_jax.mesh.sharding import Axes, constrain
+from vit_jax.mesh.axes import Axes
+from vit_jax.mesh.constraints import constrain
 from vit_jax.models import attention, mlp, posemb
 from vit_jax.models.attention import Attention
 from vit_jax.models.dimensions import Grid, known
 from vit_jax.models.layers import run_layers
 from vit_jax.models.mlp import MlpBlock
 from vit_jax.models.norm import layer_norm, list_norm_axes
-from vit_jax.models.posemb import POSEMBS, PositionEmbedding
+from vit_jax.models.posemb import PositionEmbedding
 from vit_jax.models.residual import LayerScale, StochasticDepth
 
 
@@ -84,7 +86,7 @@ class Encoder(nn.Module):
         norm = functools.partial(
             layer_norm, epsilon=config.layer_norm_epsilon, dtype=config.dtype
         )
-        kind, angles = POSEMBS[config.posemb], None
+        kind, angles = POSEMBS.resolve(config.posemb), None
         if kind.make_table is not None:
             x = PositionEmbedding(config, name="posembed_input")(x, grid)
         if kind.make_angles is not None:
@@ -127,7 +129,7 @@ def select_patches(
 
 def check_selectable(config: ModelConfig) -> None:
     """Raises ConfigError where positions are not in the tokens, but in the attention."""
-    is_added = POSEMBS[config.posemb].make_table is not None
+    is_added = POSEMBS.resolve(config.posemb).make_table is not None
     if not is_added and config.posemb != "none":
         raise ConfigError(
             "config.model.posemb must be added to the tokens for some of them to be "

@@ -7,9 +7,10 @@ from typing import Any
 from flax import linen as nn
 
 from vit_jax.config import ModelConfig
+from vit_jax.config.choices import FAMILIES
 from vit_jax.errors import ConfigError, check_choice
-from vit_jax.mesh.sharding import Axes
-from vit_jax.models import mixer, resnet, vit
+from vit_jax.mesh.axes import Axes
+from vit_jax.models import vit
 from vit_jax.models.checks import check_values
 from vit_jax.models.dimensions import Size
 from vit_jax.models.family import CONFIG_FIELDS, Family
@@ -17,12 +18,6 @@ from vit_jax.models.heads import needs_class_token
 from vit_jax.models.inference import Inferred, Shapes
 from vit_jax.models.patches import nearest_multiples
 from vit_jax.models.variants import VARIANTS
-
-FAMILIES: dict[str, Family] = {
-    "vit": vit.FAMILY,
-    "hybrid": resnet.FAMILY,
-    "mixer": mixer.FAMILY,
-}
 
 
 def resolve_model(config: ModelConfig) -> ModelConfig:
@@ -70,7 +65,7 @@ def find_family(config: ModelConfig) -> Family:
     Raises:
         ConfigError: as `resolve_model`.
     """
-    return FAMILIES[str(resolve_model(config).family)]
+    return FAMILIES.resolve(str(resolve_model(config).family))
 
 
 def find_axes(config: ModelConfig) -> Axes:
@@ -125,14 +120,15 @@ def infer_model(shapes: Shapes, given: Mapping[str, Any]) -> Inferred:
         ConfigError: an array is missing that gives a dimension.
     """
     # A hybrid has every array of a ViT, so the last family that fits is the right one.
-    fitting = [f for f in FAMILIES.values() if f.marker in shapes] or [vit.FAMILY]
+    families = FAMILIES.resolve_all().values()
+    fitting = [f for f in families if f.marker in shapes] or [vit.FAMILY]
     return fitting[-1].infer(shapes, given)
 
 
 def _check_fields(config: ModelConfig) -> None:
     """Checks that every required field is given, and no field of another family."""
-    check_choice("config.model.family", str(config.family), FAMILIES)
-    family = FAMILIES[str(config.family)]
+    FAMILIES.check("config.model.family", str(config.family))
+    family: Family = FAMILIES.resolve(str(config.family))
     for name, field in CONFIG_FIELDS.items():
         value = getattr(config, name)
         if name in family.required and value is None:

@@ -7,7 +7,7 @@ from typing import Any
 from flax import linen as nn
 
 from vit_jax.config import ModelConfig
-from vit_jax.mesh.sharding import Axes
+from vit_jax.mesh.axes import Axes
 from vit_jax.models.dimensions import Size, known
 from vit_jax.models.inference import Inferred, Shapes
 from vit_jax.models.patches import PatchKernel
@@ -24,7 +24,7 @@ class Family:
         module: constructed with a resolved config and a number of classes.
         required: the dimensions that a config or its variant must give.
         fields: those of `ModelConfig` that the module reads; others must be at default.
-        axes: parameter path -> logical axes; see `mesh.sharding.find_logical_axes`.
+        axes: parameter path -> logical axes; see `mesh.axes.find_logical_axes`.
         marker: a parameter of every model of the family, and of no family that comes
             before it in `families.FAMILIES`.
         infer: ``(shapes, given fields) -> Inferred``; see `infer_model`.

@@ -10,7 +10,8 @@ from flax import linen as nn
 from jaxtyping import Array, Float
 
 from vit_jax.config import ModelConfig
-from vit_jax.mesh.sharding import Axes
+from vit_jax.config.choices import CLASSIFIERS
+from vit_jax.mesh.axes import Axes
 from vit_jax.models.attention import Attention
 from vit_jax.models.mlp import MlpBlock
 from vit_jax.models.norm import layer_norm, list_norm_axes
@@ -75,15 +76,11 @@ def _keep_class_token(tokens: jax.Array, num_prefix: int, *_: Any) -> jax.Array:
     return jnp.concatenate([tokens[:, :1], tokens[:, num_prefix:]], axis=1)
 
 
-# token: the class token. gap: the mean of the patches. map: attention of a learned
-# probe to the patches. unpooled, token_unpooled: no pooling: logits for every token.
-CLASSIFIERS: dict[str, Pooling] = {
-    "token": Pooling(lambda tokens, *_: tokens[:, 0], has_class_token=True),
-    "gap": Pooling(lambda tokens, prefix, *_: tokens[:, prefix:].mean(axis=1)),
-    "map": Pooling(_pool_by_attention),
-    "unpooled": Pooling(lambda tokens, prefix, *_: tokens[:, prefix:]),
-    "token_unpooled": Pooling(_keep_class_token, has_class_token=True),
-}
+TOKEN = Pooling(lambda tokens, *_: tokens[:, 0], has_class_token=True)
+GAP = Pooling(lambda tokens, prefix, *_: tokens[:, prefix:].mean(axis=1))
+MAP = Pooling(_pool_by_attention)
+UNPOOLED = Pooling(lambda tokens, prefix, *_: tokens[:, prefix:])
+TOKEN_UNPOOLED = Pooling(_keep_class_token, has_class_token=True)
 
 
 def pool_tokens(
@@ -99,24 +96,20 @@ def pool_tokens(
 
     Args:
         tokens: class token first, patches last.
-        classifier: one of CLASSIFIERS.
+        classifier: a row of `CLASSIFIERS`.
         num_prefix: tokens before the patches.
         config: of the model, for a pooling that has parameters.
         train: whether dropout is on.
 
     Raises:
-        ValueError: an unknown classifier.
+        ConfigError: an unknown classifier.
     """
-    if classifier not in CLASSIFIERS:
-        raise ValueError(
-            f'classifier must be one of {", ".join(CLASSIFIERS)}, got "{classifier}"'
-        )
-    return CLASSIFIERS[classifier].pool(tokens, num_prefix, config, train)
+    return CLASSIFIERS.resolve(classifier).pool(tokens, num_prefix, config, train)
 
 
 def needs_class_token(config: ModelConfig) -> bool:
     """Returns whether a ViT of this config has a class token."""
-    return CLASSIFIERS[config.classifier].has_class_token
+    return CLASSIFIERS.resolve(config.classifier).has_class_token
 
 
 def count_prefix_tokens(config: ModelConfig) -> int:

@@ -15,7 +15,8 @@ from flax import linen as nn
 from jaxtyping import Array, Float
 
 from vit_jax.config import ModelConfig
-from vit_jax.mesh.sharding import STACKED, format_path
+from vit_jax.config.choices import REMAT
+from vit_jax.mesh.axes import STACKED, format_path
 from vit_jax.models.dimensions import known
 from vit_jax.models.residual import stochastic_depth_rate
 
@@ -34,12 +35,8 @@ from vit_jax.models.residual import stochastic_depth_rate
 # A policy that keeps a part of a layer breaks fusions, and costs more than its share of
 # ``full`` (that script tries more of them): less memory is best had from fewer layers
 # that keep everything.
-REMAT: dict[str, Callable[..., Any] | None] = {
-    "none": None,
-    "dots": jax.checkpoint_policies.dots_with_no_batch_dims_saveable,
-    "half": jax.checkpoint_policies.nothing_saveable,
-    "full": jax.checkpoint_policies.nothing_saveable,
-}
+keep_products = jax.checkpoint_policies.dots_with_no_batch_dims_saveable
+keep_nothing = jax.checkpoint_policies.nothing_saveable
 
 
 def run_layers(
@@ -105,7 +102,7 @@ def _remat(call: Callable[..., Any], remat: str, in_scan: bool) -> Callable[...,
         return call
     # A loop must keep XLA from merging the second computation with the first; a scan's
     # body is compiled separately.
-    return nn.remat(call, policy=REMAT[remat], prevent_cse=not in_scan)
+    return nn.remat(call, policy=REMAT.resolve(remat), prevent_cse=not in_scan)
 
 
 _LAYER = re.compile(rf"({'|'.join(STACKED)})_(\d+)")

@@ -9,7 +9,8 @@ from flax import linen as nn
 from jaxtyping import Array, Float
 
 from vit_jax.config import ModelConfig
-from vit_jax.mesh.sharding import Axes
+from vit_jax.config.choices import ACTIVATIONS
+from vit_jax.mesh.axes import Axes
 from vit_jax.models.dimensions import known
 
 
@@ -31,28 +32,19 @@ def swiglu(x: Float[Array, "... m"]) -> Float[Array, "... h"]:
     return nn.silu(gate) * value
 
 
-# gelu_tanh: the original and big_vision. gelu: with the error function, timm, DeiT and
-# Hugging Face. quick_gelu: OpenAI's CLIP. The three differ by about 1e-3 at most, which
-# is enough to spoil a comparison. swiglu: arXiv:2002.05202, DINOv2.
-ACTIVATIONS: dict[str, Activation] = {
-    "gelu_tanh": Activation(functools.partial(nn.gelu, approximate=True)),
-    "gelu": Activation(functools.partial(nn.gelu, approximate=False)),
-    "quick_gelu": Activation(quick_gelu),
-    "swiglu": Activation(swiglu, is_gated=True),
-}
+GELU_TANH = Activation(functools.partial(nn.gelu, approximate=True))
+GELU = Activation(functools.partial(nn.gelu, approximate=False))
+QUICK_GELU = Activation(quick_gelu)
+SWIGLU = Activation(swiglu, is_gated=True)
 
 
 def activate(x: Float[Array, "... m"], activation: str) -> Float[Array, "... h"]:
-    """Applies one of `ACTIVATIONS`; a gated one halves the width.
+    """Applies a row of `ACTIVATIONS`; a gated one halves the width.
 
     Raises:
-        ValueError: an unknown name.
+        ConfigError: an unknown name.
     """
-    if activation not in ACTIVATIONS:
-        raise ValueError(
-            f'activation must be one of {", ".join(ACTIVATIONS)}, got "{activation}"'
-        )
-    return ACTIVATIONS[activation].apply(x)
+    return ACTIVATIONS.resolve(activation).apply(x)
 
 
 class MlpBlock(nn.Module):
@@ -74,7 +66,7 @@ class MlpBlock(nn.Module):
             dtype=config.dtype,
         )
         dropout = functools.partial(nn.Dropout, config.dropout_rate)
-        packed = 2 if ACTIVATIONS[config.activation].is_gated else 1
+        packed = 2 if ACTIVATIONS.resolve(config.activation).is_gated else 1
         x = dense(known(config.mlp_dim) * packed, name="Dense_0")(x)
         x = activate(x, config.activation)
         x = dropout(name="dropout_0")(x, deterministic=not train)

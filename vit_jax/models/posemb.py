@@ -26,7 +26,8 @@ from flax import linen as nn
 from jaxtyping import Array, Float
 
 from vit_jax.config import ModelConfig
-from vit_jax.mesh.sharding import Axes
+from vit_jax.config.choices import POSEMBS
+from vit_jax.mesh.axes import Axes
 from vit_jax.models.dimensions import Grid
 from vit_jax.models.positions import FIXED, FREE, LINES, POSITION, TABLE, Positions
 
@@ -43,7 +44,7 @@ class PositionEmbedding(nn.Module):
         self, tokens: Float[Array, "b n d"], grid: Grid
     ) -> Float[Array, "b n d"]:
         num_prefix = tokens.shape[1] - grid[0] * grid[1]
-        make_table = POSEMBS[self.config.posemb].make_table
+        make_table = POSEMBS.resolve(self.config.posemb).make_table
         assert make_table is not None, "nothing is added"
         rows = num_prefix if self.config.posemb_prefix else 0
         table = make_table(self, grid, tokens.shape[-1], rows)
@@ -215,27 +216,24 @@ def _learn_offsets(
     return relative_bias(queries, table.astype(queries.dtype))
 
 
-POSEMBS: dict[str, PositionKind] = {
-    "learned": PositionKind(make_table=_learn, layout=TABLE, arrays=(POSITION,)),
-    "learned2d": PositionKind(
-        make_table=_learn_lines,
-        layout=LINES,
-        arrays=(f"{POSITION}_rows", f"{POSITION}_columns"),
-        unit=lambda num_heads: math.lcm(num_heads, 2),
-    ),
-    "sincos2d": PositionKind(
-        make_table=_compute_sincos,
-        unit=lambda num_heads: math.lcm(num_heads, 4),
-        lowest_width=8,
-    ),
-    "relative": PositionKind(make_bias=_learn_offsets, layout=FIXED),
-    "rope2d": PositionKind(
-        make_angles=rope2d_angles, unit=lambda num_heads: 4 * num_heads
-    ),
-    "none": PositionKind(),
-}
+LEARNED = PositionKind(make_table=_learn, layout=TABLE, arrays=(POSITION,))
+LEARNED2D = PositionKind(
+    make_table=_learn_lines,
+    layout=LINES,
+    arrays=(f"{POSITION}_rows", f"{POSITION}_columns"),
+    unit=lambda num_heads: math.lcm(num_heads, 2),
+)
+SINCOS2D = PositionKind(
+    make_table=_compute_sincos,
+    unit=lambda num_heads: math.lcm(num_heads, 4),
+    lowest_width=8,
+)
+RELATIVE = PositionKind(make_bias=_learn_offsets, layout=FIXED)
+ROPE2D = PositionKind(make_angles=rope2d_angles, unit=lambda num_heads: 4 * num_heads)
+NONE = PositionKind()
+
 # The ones summed into the tokens.
-ADDED = tuple(name for name, kind in POSEMBS.items() if kind.make_table is not None)
+ADDED = tuple(n for n, kind in POSEMBS.resolve_all().items() if kind.make_table)
 
 AXES: Axes = (
     ("pos_embedding", (None, "tokens", "embed")),

@@ -13,9 +13,9 @@ from flax.traverse_util import flatten_dict, unflatten_dict
 
 from vit_jax import models
 from vit_jax.config import Config, ModelConfig
+from vit_jax.config.choices import POSEMBS
 from vit_jax.errors import ConfigError
 from vit_jax.models.dimensions import Size
-from vit_jax.models.posemb import POSEMBS
 from vit_jax.models.positions import TABLE, Positions
 
 
@@ -39,7 +39,8 @@ def make_size_at(config: Config, total_steps: int) -> Callable[[int], Size]:
     for _, size in starts:
         models.check_image_size(config.model, size)
         if size != full and not _describe_positions(config.model).any_size:
-            *others, last = (n for n, k in POSEMBS.items() if k.describe(0).any_size)
+            kinds = POSEMBS.resolve_all().items()
+            *others, last = (name for name, k in kinds if k.describe(0).any_size)
             raise ConfigError(
                 "config.data.progressive must be () for a model whose parameters fit one "
                 f"image size, got {size} for posemb {config.model.posemb} in the family "

@@ -9,7 +9,8 @@ from flax import linen as nn
 from jaxtyping import Array, Float, Int
 
 from vit_jax.config import ModelConfig
-from vit_jax.mesh.sharding import Axes
+from vit_jax.config.choices import POSEMBS
+from vit_jax.mesh.axes import Axes
 from vit_jax.models import encoder, heads
 from vit_jax.models.dimensions import known
 from vit_jax.models.encoder import Encoder
@@ -23,7 +24,6 @@ from vit_jax.models.heads import (
 from vit_jax.models.norm import layer_norm
 from vit_jax.models.patches import AXES as PATCH_AXES
 from vit_jax.models.patches import PatchKernel, patch_embedding
-from vit_jax.models.posemb import POSEMBS
 from vit_jax.models.positions import Positions
 from vit_jax.models.vit_inference import infer_vit
 
@@ -135,7 +135,7 @@ class ViT(nn.Module):
 def describe_positions(config: ModelConfig) -> Positions:
     """Returns where the positions of the patches enter."""
     num_prefix = count_prefix_tokens(config) if config.posemb_prefix else 0
-    return POSEMBS[config.posemb].describe(num_prefix)
+    return POSEMBS.resolve(config.posemb).describe(num_prefix)
 
 
 # Which logical axis each dimension of each parameter is, by the end of its path in whole

@@ -17,7 +17,7 @@ from jaxtyping import Array, Float
 
 from vit_jax.config import Config, Preprocessing
 from vit_jax.data.sources import Source
-from vit_jax.mesh.sharding import Axes
+from vit_jax.mesh.axes import Axes
 from vit_jax.models.apply import apply_model
 from vit_jax.objectives.keys import StepKeys
 

@@ -12,7 +12,7 @@ from jax.sharding import Mesh
 
 from vit_jax import models
 from vit_jax.config import Config, ModelConfig
-from vit_jax.mesh.sharding import RULES
+from vit_jax.mesh.axes import RULES
 from vit_jax.models.apply import apply_model
 from vit_jax.models.init import init_params
 from vit_jax.training.state import TrainState
@@ -91,7 +91,7 @@ def count_memory(
     images = config.data.batch_size / rows
     whole, cut = count_saved_bytes(config.model, config.data.image_size, num_classes)
     tensor = mesh.shape["tensor"]
-    if count_stream_tokens(config) % tensor == 0:  # cut as well: `sharding.STREAM`
+    if count_stream_tokens(config) % tensor == 0:  # cut as well: `constraints.STREAM`
         whole, cut = 0, whole + cut
     per_image = whole + cut / tensor
     return CountedMemory(

@@ -6,9 +6,9 @@ from collections.abc import Iterator, Sequence
 
 from vit_jax import models
 from vit_jax.config import Config, MeshConfig
+from vit_jax.config.choices import REMAT
 from vit_jax.errors import ConfigError
 from vit_jax.mesh.sharding import make_mesh, shard_abstract
-from vit_jax.models.layers import REMAT
 from vit_jax.plan.estimate import Plan, assemble_plan, find_devices
 from vit_jax.plan.memory import count_memory
 from vit_jax.plan.trial import compile_step, make_trial_program

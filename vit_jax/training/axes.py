@@ -2,7 +2,7 @@
 
 from vit_jax import models
 from vit_jax.config import ModelConfig
-from vit_jax.mesh.sharding import Axes
+from vit_jax.mesh.axes import Axes
 from vit_jax.objectives.objective import Objective
 
 

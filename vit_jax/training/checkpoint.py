@@ -28,9 +28,9 @@ from vit_jax.checkpoints.files.orbax_files import (
 from vit_jax.checkpoints.stacked import as_held, as_saved
 from vit_jax.config import OptimConfig
 from vit_jax.config.choices import accept_unknown
-from vit_jax.config.file import from_dict
+from vit_jax.config.typed import from_dict
 from vit_jax.errors import ConfigError
-from vit_jax.mesh.sharding import Axes
+from vit_jax.mesh.axes import Axes
 from vit_jax.models.layers import stack_layer_params
 from vit_jax.storage import bucket
 from vit_jax.training.multipliers import splits_stacked_layers

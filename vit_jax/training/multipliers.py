@@ -10,7 +10,7 @@ import numpy as np
 
 from vit_jax.config import OptimConfig, Table
 from vit_jax.errors import ConfigError, check
-from vit_jax.mesh.sharding import STACKED, format_path
+from vit_jax.mesh.axes import STACKED, format_path
 
 
 def match_multipliers(params: Any, table: Table, where: str) -> Any:

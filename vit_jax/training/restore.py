@@ -10,7 +10,7 @@ from vit_jax.checkpoints.files.orbax_files import find_step, read_sharded
 from vit_jax.checkpoints.stacked import as_held, as_saved
 from vit_jax.checkpoints.trees import nest
 from vit_jax.errors import ConfigError
-from vit_jax.mesh.sharding import Axes, format_path
+from vit_jax.mesh.axes import Axes, format_path
 
 
 def restore_parts(path: Path, abstract: dict[str, Any], axes: Axes) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from vit_jax.checkpoints.record import SOFTMAX, Checkpoint
 from vit_jax.checkpoints.trees import make_printable
 from vit_jax.config import ModelConfig, Preprocessing
 from vit_jax.config.choices import LOSSES
-from vit_jax.config.file import from_dict
+from vit_jax.config.typed import from_dict
 from vit_jax.errors import ConfigError
 
 KEY = "vit_jax"  # under which our own writer puts its part of a file's metadata

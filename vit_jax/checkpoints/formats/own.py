@@ -20,7 +20,7 @@ from vit_jax.checkpoints.lazy import Lazy, Rows, Stored
 from vit_jax.checkpoints.record import SOFTMAX, Checkpoint
 from vit_jax.checkpoints.stacked import unstack_layers
 from vit_jax.config import PLAIN, ModelConfig, Preprocessing
-from vit_jax.config.file import from_dict
+from vit_jax.config.typed import from_dict
 from vit_jax.models.shapes import find_shapes, find_stacked_shapes
 
 _ADVICE = (

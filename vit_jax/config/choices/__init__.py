@@ -1,7 +1,7 @@
 """Every choice that a config key or an option names, one table each.
 
-Config checks, error messages, ``--help`` and docs/choices.md print these tables, so that
-a row is all there is to type. A caller adds their own with ``register``:
+Config checks, error messages, ``--help`` and docs/choices.md read these tables, so a
+new row is all there is to type. A caller adds their own with ``register``:
 
 >>> LOSSES.register("focal", focal_loss, "down-weights easy examples")
 """
@@ -15,6 +15,15 @@ from vit_jax.config.choices.data import (
     TRAIN_CROPS,
 )
 from vit_jax.config.choices.formats import FORMATS
+from vit_jax.config.choices.model import (
+    ACTIVATIONS,
+    ATTENTIONS,
+    CLASSIFIERS,
+    DTYPES,
+    FAMILIES,
+    POSEMBS,
+    REMAT,
+)
 from vit_jax.config.choices.table import Choice, Choices, accept_unknown, import_named
 from vit_jax.config.choices.training import (
     ACCUMULATOR_DTYPES,
@@ -27,9 +36,14 @@ from vit_jax.config.choices.training import (
 
 __all__ = [
     "ACCUMULATOR_DTYPES",
+    "ACTIVATIONS",
+    "ATTENTIONS",
     "AUGMENTATIONS",
+    "CLASSIFIERS",
+    "DTYPES",
     "EVALUATORS",
     "EVAL_CROPS",
+    "FAMILIES",
     "FIGURES",
     "FORMATS",
     "INTERPOLATIONS",
@@ -38,6 +52,8 @@ __all__ = [
     "OBJECTIVES",
     "OPTIMIZERS",
     "PHASES",
+    "POSEMBS",
+    "REMAT",
     "SCHEDULES",
     "SOURCES",
     "TRAIN_CROPS",

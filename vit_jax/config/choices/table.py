@@ -78,6 +78,10 @@ class Choices(Mapping[str, Choice]):
             return found
         return import_named(found)
 
+    def resolve_all(self) -> dict[str, Any]:
+        """Returns the implementation of every choice, by name."""
+        return {name: self.resolve(name) for name in self}
+
     def list_forms(self) -> list[str]:
         """Returns every choice as it is typed: ``digits``, ``folder:DIR``, ..."""
         return [row.form or name for name, row in self.items()]
