@@ -21,7 +21,7 @@ from vit_jax.data.export import export_images
 from vit_jax.errors import ConfigError
 from vit_jax.infer import parts
 from vit_jax.infer.image_files import Outcome
-from vit_jax.infer.parts import collect_arrays, find_part_path, find_share, work_through
+from vit_jax.infer.parts import collect_arrays, find_part_path, find_share, write_part
 
 NUM_IMAGES = 700  # shares of 350: two chunks each, the second a smaller one
 
@@ -161,7 +161,7 @@ def test_repeated_it_goes_on_after_the_last_chunk(share, tmp_path, monkeypatch):
 
     def run(work, step=1):
         made_of = {"step": step}
-        return work_through(
+        return write_part(
             paths, output, made_of=made_of, work=work, write=write_lengths, share=share
         )
 

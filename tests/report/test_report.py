@@ -14,7 +14,7 @@ from vit_jax.figures import Album
 from vit_jax.infer.evaluate import evaluate
 from vit_jax.report import write_report
 from vit_jax.report.page import render_table, render_text
-from vit_jax.report.sections import summary
+from vit_jax.report.sections import render_summary
 from vit_jax.training.events import log_event, read_events
 
 
@@ -116,7 +116,7 @@ def test_data_that_has_moved_leaves_the_rest(tmp_path, monkeypatch):
 
 def test_several_labels_have_a_mean_average_precision(tmp_path):
     line = {"kind": "eval", "step": 1200, "map": 0.5, "top1": 0.25, "top5": 1.0}
-    found = summary(SeveralLabels(golden_model("token")), [line], 22_154)
+    found = render_summary(SeveralLabels(golden_model("token")), [line], 22_154)
     assert "<b>50.00%</b><span>mAP<br>at step 1,200</span>" in found
     assert "<b>25.00%</b>" in found
 

@@ -17,14 +17,14 @@ def evaluate(subject: Subject) -> dict[str, Any]:
     confidence = scores.max(axis=1)
     is_right = scores.argmax(axis=1) == found.labels
     return {
-        **reliability(confidence, is_right),
+        **compute_reliability(confidence, is_right),
         "confidence_mean": float(confidence.mean()),
         "accuracy_mean": float(is_right.mean()),
         "count": len(is_right),
     }
 
 
-def reliability(
+def compute_reliability(
     confidence: np.ndarray, is_right: np.ndarray, num_bins: int = NUM_BINS
 ) -> dict[str, Any]:
     """Returns the expected calibration error and the bins that it is made of.

@@ -27,11 +27,11 @@ def evaluate(subject: Subject) -> dict[str, Any]:
                 "name": find_class_name(found.source, int(label)),
                 "count": count,
                 "accuracy": hits / count,
-                "interval": wilson(hits, count),
+                "interval": compute_wilson_interval(hits, count),
             }
         )
     rows.sort(key=lambda row: row["accuracy"])
-    low, high = wilson(int(right.sum()), int(counts.sum()))
+    low, high = compute_wilson_interval(int(right.sum()), int(counts.sum()))
     return {
         "top1": float(right.sum() / counts.sum()),
         "top1_low": low,
@@ -53,7 +53,7 @@ def count_confusion(
     return matrix
 
 
-def wilson(hits: int, count: int, z: float = 1.959963984540054) -> tuple[float, float]:
+def compute_wilson_interval(hits: int, count: int, z: float = 1.959963984540054) -> tuple[float, float]:
     """Returns the interval in which the true share lies, by default with 95%.
 
     Wilson 1927, "Probable inference, the law of succession, and statistical inference":

@@ -18,7 +18,7 @@ NUM_SEEDS = 3
 _BIAS = 100.0  # a constant feature, so large that the regulariser hardly sees it
 
 
-class Solved(NamedTuple):
+class LeastSquares(NamedTuple):
     """Least squares, solved but for the regulariser.
 
     The weights are ``left @ diag(1 / (eigenvalues + l2)) @ right``.
@@ -49,9 +49,9 @@ def evaluate(subject: Subject) -> dict[str, Any]:
         accuracies = np.zeros((NUM_SEEDS, len(L2_GRID)))
         for seed in range(NUM_SEEDS):
             chosen = draw_examples(train.labels, shots, seed)
-            solved = solve(train.values[chosen], train.labels[chosen], num_classes)
+            solved = solve_least_squares(train.values[chosen], train.labels[chosen], num_classes)
             for i, l2 in enumerate(L2_GRID):
-                answers = scores(solved, test.values, l2).argmax(axis=1)
+                answers = compute_scores(solved, test.values, l2).argmax(axis=1)
                 accuracies[seed, i] = (answers == test.labels).mean()
         best = int(accuracies.mean(axis=0).argmax())
         values[f"{shots}-shot"] = float(accuracies[:, best].mean())
@@ -72,7 +72,7 @@ def draw_examples(labels: np.ndarray, shots: int, seed: int) -> np.ndarray:
     return np.concatenate(picked)
 
 
-def solve(x: np.ndarray, labels: np.ndarray, num_classes: int) -> Solved:
+def solve_least_squares(x: np.ndarray, labels: np.ndarray, num_classes: int) -> LeastSquares:
     """Decomposes the problem once, for every regulariser.
 
     Args:
@@ -86,13 +86,13 @@ def solve(x: np.ndarray, labels: np.ndarray, num_classes: int) -> Solved:
     y = 2.0 * np.eye(num_classes)[labels] - 1
     if len(x) >= x.shape[1]:
         eigenvalues, q = np.linalg.eigh(x.T @ x)
-        return Solved(mean, std, q, eigenvalues, q.T @ (x.T @ y))
+        return LeastSquares(mean, std, q, eigenvalues, q.T @ (x.T @ y))
     # The same solution, from the smaller of the two matrices.
     eigenvalues, q = np.linalg.eigh(x @ x.T)
-    return Solved(mean, std, x.T @ q, eigenvalues, q.T @ y)
+    return LeastSquares(mean, std, x.T @ q, eigenvalues, q.T @ y)
 
 
-def scores(solved: Solved, x: np.ndarray, l2: float) -> np.ndarray:
+def compute_scores(solved: LeastSquares, x: np.ndarray, l2: float) -> np.ndarray:
     """Returns a score for each class, float64 [n, y]; the largest is the answer."""
     weights = (solved.left / (solved.eigenvalues + l2)) @ solved.right
     return _whiten(x.astype(np.float64), solved.mean, solved.std) @ weights

@@ -21,7 +21,7 @@ def evaluate(subject: Subject) -> dict[str, Any]:
     train = collect(subject, "features", subject.train_split)
     test = collect(subject, "features")
     check_flat(train.values)
-    found = votes(train.values, train.labels, test.values, train.source.num_classes)
+    found = count_votes(train.values, train.labels, test.values, train.source.num_classes)
     return {
         "top1": float((found.argmax(axis=1) == test.labels).mean()),
         "k": min(K, len(train.labels)),
@@ -31,7 +31,7 @@ def evaluate(subject: Subject) -> dict[str, Any]:
     }
 
 
-def votes(
+def count_votes(
     train: np.ndarray,
     labels: np.ndarray,
     test: np.ndarray,

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from vit_jax.errors import ConfigError
-from vit_jax.evaluators.classes import wilson
+from vit_jax.evaluators.classes import compute_wilson_interval
 from vit_jax.evaluators.subject import Subject, check_flat, collect
 
 # Inverse strengths, spaced by decades; of standardised features.
@@ -24,7 +24,7 @@ def evaluate(subject: Subject) -> dict[str, Any]:
     check_flat(train.values)
     answers, chosen = fit_and_predict(train.values, train.labels, test.values)
     hits = int((answers == test.labels).sum())
-    low, high = wilson(hits, len(test.labels))
+    low, high = compute_wilson_interval(hits, len(test.labels))
     return {
         "top1": hits / len(test.labels),
         "top1_low": low,

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from vit_jax.errors import ConfigError
-from vit_jax.evaluators.classes import wilson
+from vit_jax.evaluators.classes import compute_wilson_interval
 from vit_jax.evaluators.subject import Subject, collect
 
 _NUMBER = re.compile(r"ILSVRC2012_val_(\d{8})")
@@ -28,14 +28,14 @@ def evaluate(subject: Subject) -> dict[str, Any]:
     found = collect(subject, "logits")
     hits = count = 0
     for index, logits in zip(found.indices, found.values, strict=True):
-        labels = labels_of(found.source[int(index)]["name"], table)
+        labels = find_labels(found.source[int(index)]["name"], table)
         count += bool(labels)
         hits += int(logits.argmax()) in labels
     if not count:
         raise ConfigError(
             f"{subject.labels} must have labels, got none of these images"
         )
-    low, high = wilson(hits, count)
+    low, high = compute_wilson_interval(hits, count)
     return {"real": hits / count, "real_low": low, "real_high": high, "count": count}
 
 
@@ -60,7 +60,7 @@ def read_labels(path: Path) -> dict[str, list[int]]:
         ) from error
 
 
-def labels_of(name: str, table: dict[str, list[int]]) -> list[int]:
+def find_labels(name: str, table: dict[str, list[int]]) -> list[int]:
     """Returns the labels of the image that a source calls ``name``.
 
     Raises:

@@ -47,7 +47,7 @@ __all__ = [
     "Album",
     "AttentionWeights",
     "Mistake",
-    "Written",
+    "FigureFiles",
     "compute_attention",
     "compute_attention_distance",
     "compute_attention_maps",
@@ -73,7 +73,7 @@ __all__ = [
 ]
 
 
-class Written(NamedTuple):
+class FigureFiles(NamedTuple):
     """What `write_figures` did.
 
     Attributes:
@@ -94,7 +94,7 @@ def write_figures(
     kinds: Sequence[str] = (),
     source: str | None = None,
     split: str | None = None,
-) -> Written:
+) -> FigureFiles:
     """Writes figures of a checkpoint as PNG files.
 
     Args:
@@ -134,4 +134,4 @@ def write_figures(
                 f"output {output} cannot be written to: {error.strerror}; name another "
                 "folder"
             ) from error
-    return Written(written, left_out, album.errors)
+    return FigureFiles(written, left_out, album.errors)

@@ -144,4 +144,4 @@ class Album:
         """Returns what `evaluators.calibration.reliability` does."""
         scores = np.asarray(compute_probabilities(self.loaded, self.logits.values))
         is_right = scores.argmax(axis=1) == self.logits.labels
-        return calibration.reliability(scores.max(axis=1), is_right)
+        return calibration.compute_reliability(scores.max(axis=1), is_right)

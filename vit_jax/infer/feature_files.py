@@ -19,7 +19,7 @@ from vit_jax.infer.parts import (
     Part,
     Share,
     collect_arrays,
-    work_through,
+    write_part,
 )
 
 SUFFIXES = (".npz", ".parquet")
@@ -70,7 +70,7 @@ def write_features(
         return {"features": np.stack(values) if values else empty}
 
     write = {".npz": _write_npz, ".parquet": _write_parquet}[output.suffix]
-    return work_through(
+    return write_part(
         paths,
         output,
         made_of={

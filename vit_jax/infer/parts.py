@@ -99,7 +99,7 @@ def find_part_path(output: Path, share: Share) -> Path:
     return output.with_name(f"{output.stem}-{index:05}-of-{count:05}{output.suffix}")
 
 
-def work_through(
+def write_part(
     paths: Sequence[str],
     output: Path,
     *,

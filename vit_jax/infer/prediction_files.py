@@ -15,7 +15,7 @@ from vit_jax.infer.parts import (
     Part,
     Share,
     collect_arrays,
-    work_through,
+    write_part,
 )
 from vit_jax.infer.predict import Prediction, Predictor
 
@@ -75,7 +75,7 @@ def write_predictions(
                 for prediction in predictions:
                     file.write(json.dumps(predictions_to_json(prediction)) + "\n")
 
-    return work_through(
+    return write_part(
         paths,
         output,
         made_of={"checkpoint": loaded.name, "step": loaded.step, "top": count},

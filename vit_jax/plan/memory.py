@@ -91,7 +91,7 @@ def count_memory(
     images = config.data.batch_size / rows
     whole, cut = count_saved_bytes(config.model, config.data.image_size, num_classes)
     tensor = mesh.shape["tensor"]
-    if count_stream_tokens(config) % tensor == 0:  # cut as well: `sharding.STREAM`
+    if count_tokens(config) % tensor == 0:  # cut as well: `sharding.STREAM`
         whole, cut = 0, whole + cut
     per_image = whole + cut / tensor
     return CountedMemory(
@@ -103,7 +103,7 @@ def count_memory(
     )
 
 
-def count_stream_tokens(config: Config) -> int:
+def count_tokens(config: Config) -> int:
     """Returns how many tokens a ViT's layers see; 1 of a Mixer, which keeps them whole."""
     if config.model.family == "mixer":
         return 1

@@ -63,7 +63,7 @@ class Summary:
     unknown_loops: int = 0
 
 
-def summarise(text: str) -> Summary:
+def summarise_program(text: str) -> Summary:
     """Returns what ``jax.stages.Compiled.as_text`` says in numbers."""
     program = HloProgram(text)
     cycles: list[int] = []

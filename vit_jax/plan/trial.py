@@ -13,7 +13,7 @@ from vit_jax.config import Config
 from vit_jax.config.durations import resolve_steps
 from vit_jax.mesh.sharding import make_batch_sharding
 from vit_jax.plan.memory import ProgramMemory, measure_program
-from vit_jax.plan.summary import Summary, summarise
+from vit_jax.plan.summary import Summary, summarise_program
 from vit_jax.training.program import Program, make_program
 
 
@@ -63,7 +63,7 @@ def compile_step(config: Config, program: Program, mesh: Mesh) -> Trial:
             raise
         return Trial(None, needed, None, time.perf_counter() - start)
     seconds = time.perf_counter() - start
-    summary = summarise(compiled.as_text())
+    summary = summarise_program(compiled.as_text())
     return Trial(measure_program(compiled), None, summary, seconds)
 
 

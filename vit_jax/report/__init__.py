@@ -9,7 +9,7 @@ from vit_jax.errors import ConfigError
 from vit_jax.figures import Album
 from vit_jax.figures.canvas import new_figure
 from vit_jax.report.page import render_page
-from vit_jax.report.sections import all_sections, summary
+from vit_jax.report.sections import make_sections, render_summary
 from vit_jax.storage import bucket
 from vit_jax.training.metrics import read_metrics
 
@@ -48,8 +48,8 @@ def write_report(workdir: str | Path, output: str | Path | None = None) -> Path:
         title=loaded.run.name,
         subtitle=f"{model} on {loaded.run.data.source}, step {loaded.step:,}, in "
         f"{bucket.make_absolute(workdir)}",
-        top=summary(album, lines, num_params),
-        sections=all_sections(album, lines, workdir),
+        top=render_summary(album, lines, num_params),
+        sections=make_sections(album, lines, workdir),
     )
     try:
         if not bucket.is_bucket(output):

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from vit_jax.errors import ConfigError
-from vit_jax.evaluators.classes import wilson
+from vit_jax.evaluators.classes import compute_wilson_interval
 from vit_jax.figures import (
     PANELS,
     Album,
@@ -35,13 +35,13 @@ Lines = Sequence[Mapping[str, Any]]
 _MOST_CLASSES = 200  # in the confusion matrix; of more it would show nothing
 
 
-def summary(album: Album, lines: Lines, num_params: int) -> str:
+def render_summary(album: Album, lines: Lines, num_params: int) -> str:
     """Returns boxes with the numbers that are asked for first."""
     boxes = []
     with contextlib.suppress(ConfigError):  # the sections below say why
         matrix = album.confusion()
         hits, count = int(np.trace(matrix)), int(matrix.sum())
-        low, high = wilson(hits, count)
+        low, high = compute_wilson_interval(hits, count)
         interval = f"{100 * low:.1f} to {high:.1%} (95%)"
         ece = album.reliability()["ece"]
         boxes += [
@@ -72,7 +72,7 @@ def summary(album: Album, lines: Lines, num_params: int) -> str:
     return render_cards(boxes)
 
 
-def curves(lines: Lines) -> Section:
+def make_curves_section(lines: Lines) -> Section:
     shown = [render_picture(draw_curve(lines, name), name, "svg") for name in PANELS]
     note = ""
     if not _values(lines, "mfu"):
@@ -80,7 +80,7 @@ def curves(lines: Lines) -> Section:
     return Section("Curves", f'<div class="pair">{"".join(shown)}</div>{note}')
 
 
-def per_class(album: Album) -> Section:
+def make_classes_section(album: Album) -> Section:
     """Returns a row for each class, the worst first."""
     matrix, names = album.confusion(), album.class_names()
     rows = []
@@ -98,7 +98,7 @@ def per_class(album: Album) -> Section:
         (
             render_text(name),
             f'<meter min="0" max="1" value="{share:.4f}"></meter> <span class="share">{share:.1%}</span>',
-            "{:.0%} to {:.0%}".format(*wilson(hits, count)),
+            "{:.0%} to {:.0%}".format(*compute_wilson_interval(hits, count)),
             str(count),
             taken,
         )
@@ -108,7 +108,7 @@ def per_class(album: Album) -> Section:
     return Section("Classes", "<p>The worst first.</p>" + render_table(heads, cells))
 
 
-def calibration(album: Album) -> Section:
+def make_calibration_section(album: Album) -> Section:
     values = album.reliability()
     note = (
         "<p>How often the model is right when it says that it is so sure. Bars below "
@@ -120,7 +120,7 @@ def calibration(album: Album) -> Section:
     )
 
 
-def confusion(album: Album) -> Section:
+def make_confusion_section(album: Album) -> Section:
     names = album.class_names()
     if len(names) > _MOST_CLASSES:
         note = f"<p>Not drawn for more than {_MOST_CLASSES} classes.</p>"
@@ -131,7 +131,7 @@ def confusion(album: Album) -> Section:
     )
 
 
-def mistakes(album: Album) -> Section:
+def make_mistakes_section(album: Album) -> Section:
     shown = [
         make_thumbnail(m.image, f"{m.truth}, called {m.answer} ({m.confidence:.0%})")
         for m in album.mistakes()
@@ -140,7 +140,7 @@ def mistakes(album: Album) -> Section:
     return Section("Mistakes", "<p>The most confident first.</p>" + body)
 
 
-def attention(album: Album) -> Section:
+def make_attention_section(album: Album) -> Section:
     """Returns rollout, one image's attention maps and the attention distance."""
     parts = []
     for kind in ("rollout", "attention", "distance"):
@@ -155,7 +155,7 @@ def attention(album: Album) -> Section:
     return Section("Attention", "".join(f"<p>{n}</p>{p}" for n, p in pairs))
 
 
-def events(workdir: Path) -> Section:
+def make_events_section(workdir: Path) -> Section:
     rows = [
         (
             f"{datetime.datetime.fromtimestamp(event['time']):%Y-%m-%d %H:%M:%S}",
@@ -183,7 +183,7 @@ def events(workdir: Path) -> Section:
     return Section("Events", body)
 
 
-def config(values: Any) -> Section:
+def make_config_section(values: Any) -> Section:
     """Returns the whole config, a group for each section of it."""
     parts, alone = [], []
     for name, value in dataclasses.asdict(values).items():
@@ -213,25 +213,25 @@ def _millions(number: int) -> str:
     return f"{number / 1e6:.1f} M" if number >= 1e5 else f"{number:,}"
 
 
-def all_sections(album: Album, lines: Lines, workdir: Path) -> Iterator[Section]:
+def make_sections(album: Album, lines: Lines, workdir: Path) -> Iterator[Section]:
     """Yields the sections in the order of the page.
 
     One that is not to be had (a Mixer has no attention, the data has moved) says why.
     """
-    yield curves(lines)
+    yield make_curves_section(lines)
     for title, make in _OF_ALBUM.items():
         try:
             yield make(album)
         except ConfigError as error:
             yield Section(title, f"<p>{render_text(error)}</p>")
-    yield events(workdir)
-    yield config(album.loaded.run)
+    yield make_events_section(workdir)
+    yield make_config_section(album.loaded.run)
 
 
 _OF_ALBUM: dict[str, Callable[[Album], Section]] = {
-    "Classes": per_class,
-    "Calibration": calibration,
-    "Confusion": confusion,
-    "Mistakes": mistakes,
-    "Attention": attention,
+    "Classes": make_classes_section,
+    "Calibration": make_calibration_section,
+    "Confusion": make_confusion_section,
+    "Mistakes": make_mistakes_section,
+    "Attention": make_attention_section,
 }
