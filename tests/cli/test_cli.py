@@ -132,7 +132,7 @@ def test_predict_agrees_with_evaluation(run, tmp_path, capsys):
     assert np.mean(right) == pytest.approx(last["top1"])
 
 
-def test_a_format_without_class_names_is_told(run, tmp_path, capsys):
+def test_a_format_without_class_names_is_reported(run, tmp_path, capsys):
     _, workdir = run
     for name, said in (("run.npz", 1), ("run.safetensors", 0)):
         assert main(["convert", str(workdir), str(tmp_path / name)]) == 0

@@ -80,9 +80,9 @@ def test_calibration_error_by_hand():
     assert values["ece"] == pytest.approx((4 * 0.20 + 2 * 0.55) / 6)
     assert [b["count"] for b in values["bins"]] == [0, 0, 0, 0, 0, 2, 0, 0, 0, 4]
     assert (
-        calibration.compute_reliability(np.array([1.0, 0.1]), is_right[:2], 10)["bins"][0][
-            "count"
-        ]
+        calibration.compute_reliability(np.array([1.0, 0.1]), is_right[:2], 10)["bins"][
+            0
+        ]["count"]
         == 1
     )  # a bin holds its upper end
 
@@ -98,9 +98,9 @@ def test_probe_learns_what_is_linear():
     x = np.eye(3)[labels] + 0.1 * rng.normal(size=(90, 3))
     answers, _ = probe.fit_and_predict(x[:60], labels[:60], x[60:])
     assert (answers == labels[60:]).all()
-    with pytest.raises(ConfigError, match="two training images of each class"):
+    with pytest.raises(ConfigError, match="at least two training images of each class"):
         probe.fit_and_predict(x[:3], np.array([0, 1, 2]), x)
-    with pytest.raises(ConfigError, match="two classes to tell apart, got 1"):
+    with pytest.raises(ConfigError, match="at least two classes, got 1"):
         probe.fit_and_predict(x[:3], np.array([4, 4, 4]), x)
 
 
@@ -136,9 +136,9 @@ def test_real_labels(tmp_path, monkeypatch):
     table = [[i % 10] for i in range(64)]
     path = tmp_path / "real.json"
     path.write_text(json.dumps(table))
-    with pytest.raises(ConfigError, match="must be called as in the file"):
+    with pytest.raises(ConfigError, match="must be in the file of labels"):
         run("real", labels=path)
-    with pytest.raises(ConfigError, match="must name the labels"):
+    with pytest.raises(ConfigError, match="must name the file of labels"):
         run("real")
     path.write_text('{"a": 3}')
     with pytest.raises(ConfigError, match="must hold a list of labels"):

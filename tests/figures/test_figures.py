@@ -190,7 +190,7 @@ def test_filters_are_those_that_see_pixels(name):
         ("token", "rolout", 'did you mean "rollout"'),
     ],
 )
-def test_what_there_is_not_is_told(name, kind, message, tmp_path):
+def test_figures_that_a_model_lacks_are_refused(name, kind, message, tmp_path):
     images = write_images(name, tmp_path)
     with pytest.raises(ConfigError, match=message):
         figures.write_figures(

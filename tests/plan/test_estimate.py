@@ -101,7 +101,9 @@ def test_search_compiles_the_best_here():
 
 def test_search_needs_a_batch_that_divides():
     config = change(SCANNED, data={"batch_size": 3})
-    with pytest.raises(ConfigError, match="must be a multiple of a mesh's rows on 5"):
+    with pytest.raises(
+        ConfigError, match="multiple of a mesh's data and fsdp axes on 5"
+    ):
         search_plans(
             config, chip="L4", num_devices=5, micro_batches=(1,), num_classes=10
         )

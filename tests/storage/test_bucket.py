@@ -207,7 +207,8 @@ def test_bad_files_and_profiles_are_in_the_bucket(server, tmp_path):
     assert line.startswith(str(tmp_path / "train" / "a" / "0.png"))
     assert any(name.endswith(".xplane.pb") for name in server.names("bad/profile"))
     assert (
-        "could not be read: 1." in make_events_section(open_location("gs://bucket/bad")).body
+        "could not be read: 1."
+        in make_events_section(open_location("gs://bucket/bad")).body
     )  # a report's
     with Mirror(
         open_location("gs://bucket/bad"), list_appended_files()

@@ -1,4 +1,4 @@
-"""Features of any number of images, as a file."""
+"""Features of any number of images, written to one file."""
 
 import os
 import zipfile
@@ -35,18 +35,24 @@ def write_features(
 ) -> Part:
     """Writes ``paths`` and ``features``: a .npz of arrays, or a .parquet of rows.
 
-    Memory holds one chunk of them; a killed call, repeated, goes on after the last.
+    Memory holds one chunk of images. A call that was killed resumes after its last
+    finished chunk when it is repeated.
 
     Args:
-      checkpoint: as `features.extract_features`'s; so are ``layer`` and ``kind``.
-      paths: of image files.
-      output: its suffix says the format; .parquet needs the extra ``parquet``.
-      share: which of how many shares of the images; see `parts.find_share`. One of
-        several is written to OUTPUT-00001-of-00004.
+      checkpoint: a workdir, a checkpoint file of any format, or the name of published
+        weights.
+      paths: image files.
+      output: a file; its suffix, .npz or .parquet, sets the format, and .parquet needs
+        the extra ``parquet``.
+      layer: see `features.extract_features`.
+      kind: one of `features.KINDS`.
+      share: (index, count): which of how many shares of the images this call processes;
+        see `parts.find_share`. With several shares each writes its own file, such as
+        OUTPUT-00001-of-00004.
 
     Raises:
-      ConfigError: as `features.extract_features`; another suffix, no pyarrow, or the file cannot
-        be written.
+      ConfigError: as `features.extract_features`; the suffix is neither .npz nor
+        .parquet, pyarrow is not installed, or the file cannot be written.
 
     Example:
       >>> write_features("runs/digits", ["seven.png"], "features.npz").num_images
@@ -86,7 +92,7 @@ def write_features(
 
 
 def _write_npz(path: Path, chunks: Chunks, shape: tuple[int, ...]) -> None:
-    """Writes what `numpy.savez` would of the whole arrays."""
+    """Writes the file that `numpy.savez` would, one chunk at a time."""
     names = np.array(chunks.column("paths"), str)
     header = {
         "descr": np.lib.format.dtype_to_descr(np.dtype(np.float32)),
@@ -105,7 +111,7 @@ def _write_npz(path: Path, chunks: Chunks, shape: tuple[int, ...]) -> None:
 def _write_parquet(path: Path, chunks: Chunks, shape: tuple[int, ...]) -> None:
     pa, pq = _import_pyarrow()
     type_: Any = pa.float32()
-    for size in reversed(shape):  # lists in lists, as deep as it is
+    for size in reversed(shape):  # one level of nested lists per dimension
         type_ = pa.list_(type_, size)
     schema = pa.schema([("path", pa.string()), ("features", type_)])
     with pq.ParquetWriter(path, schema) as writer:
@@ -114,7 +120,7 @@ def _write_parquet(path: Path, chunks: Chunks, shape: tuple[int, ...]) -> None:
             for size in reversed(shape):
                 column = pa.FixedSizeListArray.from_arrays(column, size)
             names = (str(path) for path in arrays["paths"])
-            # Parquet holds text, which a file's name need not be.
+            # Parquet strings are UTF-8; the name of a file may not be.
             paths = pa.array([os.fsencode(n).decode(errors="replace") for n in names])
             writer.write_table(pa.table([paths, column], schema=schema))
 

@@ -1,4 +1,4 @@
-"""The plan of a run: does it fit, how fast would it be, and how we know."""
+"""The plan of a run: does it fit, how fast would it be, and what that is based on."""
 
 import dataclasses
 import os
@@ -27,22 +27,23 @@ from vit_jax.training.state import TrainState
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
-    """What is known of a training step before it runs; bytes are of one device.
+    """What is known about a training step before it runs; bytes are per device.
 
     Attributes:
-      run: the settings that it depends on.
-      hardware: the topology or the chip, and how many.
-      parameters: how many numbers.
-      flops_per_image: of training: three forward passes, two FLOPs per multiply-add.
-      counted: memory from shapes.
+      run: the settings of the config that memory and speed depend on.
+      hardware: the topology or chip, and the number of devices.
+      parameters: number of parameters of the model.
+      flops_per_image: FLOPs of training on one image: three forward passes, two FLOPs
+        per multiply-add.
+      counted: memory counted from shapes.
       compiled: memory by the compiler; None where nothing was compiled.
-      needed: bytes of the step: the compiler's where it counted, else ours.
+      needed: bytes that the step needs, by the compiler if it compiled, else counted.
       capacity: bytes of the chip's memory; None for a device not in the table.
-      fits: whether ``needed`` is within it.
-      program: cycles and collectives of the compiled text.
+      fits: whether ``needed`` bytes fit into ``capacity``; None where that is unknown.
+      program: cycles and collectives of the compiled program; None without one.
       prediction: of the speed; None for a device that is not in the table.
-      rests_on: what the figures rest on, in sentences.
-      compile_seconds: None where nothing was compiled.
+      rests_on: sentences on what the numbers are based on.
+      compile_seconds: seconds of tracing and compiling; None where nothing was compiled.
     """
 
     run: dict[str, Any]
@@ -60,7 +61,7 @@ class Plan:
     compile_seconds: float | None
 
     def to_json(self) -> dict[str, Any]:
-        """Returns what JSON holds, with the versions and the command."""
+        """Returns the plan as JSON values, with versions and the command."""
         versions = {"jax": jax.__version__, "libtpu": _libtpu_version()}
         command = shlex.join([os.path.basename(sys.argv[0]), *sys.argv[1:]])
         return {**dataclasses.asdict(self), "versions": versions, "command": command}
@@ -78,18 +79,17 @@ def make_plan(
     """Plans the training step of a config; runs nothing.
 
     Args:
-      config: of a run; its data are not read.
-      topology: of a TPU slice that need not be here, such as ``v5e:4x4``; None: see
-        ``chip``.
-      chip: a name of `devices.CHIPS`, for the part that needs no compiler; None: the
-        devices that are here.
-      num_devices: of ``chip``.
-      num_classes: of the head.
-      compiled: whether to compile where that is possible.
+      config: of a run; its data is not read.
+      topology: a TPU slice to compile for, present or not, such as ``v5e:4x4``.
+      chip: a name of `devices.CHIPS`, to plan for from shapes alone. Without topology and
+        chip, the plan is for the devices of this machine.
+      num_devices: number of chips; used with ``chip`` only.
+      num_classes: number of outputs of the head.
+      compiled: whether to compile; nothing is compiled for a ``chip``.
 
     Raises:
-      ConfigError: an unknown topology or chip, libtpu is missing, or as
-        `program.make_program`.
+      ConfigError: the topology or chip is unknown, both are given, libtpu is missing, or
+        the config does not fit the mesh; see `program.make_program`.
 
     Example:
       >>> make_plan(load_config("configs/vit_b16.py"), topology="v5e:2x4").fits
@@ -119,7 +119,11 @@ def make_plan(
 def find_devices(
     topology: str | None, chip: str | None, num_devices: int
 ) -> Sequence[jax.Device]:
-    """Returns devices to plan for: described, named, or those that are here."""
+    """Returns the devices to plan for: of a topology, a chip's, or this machine's.
+
+    Raises:
+      ConfigError: both are given, or one is unknown.
+    """
     if topology and chip:
         raise ConfigError(
             f"topology and chip must not both be given, got {topology} and {chip}; "
@@ -143,10 +147,19 @@ def assemble_plan(
     summary: Summary | None = None,
     seconds: float | None = None,
 ) -> Plan:
-    """Puts a plan together from what was counted and what was compiled.
+    """Makes a plan from the counted memory and the results of compiling.
 
     Args:
-      refused: bytes that the compiler named when it refused to compile.
+      config: resolved.
+      mesh: to train on.
+      state: abstract, with shardings.
+      counted: memory counted from shapes.
+      num_classes: number of outputs of the head.
+      topology: its name, where the devices are of one.
+      compiled: memory by the compiler; None: it did not compile.
+      refused: bytes that the compiler reported for a program that does not fit.
+      summary: of the compiled program.
+      seconds: of tracing and compiling.
     """
     chip = find_chip_of_device(list(mesh.devices.flat))
     flops = count_training_flops(config.model, num_classes, config.data.image_size)

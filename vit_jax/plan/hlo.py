@@ -1,7 +1,7 @@
 """The text of a compiled program, and how often each of its instructions runs.
 
-XLA prints one computation after the other, callees first. The body of a loop stands
-there once, so an instruction counts as often as its computation runs.
+XLA prints computations one after the other, callees first. The body of a loop is printed
+once, so an instruction counts as often as its computation runs.
 """
 
 import dataclasses
@@ -19,7 +19,14 @@ _TRIPS = re.compile(r'known_trip_count\\?":\s*\{\\?"n\\?":\s*\\?"(\d+)')
 
 @dataclasses.dataclass(frozen=True)
 class Instruction:
-    """One line: ``type`` is the text of what it returns, ``rest`` what follows."""
+    """One line of the text.
+
+    Attributes:
+      name: of the result.
+      type: text of the result's type.
+      opcode: such as ``dot`` or ``all-reduce``.
+      rest: the operands and attributes that follow the opcode, as text.
+    """
 
     name: str
     type: str
@@ -28,9 +35,13 @@ class Instruction:
 
 
 class HloProgram:
-    """The computations of a text, and how often a step runs each."""
+    """The computations of a program's text, and how often a step runs each.
 
-    def __init__(self, text: str):
+    Attributes:
+      unknown_loops: number of loops with an unknown trip count; they count as one trip.
+    """
+
+    def __init__(self, text: str) -> None:
         self._computations: dict[str, dict[str, Instruction]] = {}
         self.unknown_loops = 0
         entry, lines = "", {}
@@ -46,19 +57,19 @@ class HloProgram:
                 lines[instruction.name] = instruction
         self._times = dict.fromkeys(self._computations, 0)
         self._times[entry] = 1
-        for name in reversed(self._computations):  # callers stand below what they call
+        for name in reversed(self._computations):  # callers come after their callees
             if self._times[name]:
                 for instruction in self._computations[name].values():
                     self._call(instruction, name)
 
     def instructions(self) -> Iterator[tuple[int, Instruction]]:
-        """Yields each instruction with how often a step runs it."""
+        """Yields (number of runs in a step, instruction)."""
         for name, lines in self._computations.items():
             if self._times[name]:
                 yield from ((self._times[name], line) for line in lines.values())
 
     def _call(self, instruction: Instruction, caller: str) -> None:
-        # A start and its done both name what they run.
+        # An asynchronous start and its done both name the computation that runs once.
         if instruction.opcode.endswith(("-done", "-update")):
             return
         called = [
@@ -82,7 +93,7 @@ class HloProgram:
         return trips or 1
 
     def _count_up(self, loop: Instruction, caller: str) -> int | None:
-        """Reads ``for (i = start; i < end; i += 1)``: TPU text says no trip count."""
+        """Counts ``for (i = start; i < end; i += 1)``: TPU text has no trip count."""
         condition = re.search(r"condition=%?([\w.-]+)", loop.rest)
         lines = self._computations.get(condition[1], {}) if condition else {}
         tests = [line for line in lines.values() if line.opcode == "compare"]
