@@ -279,13 +279,13 @@ def test_every_family_shows_what_it_has(option):
 
 def test_mistakes_are_the_most_confident_ones():
     album = figures.Album(load(tiny_run()))
-    found = album.mistakes(5)
+    found = album.find_mistakes(5)
     confidence = [mistake.confidence for mistake in found]
     assert confidence == sorted(confidence, reverse=True)
     assert all(mistake.truth != mistake.answer for mistake in found)
-    matrix = album.confusion()
+    matrix = album.count_confusion()
     assert matrix.sum() == 64
-    assert len(album.mistakes(1000)) == 64 - np.trace(matrix)
+    assert len(album.find_mistakes(1000)) == 64 - np.trace(matrix)
 
 
 def test_without_matplotlib_the_extra_is_named(monkeypatch):

@@ -14,7 +14,7 @@ from vit_jax.figures import Album
 from vit_jax.infer.evaluate import evaluate
 from vit_jax.report import write_report
 from vit_jax.report.page import render_table, render_text
-from vit_jax.report.sections import render_summary
+from vit_jax.report.summary import render_summary
 from vit_jax.training.events import log_event, read_events
 
 
@@ -122,12 +122,12 @@ def test_several_labels_have_a_mean_average_precision(tmp_path):
 
 
 class SeveralLabels(Album):
-    def confusion(self):
+    def count_confusion(self):
         raise ConfigError("the data must have one label an image")
 
 
 def test_only_a_run_has_a_report(tmp_path):
-    with pytest.raises(ConfigError, match="must be of a run"):
+    with pytest.raises(ConfigError, match="must be the workdir of a run"):
         write_report(golden_model("token").name)
     with pytest.raises(ConfigError):
         write_report(tmp_path)

@@ -23,7 +23,7 @@ from vit_jax.checkpoints.formats import workdir as converted
 from vit_jax.cli import main
 from vit_jax.data.bad_files import BadFiles
 from vit_jax.errors import ConfigError
-from vit_jax.report.sections import make_events_section
+from vit_jax.report.run_sections import make_events_section
 from vit_jax.storage import bucket, mirror
 from vit_jax.storage.bucket import is_bucket, open_location
 from vit_jax.storage.mirror import Mirror

@@ -28,17 +28,21 @@ from vit_jax.training.metrics import read_metrics
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-Named = Iterator[tuple[str, "Figure"]]  # the stem of a file name, and what is in it
+Named = Iterator[tuple[str, "Figure"]]  # (name of a file without suffix, figure)
 
-NUM_MAPS = 4  # samples that get attention maps of their own, where no files are given
+NUM_MAPS = 4  # images of the split with attention maps, where no files are given
 NUM_FOR_DISTANCE = 128  # as in the paper
 
 
 def draw_kind(album: Album, kind: str) -> Named:
-    """Yields the figures of a kind, one of `KINDS`, with names for their files.
+    """Yields (name of a file without suffix, figure) for the figures of one kind.
+
+    Args:
+      album: of the checkpoint.
+      kind: one of `KINDS`.
 
     Raises:
-      ConfigError: the checkpoint does not have what the figure shows.
+      ConfigError: the kind is unknown, or the checkpoint does not have what it shows.
     """
     yield from KINDS[kind](album)
 
@@ -68,10 +72,10 @@ def _rollout(album: Album) -> Named:
 
 def _distance(album: Album) -> Named:
     number = NUM_FOR_DISTANCE
-    images, _ = album.samples if album.paths else album.of_split(number)
+    images, _ = album.samples if album.paths else album.read_split(number)
     distance = looking.compute_mean_attention_distance(album.loaded, images)
     size = album.loaded.preprocessing.image_size
-    title = f"How far heads look: {album.name}"
+    title = f"Mean attention distance: {album.name}"
     yield "distance", draw_attention_distance(distance, size, len(images), title)
 
 
@@ -88,7 +92,7 @@ def _filters(album: Album) -> Named:
     )
     is_hybrid = album.loaded.config.family == "hybrid"
     what = "ResNet's root filters" if is_hybrid else "patch filters"
-    title = f"What the first layer sees: {album.name}"
+    title = f"Filters of the first layer: {album.name}"
     yield "filters", draw_filters(components, shares, what, title)
 
 
@@ -97,20 +101,23 @@ def _curves(album: Album) -> Named:
     if not path.exists():
         raise ConfigError(
             f"curves must come from a workdir with metrics.jsonl, got "
-            f"{album.loaded.name}; give the workdir of a run"
+            f"{album.loaded.name}; use the workdir of a run"
         )
     yield "curves", draw_curves(read_metrics(path), f"Training: {album.name}")
 
 
 def _confusion(album: Album) -> Named:
     title = f"Confusion: {album.name}, split {album.subject.split}"
-    yield "confusion", draw_confusion(album.confusion(), album.class_names(), title)
+    yield (
+        "confusion",
+        draw_confusion(album.count_confusion(), album.list_class_names(), title),
+    )
 
 
 def _mistakes(album: Album) -> Named:
-    found = album.mistakes()
+    found = album.find_mistakes()
     captions = [
-        f"{shorten(m.truth, 14)}, called {shorten(m.answer, 14)} ({m.confidence:.0%})"
+        f"{shorten(m.truth, 14)}, predicted {shorten(m.answer, 14)} ({m.confidence:.0%})"
         for m in found
     ]
     title = f"Most confident mistakes: {album.name}, split {album.subject.split}"
@@ -120,7 +127,7 @@ def _mistakes(album: Album) -> Named:
 
 def _reliability(album: Album) -> Named:
     title = f"Reliability: {album.name}, split {album.subject.split}"
-    yield "reliability", draw_reliability(album.reliability(), title)
+    yield "reliability", draw_reliability(album.measure_reliability(), title)
 
 
 KINDS: dict[str, Callable[[Album], Named]] = {

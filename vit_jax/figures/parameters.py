@@ -1,4 +1,4 @@
-"""What parameters look like, as arrays: position embeddings and patch filters."""
+"""Parameters as arrays to look at: position embeddings and patch filters."""
 
 from typing import Any
 
@@ -45,7 +45,7 @@ def compute_position_similarity(table: np.ndarray) -> np.ndarray:
     Figure 7 (centre) of Dosovitskiy et al. 2021 (arXiv:2010.11929).
 
     Args:
-      table: position embeddings [y, x, d].
+      table: position embeddings, float [y, x, d].
     """
     grid = table.shape[:2]
     flat = table.reshape(-1, table.shape[-1]).astype(np.float64)
@@ -72,19 +72,19 @@ def compute_filter_components(
     Figure 7 (left) of Dosovitskiy et al. 2021 (arXiv:2010.11929), which shows 28.
 
     Args:
-      kernel: filters [p, p, 3, d].
+      kernel: filters, float [p, p, 3, d].
       num_components: c; at most as many as there are.
 
     Returns:
-      Components [c, p, p, 3], each of norm 1, its largest value positive; and the share
-      of the variance that each explains, [c].
+      Components, float64 [c, p, p, 3], each of norm 1 and with its largest value
+      positive; and the fraction of the variance that each explains, [c].
     """
     side, across, channels, count = kernel.shape
     filters = kernel.reshape(-1, count).T.astype(np.float64)
     _, singular, basis = np.linalg.svd(
         filters - filters.mean(axis=0), full_matrices=False
     )
-    # A component is as good with the other sign; one of them is chosen.
+    # The sign of a component is arbitrary; make it reproducible.
     largest = np.take_along_axis(basis, np.abs(basis).argmax(axis=1)[:, None], axis=1)
     basis = basis * np.sign(largest)
     shares = singular**2 / max((singular**2).sum(), 1e-30)

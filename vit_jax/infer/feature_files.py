@@ -93,7 +93,7 @@ def write_features(
 
 def _write_npz(path: Path, chunks: Chunks, shape: tuple[int, ...]) -> None:
     """Writes the file that `numpy.savez` would, one chunk at a time."""
-    names = np.array(chunks.column("paths"), str)
+    names = np.array(chunks.read_column("paths"), str)
     header = {
         "descr": np.lib.format.dtype_to_descr(np.dtype(np.float32)),
         "fortran_order": False,

@@ -39,7 +39,7 @@ class Chunks:
             with np.load(file) as arrays:
                 yield arrays
 
-    def column(self, name: str) -> list[str]:
+    def read_column(self, name: str) -> list[str]:
         """Returns an array of strings, concatenated over all chunks."""
         return [str(text) for arrays in self for text in arrays[name]]
 
@@ -148,7 +148,7 @@ def write_part(
             chunks = _fill(folder, mine, record, work)
             write(_unfinished(part), chunks)
             os.replace(_unfinished(part), part)
-            bad, why = chunks.column("unreadable"), chunks.column("errors")
+            bad, why = chunks.read_column("unreadable"), chunks.read_column("errors")
             done = {"made_of": record, "errors": dict(zip(bad, why, strict=True))}
             if count > 1:  # a single part is written again when the command is repeated
                 _write_json(_record_of(part), done)

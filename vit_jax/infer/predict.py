@@ -72,10 +72,10 @@ class Predictor:
         """
         return [
             Prediction(path, error=error) if error else self.name(path, *value)
-            for path, value, error in self.best(paths, top_k)
+            for path, value, error in self.find_best(paths, top_k)
         ]
 
-    def best(self, paths: Iterable[str | Path], top_k: int) -> Iterator[Outcome]:
+    def find_best(self, paths: Iterable[str | Path], top_k: int) -> Iterator[Outcome]:
         """Yields an outcome per path: labels and probabilities of the best classes.
 
         They are int32 [top_k] and float32 [top_k], best first.

@@ -71,7 +71,7 @@ def write_predictions(
         paths,
         output,
         made_of={"checkpoint": loaded.name, "step": loaded.step, "top": count},
-        work=lambda some: collect_arrays(predictor.best(some, count), columns),
+        work=lambda some: collect_arrays(predictor.find_best(some, count), columns),
         write=write,
         share=share,
     )

@@ -62,7 +62,7 @@ class HloProgram:
                 for instruction in self._computations[name].values():
                     self._call(instruction, name)
 
-    def instructions(self) -> Iterator[tuple[int, Instruction]]:
+    def list_instructions(self) -> Iterator[tuple[int, Instruction]]:
         """Yields (number of runs in a step, instruction)."""
         for name, lines in self._computations.items():
             if self._times[name]:

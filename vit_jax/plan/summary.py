@@ -70,7 +70,7 @@ def summarise_program(text: str) -> Summary:
     # An asynchronous collective is printed several times, each with the same channel.
     found: dict[tuple[str, str], tuple[int, int, int]] = {}
     custom_calls = 0
-    for times, instruction in program.instructions():
+    for times, instruction in program.list_instructions():
         estimate = _CYCLES.search(instruction.rest)
         if estimate:
             cycles.append(times * int(estimate[1]))
