@@ -1,22 +1,14 @@
 """Evaluations beyond top-1: numbers from a checkpoint and a data set, by name.
 
-| name | what it measures | reference |
-|---|---|---|
-| `classes` | accuracy of each class with Wilson's confidence interval | Wilson 1927 |
-| `calibration` | expected calibration error, the reliability diagram | arXiv:1706.04599 |
-| `real` | top-1 on ImageNet's reassessed labels | arXiv:2006.07159 |
-| `fewshot` | linear few-shot accuracy of the features | arXiv:2010.11929 |
-| `knn` | weighted nearest neighbours of the features | arXiv:2104.14294 |
-| `probe` | logistic regression on the features | arXiv:2103.00020 |
+An evaluator is a function ``evaluate(subject)`` in a file of its own, and a row of
+`vit_jax.config.choices.EVALUATORS`. It returns a dictionary of JSON values.
 """
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from vit_jax.errors import check_choice
-from vit_jax.evaluators import calibration, classes, fewshot, knn, probe, real
+from vit_jax.config.choices import EVALUATORS
 from vit_jax.evaluators.subject import Subject, collect, open_subject
 
 __all__ = [
@@ -27,15 +19,6 @@ __all__ = [
     "open_subject",
     "run_evaluator",
 ]
-
-EVALUATORS: dict[str, Callable[[Subject], dict[str, Any]]] = {
-    "classes": classes.evaluate,
-    "calibration": calibration.evaluate,
-    "real": real.evaluate,
-    "fewshot": fewshot.evaluate,
-    "knn": knn.evaluate,
-    "probe": probe.evaluate,
-}
 
 
 def run_evaluator(
@@ -64,9 +47,9 @@ def run_evaluator(
     Example:
       >>> run_evaluator("knn", "runs/digits")["top1"]
     """
-    check_choice("--evaluator", name, EVALUATORS)
+    EVALUATORS.check("--evaluator", name)
     subject = open_subject(checkpoint, split, source, train_split, labels)
-    return EVALUATORS[name](subject)
+    return EVALUATORS.resolve(name)(subject)
 
 
 def describe_numbers(values: dict[str, Any]) -> list[str]:

@@ -1,11 +1,12 @@
 """Each kind of figure by name, drawn from an album."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from vit_jax.config.choices import FIGURES
 from vit_jax.errors import ConfigError
 from vit_jax.figures import looking, parameters
 from vit_jax.figures.album import Album
@@ -39,15 +40,16 @@ def draw_kind(album: Album, kind: str) -> Named:
 
     Args:
       album: of the checkpoint.
-      kind: one of `KINDS`.
+      kind: name of a row of `FIGURES`.
 
     Raises:
       ConfigError: the kind is unknown, or the checkpoint does not have what it shows.
     """
-    yield from KINDS[kind](album)
+    yield from FIGURES.resolve(kind)(album)
 
 
-def _attention(album: Album) -> Named:
+def show_attention(album: Album) -> Named:
+    """Yields the attention maps of each of a few images."""
     images, names = album.samples
     number = len(images) if album.paths else NUM_MAPS
     for i, name in enumerate(names[:number]):
@@ -58,7 +60,8 @@ def _attention(album: Album) -> Named:
         yield stem, draw_attention_maps(maps, images[i], title)
 
 
-def _rollout(album: Album) -> Named:
+def show_rollout(album: Album) -> Named:
+    """Yields images beside their attention rollout."""
     images, names = album.samples
     maps = [
         looking.compute_rollout_maps(
@@ -70,7 +73,8 @@ def _rollout(album: Album) -> Named:
     yield "rollout", draw_rollout(np.stack(maps), images, names, title)
 
 
-def _distance(album: Album) -> Named:
+def show_distance(album: Album) -> Named:
+    """Yields the mean attention distance of each head, by layer."""
     number = NUM_FOR_DISTANCE
     images, _ = album.samples if album.paths else album.read_split(number)
     distance = looking.compute_mean_attention_distance(album.loaded, images)
@@ -79,14 +83,16 @@ def _distance(album: Album) -> Named:
     yield "distance", draw_attention_distance(distance, size, len(images), title)
 
 
-def _positions(album: Album) -> Named:
+def show_positions(album: Album) -> Named:
+    """Yields the similarities of position embeddings."""
     table = parameters.get_position_table(album.loaded)
     similarity = parameters.compute_position_similarity(table)
     title = f"Position embeddings ({album.loaded.config.posemb}): {album.name}"
     yield "positions", draw_position_similarity(similarity, title)
 
 
-def _filters(album: Album) -> Named:
+def show_filters(album: Album) -> Named:
+    """Yields the principal components of the first layer's filters."""
     components, shares = parameters.compute_filter_components(
         parameters.get_patch_kernel(album.loaded)
     )
@@ -96,7 +102,8 @@ def _filters(album: Album) -> Named:
     yield "filters", draw_filters(components, shares, what, title)
 
 
-def _curves(album: Album) -> Named:
+def show_curves(album: Album) -> Named:
+    """Yields the curves of a run's metrics."""
     path = bucket.find_location(album.loaded.name) / "metrics.jsonl"
     if not path.exists():
         raise ConfigError(
@@ -106,15 +113,15 @@ def _curves(album: Album) -> Named:
     yield "curves", draw_curves(read_metrics(path), f"Training: {album.name}")
 
 
-def _confusion(album: Album) -> Named:
+def show_confusion(album: Album) -> Named:
+    """Yields the confusion matrix of the split."""
     title = f"Confusion: {album.name}, split {album.subject.split}"
-    yield (
-        "confusion",
-        draw_confusion(album.count_confusion(), album.list_class_names(), title),
-    )
+    names = album.list_class_names()
+    yield "confusion", draw_confusion(album.count_confusion(), names, title)
 
 
-def _mistakes(album: Album) -> Named:
+def show_mistakes(album: Album) -> Named:
+    """Yields the most confident mistakes on the split."""
     found = album.find_mistakes()
     captions = [
         f"{shorten(m.truth, 14)}, predicted {shorten(m.answer, 14)} ({m.confidence:.0%})"
@@ -125,19 +132,7 @@ def _mistakes(album: Album) -> Named:
     yield "mistakes", draw_mistakes(images, captions, title)
 
 
-def _reliability(album: Album) -> Named:
+def show_reliability(album: Album) -> Named:
+    """Yields the reliability diagram of the split."""
     title = f"Reliability: {album.name}, split {album.subject.split}"
     yield "reliability", draw_reliability(album.measure_reliability(), title)
-
-
-KINDS: dict[str, Callable[[Album], Named]] = {
-    "attention": _attention,
-    "rollout": _rollout,
-    "distance": _distance,
-    "positions": _positions,
-    "filters": _filters,
-    "curves": _curves,
-    "confusion": _confusion,
-    "mistakes": _mistakes,
-    "reliability": _reliability,
-}
