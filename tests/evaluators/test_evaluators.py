@@ -9,6 +9,7 @@ from tests import numpy_vit
 from tests.trained import golden_model, tiny_run
 from vit_jax import evaluators
 from vit_jax.cli import main
+from vit_jax.config.choices import EVALUATORS
 from vit_jax.errors import ConfigError
 from vit_jax.evaluators import calibration, classes, fewshot, knn, probe, real
 from vit_jax.infer.evaluate import evaluate
@@ -181,3 +182,15 @@ def test_a_published_file_is_evaluated_on_a_source_with_its_classes(capsys):
     assert "--source must be given" in capsys.readouterr().err
     assert main([*argv, "--source=digits", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["count"] == 30
+
+
+def test_a_registered_evaluator_is_found_by_name(monkeypatch, capsys):
+    def count_labels(subject):
+        labels = evaluators.collect(subject, "features").labels
+        return {"labels": len(set(labels.tolist()))}
+
+    monkeypatch.setattr(EVALUATORS, "_rows", dict(EVALUATORS))
+    EVALUATORS.register("labels", count_labels, "number of classes in the split")
+    assert run("labels") == {"labels": 10}
+    assert main(["eval", f"--workdir={tiny_run()}", "--evaluator=labels"]) == 0
+    assert "labels: 10" in capsys.readouterr().out

@@ -14,6 +14,7 @@ from vit_jax.cli.parsers import (
     check_picture,
     complete_files,
 )
+from vit_jax.config.choices import PHASES
 
 
 def add(commands: Commands) -> None:
@@ -108,13 +109,14 @@ def _add_bench(commands: Commands) -> None:
         "  vit-jax bench --config=configs/vit_b16.py --config.data.batch_size=64 "
         "--phase=train --json\n",
         _bench,
+        [PHASES],
     )
     add_config(parser)
     parser.add_argument(
         "--phase",
         action="append",
         metavar="NAME",
-        help="train or inference; may be repeated (default: both)",
+        help="a phase, listed below; may be repeated (default: all)",
     )
     parser.add_argument(
         "--num_classes", type=int, default=1000, metavar="Y", help="of the head"

@@ -45,7 +45,7 @@ def write_features(
       output: a file; its suffix, .npz or .parquet, sets the format, and .parquet needs
         the extra ``parquet``.
       layer: see `features.extract_features`.
-      kind: one of `features.KINDS`.
+      kind: a row of `config.choices.FEATURES`.
       share: (index, count): which of how many shares of the images this call processes;
         see `parts.find_share`. With several shares each writes its own file, such as
         OUTPUT-00001-of-00004.

@@ -11,12 +11,9 @@ import numpy as np
 
 from vit_jax import models
 from vit_jax.checkpoints.load import Loaded, load_here, make_function
-from vit_jax.errors import ConfigError, check_choice
+from vit_jax.config.choices import FEATURES
+from vit_jax.errors import ConfigError
 from vit_jax.infer.image_files import map_files
-
-# "features" is the input of the head (pre-logits). The others come from the output of one
-# layer: its class token, the mean of its patches, its patches as a grid over the image.
-KINDS = ("features", "token", "mean", "grid")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,7 +24,7 @@ class Features:
       paths: the images that could be read.
       values: float32 [n, d], one row per path; [n, y, x, d] for the kind ``grid``.
       errors: path of each unreadable image -> why it could not be read.
-      kind: one of `KINDS`.
+      kind: a row of `config.choices.FEATURES`.
       layer: index of the layer, counted from 0; None means after the last norm.
     """
 
@@ -53,7 +50,8 @@ def extract_features(
       paths: image files.
       layer: index of the layer whose output is returned: from 0, or from -1 backwards;
         None means after the last norm.
-      kind: one of `KINDS`.
+      kind: a row of `config.choices.FEATURES`: ``features``, the input of the head, or
+        from one layer its class ``token``, the ``mean`` or the ``grid`` of its patches.
       batch_size: images per batch.
 
     Raises:
@@ -85,11 +83,12 @@ def check_layer(loaded: Loaded, layer: int | None, kind: str) -> int | None:
     Raises:
       ConfigError: as `extract_features`.
     """
-    check_choice("kind", kind, KINDS)
+    FEATURES.check("kind", kind)
     if kind == "token" and not loaded.has_class_token:
+        others = ", ".join(name for name in FEATURES if name != "token")
         raise ConfigError(
-            f"kind must be one of features, mean, grid for {loaded.name}, which has no "
-            'class token, got "token"; use "mean"'
+            f"kind must be one of {others} for {loaded.name}, which has no class token, "
+            'got "token"; use "mean"'
         )
     if layer is None:
         return None

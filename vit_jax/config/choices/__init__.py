@@ -6,7 +6,7 @@ a row is all there is to type. A caller adds their own with ``register``:
 >>> LOSSES.register("focal", focal_loss, "down-weights easy examples")
 """
 
-from vit_jax.config.choices.commands import EVALUATORS, FIGURES, PHASES
+from vit_jax.config.choices.commands import EVALUATORS, FEATURES, FIGURES, PHASES
 from vit_jax.config.choices.data import (
     AUGMENTATIONS,
     EVAL_CROPS,
@@ -29,6 +29,7 @@ __all__ = [
     "AUGMENTATIONS",
     "EVALUATORS",
     "EVAL_CROPS",
+    "FEATURES",
     "FIGURES",
     "INTERPOLATIONS",
     "LOSSES",
