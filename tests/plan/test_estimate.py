@@ -46,7 +46,7 @@ def test_a_plan_of_what_is_here_is_the_compilers(here):
     text = format_plan(here)
     assert "compiler" in text
     assert "all-reduce" in text
-    assert "speed: none" in text
+    assert "speed: not predicted" in text
 
 
 def test_a_plan_is_json(here):

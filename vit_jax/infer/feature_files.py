@@ -2,7 +2,7 @@
 
 import os
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +21,6 @@ from vit_jax.infer.parts import (
     collect_arrays,
     write_part,
 )
-
-SUFFIXES = (".npz", ".parquet")
 
 
 def write_features(
@@ -59,36 +57,37 @@ def write_features(
       1
     """
     output = Path(output)
-    if output.suffix not in SUFFIXES:
-        raise ConfigError(
-            f"output must end in .npz or .parquet, got {output.name}; rename it"
-        )
-    if output.suffix == ".parquet":
-        _import_pyarrow()
+    write = _choose_writer(output)
     loaded = load_here(checkpoint)
     number = check_layer(loaded, layer, kind)
     function = make_function(loaded, make_feature_function(loaded, layer, kind))
     image = jax.ShapeDtypeStruct((1, *loaded.preprocessing.image_size, 3), np.uint8)
     shape = jax.eval_shape(function, image).shape[1:]  # of one image
-    empty = np.zeros((0, *shape), np.float32)
 
     def columns(values: list[np.ndarray]) -> Arrays:
+        empty = np.zeros((0, *shape), np.float32)
         return {"features": np.stack(values) if values else empty}
 
-    write = {".npz": _write_npz, ".parquet": _write_parquet}[output.suffix]
+    made_of = {"checkpoint": loaded.name, "step": loaded.step}
     return write_part(
         paths,
         output,
-        made_of={
-            "checkpoint": loaded.name,
-            "step": loaded.step,
-            "kind": kind,
-            "layer": number,
-        },
+        made_of={**made_of, "kind": kind, "layer": number},
         work=lambda some: collect_arrays(map_files(function, loaded, some), columns),
         write=lambda path, chunks: write(path, chunks, shape),
         share=share,
     )
+
+
+def _choose_writer(output: Path) -> Callable[[Path, Chunks, tuple[int, ...]], None]:
+    writers = {".npz": _write_npz, ".parquet": _write_parquet}
+    if output.suffix not in writers:
+        raise ConfigError(
+            f"output must end in .npz or .parquet, got {output.name}; rename it"
+        )
+    if output.suffix == ".parquet":
+        _import_pyarrow()  # fails before any work if it is missing
+    return writers[output.suffix]
 
 
 def _write_npz(path: Path, chunks: Chunks, shape: tuple[int, ...]) -> None:

@@ -20,7 +20,7 @@ from vit_jax.plan.memory import CountedMemory, ProgramMemory, count_memory
 from vit_jax.plan.prediction import StepEstimate, estimate_step
 from vit_jax.plan.summary import Summary
 from vit_jax.plan.topology import describe_tpu, name_devices
-from vit_jax.plan.trial import compile_step, make_trial_program
+from vit_jax.plan.trial import Trial, compile_step, make_trial_program
 from vit_jax.training.resolve import resolve_config
 from vit_jax.training.state import TrainState
 
@@ -98,21 +98,9 @@ def make_plan(
     mesh = make_mesh(config.mesh, find_devices(topology, chip, num_devices))
     program = make_trial_program(config, num_classes, mesh)
     state = program.abstract_state
-    counted = count_memory(config, state, mesh, num_classes)
-    trial = None
-    if compiled and not chip:
-        trial = compile_step(config, program, mesh)
+    trial = compile_step(config, program, mesh) if compiled and not chip else None
     return assemble_plan(
-        config,
-        mesh,
-        state,
-        counted,
-        num_classes=num_classes,
-        topology=topology,
-        compiled=trial.memory if trial else None,
-        refused=trial.needed if trial else None,
-        summary=trial.summary if trial else None,
-        seconds=trial.seconds if trial else None,
+        config, mesh, state, trial, num_classes=num_classes, topology=topology
     )
 
 
@@ -138,36 +126,26 @@ def assemble_plan(
     config: Config,
     mesh: Mesh,
     state: TrainState,
-    counted: CountedMemory,
+    trial: Trial | None,
     *,
     num_classes: int,
     topology: str | None = None,
-    compiled: ProgramMemory | None = None,
-    refused: int | None = None,
-    summary: Summary | None = None,
-    seconds: float | None = None,
 ) -> Plan:
-    """Makes a plan from the counted memory and the results of compiling.
+    """Makes a plan: counts the memory, and adds what compiling has shown.
 
     Args:
       config: resolved.
       mesh: to train on.
       state: abstract, with shardings.
-      counted: memory counted from shapes.
+      trial: of `trial.compile_step`; None: nothing was compiled.
       num_classes: number of outputs of the head.
       topology: its name, where the devices are of one.
-      compiled: memory by the compiler; None: it did not compile.
-      refused: bytes that the compiler reported for a program that does not fit.
-      summary: of the compiled program.
-      seconds: of tracing and compiling.
     """
     chip = find_chip_of_device(list(mesh.devices.flat))
     flops = count_training_flops(config.model, num_classes, config.data.image_size)
-    needed = counted.total
-    if compiled:
-        needed = compiled.total
-    elif refused is not None:
-        needed = refused or counted.total
+    counted = count_memory(config, state, mesh, num_classes)
+    compiled, refused, summary, seconds = trial or (None, None, None, None)
+    needed = compiled.total if compiled else refused or counted.total
     capacity = chip.memory if chip else None
     fits = None if capacity is None else refused is None and needed <= capacity
     prediction = None

@@ -12,7 +12,6 @@ from vit_jax.errors import ConfigError
 from vit_jax.mesh.sharding import make_mesh, shard_abstract
 from vit_jax.models.layers import REMAT
 from vit_jax.plan.estimate import Plan, assemble_plan, find_devices
-from vit_jax.plan.memory import count_memory
 from vit_jax.plan.trial import compile_step, make_trial_program
 from vit_jax.training.resolve import resolve_config
 
@@ -104,9 +103,8 @@ def _count_plans(
             rows = mesh.shape["data"] * mesh.shape["fsdp"] * one.train.accum_steps
             if one.data.batch_size % rows:
                 continue
-            counted = count_memory(one, sharded, mesh, num_classes)
             plan = assemble_plan(
-                one, mesh, sharded, counted, num_classes=num_classes, topology=topology
+                one, mesh, sharded, None, num_classes=num_classes, topology=topology
             )
             yield plan, one
 
@@ -116,19 +114,10 @@ def _compile_plan(
 ) -> Plan:
     mesh = make_mesh(config.mesh, devices)
     program = make_trial_program(config, num_classes, mesh)
-    state = program.abstract_state
     trial = compile_step(config, program, mesh)
+    state = program.abstract_state
     return assemble_plan(
-        config,
-        mesh,
-        state,
-        count_memory(config, state, mesh, num_classes),
-        num_classes=num_classes,
-        topology=topology,
-        compiled=trial.memory,
-        refused=trial.needed,
-        summary=trial.summary,
-        seconds=trial.seconds,
+        config, mesh, state, trial, num_classes=num_classes, topology=topology
     )
 
 

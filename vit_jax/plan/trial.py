@@ -1,9 +1,9 @@
 """Tracing and compiling a config's training step for a mesh, without data or files."""
 
-import dataclasses
 import math
 import re
 import time
+from typing import NamedTuple
 
 import jax
 import numpy as np
@@ -17,8 +17,7 @@ from vit_jax.plan.summary import Summary, summarise_program
 from vit_jax.training.program import Program, make_program
 
 
-@dataclasses.dataclass(frozen=True)
-class Trial:
+class Trial(NamedTuple):
     """The result of compiling a training step.
 
     Attributes:
