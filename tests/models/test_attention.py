@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from tests.models.tiny import tiny
 from tests.trained import tiny_run
 from vit_jax import models
 from vit_jax.checkpoints.card import check_same_run, read_card
@@ -151,7 +152,7 @@ def test_a_checkpoint_is_the_same_under_any_implementation(tmp_path) -> None:
 
 def test_qk_norm_makes_the_size_of_queries_and_keys_irrelevant() -> None:
     x = jax.random.normal(jax.random.key(1), (1, 7, 8))
-    attention = Attention(num_heads=2, qk_norm=True)
+    attention = Attention(tiny(qk_norm=True))
     params: Any = attention.init(jax.random.key(2), x, x, False)["params"]
     assert params["query_ln"]["scale"].shape == (4,)
     scaled = dict(params)

@@ -4,6 +4,7 @@ import pytest
 
 from tests.models.tiny import OPTIONS, shapes
 from vit_jax import models
+from vit_jax.mesh.sharding import Axes
 
 NAMES = {
     "embed", "mlp", "heads", "head_dim", "tokens", "classes", "patch_h", "patch_w",
@@ -11,7 +12,7 @@ NAMES = {
 }  # fmt: skip
 
 
-def first_match(path: str, axes: models.Axes) -> int:
+def first_match(path: str, axes: Axes) -> int:
     """Returns the row that holds for a parameter; fails where none does."""
     for i, (suffix, _) in enumerate(axes):
         if f"/{path}".endswith(f"/{suffix}"):

@@ -5,11 +5,13 @@ import functools
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
-from jax.typing import DTypeLike
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from vit_jax.config import ModelConfig
+from vit_jax.mesh.sharding import Axes
 from vit_jax.models import posemb
-from vit_jax.models.norm import layer_norm
+from vit_jax.models.dimensions import known
+from vit_jax.models.norm import layer_norm, list_norm_axes
 
 # xla: the products and the softmax as written below, which XLA compiles anywhere.
 # cudnn: NVIDIA's fused kernel (Dao et al. 2022, arXiv:2205.14135), by way of
@@ -78,24 +80,12 @@ class Attention(nn.Module):
     Where the collection ``attention`` is mutable, ``weights`` [b k n s] is sown into it;
     they are computed for that alone, since the fast path never has them as an array.
 
-    Attributes:
-        num_heads: k; must divide the width.
-        dropout_rate: of the attention weights.
-        qk_norm: LayerNorm over the width of a head on queries and keys, before the
-            product (arXiv:2302.05442, section 2).
-        relative: adds `posemb.relative_bias`.
-        layer_norm_epsilon: of qk_norm.
-        implementation: one of `IMPLEMENTATIONS`.
-        dtype: of the computation; parameters are float32.
+    The config's ``num_heads`` must divide the width; ``qk_norm`` is a LayerNorm over the
+    width of a head on queries and keys, before the product (arXiv:2302.05442, section 2);
+    a ``posemb`` may turn queries and keys, or add a bias to the logits.
     """
 
-    num_heads: int
-    dropout_rate: float = 0.0
-    qk_norm: bool = False
-    relative: bool = False
-    layer_norm_epsilon: float = 1e-6
-    implementation: str = "xla"
-    dtype: DTypeLike = jnp.float32
+    config: ModelConfig
 
     @nn.compact
     def __call__(
@@ -105,42 +95,51 @@ class Attention(nn.Module):
         train: bool,
         angles: Float[Array, "n f"] | None = None,
     ) -> Float[Array, "b n d"]:
-        width = queries.shape[-1]
+        config, width = self.config, queries.shape[-1]
         dense = functools.partial(
             nn.DenseGeneral,
             kernel_init=nn.initializers.xavier_uniform(),
-            dtype=self.dtype,
+            dtype=config.dtype,
         )
-        heads = (self.num_heads, width // self.num_heads)
+        heads = (known(config.num_heads), width // known(config.num_heads))
         q = dense(heads, name="query")(queries)
         k = dense(heads, name="key")(keys_values)
         v = dense(heads, name="value")(keys_values)
-        if self.qk_norm:
+        if config.qk_norm:
             norm = functools.partial(
-                layer_norm, epsilon=self.layer_norm_epsilon, dtype=self.dtype
+                layer_norm, epsilon=config.layer_norm_epsilon, dtype=config.dtype
             )
             q, k = norm(q, name="query_ln"), norm(k, name="key_ln")
         if angles is not None:
             q, k = posemb.rotate(q, angles), posemb.rotate(k, angles)
-        bias = self._relative_bias(q) if self.relative else None
+        make_bias = posemb.POSEMBS[config.posemb].make_bias
+        bias = make_bias(self, q) if make_bias else None
         if self.is_mutable_collection("attention") and not self.is_initializing():
             self.sow("attention", "weights", attention_weights(q, k, bias))
-        dropped = train and self.dropout_rate > 0
+        dropped = train and config.attention_dropout_rate > 0
         x = attend(
             q,
             k,
             v,
             bias=bias,
-            dropout_rate=self.dropout_rate,
+            dropout_rate=config.attention_dropout_rate,
             deterministic=not train,
             dropout_rng=self.make_rng("dropout") if dropped else None,
-            impl=self.implementation,
+            impl=config.attention,
         )
         return dense(width, axis=(-2, -1), name="out")(x)
 
-    def _relative_bias(self, q: Float[Array, "b n k e"]) -> Float[Array, "b k n n"]:
-        """One table per layer, shared by the heads (arXiv:1803.02155, section 3.4)."""
-        shape = (2 * q.shape[1] - 1, q.shape[-1])
-        init = nn.initializers.normal(stddev=0.02)
-        table = self.param("relative_embedding", init, shape)
-        return posemb.relative_bias(q, table.astype(q.dtype))
+
+AXES: Axes = (
+    *(
+        (f"{name}/{parameter}", axes)
+        for name in ("query", "key", "value")
+        for parameter, axes in (
+            ("kernel", ("embed", "heads", "head_dim")),
+            ("bias", ("heads", "head_dim")),
+        )
+    ),
+    ("out/kernel", ("heads", "head_dim", "embed")),
+    ("out/bias", ("embed",)),
+    *list_norm_axes("query_ln", "key_ln", axis="head_dim"),
+)
