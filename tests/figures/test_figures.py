@@ -185,7 +185,7 @@ def test_filters_are_those_that_see_pixels(name):
 @pytest.mark.parametrize(
     ("name", "kind", "message"),
     [
-        ("mixer", "attention", "a Mixer, which has none"),
+        ("mixer", "attention", r"a mixer of width 16\), which has none"),
         ("mixer", "positions", "which has no table of them"),
         ("token", "curves", "must come from a workdir"),
         ("token", "confusion", "--source must be given"),
@@ -260,7 +260,7 @@ def test_every_family_shows_what_it_has(option):
     size = (2, *loaded.preprocessing.image_size, 3)
     images = np.random.default_rng(0).integers(0, 256, size, np.uint8)
     if option == "mixer":
-        with pytest.raises(ConfigError, match="Mixer"):
+        with pytest.raises(ConfigError, match="which has none"):
             figures.compute_attention(loaded, images)
     else:
         found = figures.compute_attention(loaded, images)

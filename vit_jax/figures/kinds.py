@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from vit_jax import models
 from vit_jax.config.choices import FIGURES
 from vit_jax.errors import ConfigError
 from vit_jax.figures import looking, parameters
@@ -96,8 +97,7 @@ def show_filters(album: Album) -> Named:
     components, shares = parameters.compute_filter_components(
         parameters.get_patch_kernel(album.loaded)
     )
-    is_hybrid = album.loaded.config.family == "hybrid"
-    what = "ResNet's root filters" if is_hybrid else "patch filters"
+    what = models.find_family(album.loaded.config).patches.what
     title = f"Filters of the first layer: {album.name}"
     yield "filters", draw_filters(components, shares, what, title)
 

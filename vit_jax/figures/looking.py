@@ -48,12 +48,11 @@ def compute_attention(loaded: Loaded, images: np.ndarray) -> AttentionWeights:
     Raises:
       ConfigError: the model has no attention.
     """
-    if loaded.config.family == "mixer":
+    if not models.find_family(loaded.config).has_attention:
         raise ConfigError(
-            f"attention must be part of the model, got {loaded.name}, a Mixer, which "
-            "has none; use the kinds filters, curves, confusion or mistakes"
+            f"attention must be part of the model, got {loaded.name} "
+            f"({models.describe_model(loaded.config)}), which has none; use another --kind"
         )
-
     batch = -(-len(images) // loaded.mesh.size) * loaded.mesh.size
     padded = np.zeros((batch, *images.shape[1:]), np.uint8)
     padded[: len(images)] = images

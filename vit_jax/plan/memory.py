@@ -107,7 +107,11 @@ def count_memory(
 
 
 def count_tokens(config: Config) -> int:
-    """Returns how many tokens a ViT's layers see; 1 of a Mixer, which keeps them whole."""
+    """Returns the number of tokens that the mesh may split; 1 where it keeps them whole.
+
+    Args:
+      config: resolved.
+    """
     if not models.find_family(config.model).shards_tokens:
         return 1
     sides = zip(

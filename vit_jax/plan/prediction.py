@@ -8,7 +8,7 @@ from jax.sharding import Mesh
 from vit_jax.config import Config
 from vit_jax.mesh.devices import Chip
 from vit_jax.mesh.sharding import RULES
-from vit_jax.models import find_token_size
+from vit_jax.models import count_prefix, find_token_size
 from vit_jax.plan.memory import CountedMemory
 from vit_jax.plan.summary import Summary
 
@@ -115,7 +115,7 @@ def count_sent(config: Config, mesh: Mesh, memory: CountedMemory) -> int:
         assert model.num_layers
         rows = math.prod(mesh.shape[axis] for axis in RULES["batch"])
         sizes = zip(config.data.image_size, find_token_size(model), strict=True)
-        tokens = math.prod(side // token for side, token in sizes) + 1
+        tokens = math.prod(side // token for side, token in sizes) + count_prefix(model)
         width = 2 if model.dtype == "bfloat16" else 4
         stream = config.data.batch_size / rows * tokens * model.hidden_size * width
         sent += 4 * model.num_layers * 2 * stream * (tensor - 1) / tensor

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import jax
 
+from vit_jax import models
 from vit_jax.checkpoints.load import load
 from vit_jax.errors import ConfigError
 from vit_jax.figures import Album
@@ -46,7 +47,7 @@ def write_report(workdir: str | Path, output: str | Path | None = None) -> Path:
     lines = read_metrics(path) if path.exists() else []
     album = Album(loaded)
     num_params = sum(leaf.size for leaf in jax.tree.leaves(loaded.params))
-    model = loaded.config.variant or str(loaded.config.family)
+    model = models.describe_model(loaded.config)
     page = render_page(
         title=loaded.run.name,
         subtitle=f"{model} on {loaded.run.data.source}, step {loaded.step:,}, in "
