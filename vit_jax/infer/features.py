@@ -59,7 +59,8 @@ def extract_features(
         a model without a class token.
 
     Example:
-      >>> extract_features("runs/digits", ["7.png"], layer=2, kind="grid").values.shape
+      >>> grids = extract_features("runs/digits", ["seven.png"], layer=2, kind="grid")
+      >>> grids.values.shape
       (1, 4, 4, 64)
     """
     loaded = checkpoint if isinstance(checkpoint, Loaded) else load_here(checkpoint)
