@@ -59,7 +59,7 @@ def compile_twice(lower: Callable[[], Any]) -> tuple[Any, dict[str, float]]:
       The compiled function, and the seconds ``trace_s``, ``compile_s`` and
       ``compile_from_cache_s``.
     """
-    with tempfile.TemporaryDirectory() as folder, _cache_in(folder):
+    with tempfile.TemporaryDirectory() as folder, _use_cache(folder):
         start = time.perf_counter()
         lowered = lower()
         traced = time.perf_counter()
@@ -77,7 +77,7 @@ def compile_twice(lower: Callable[[], Any]) -> tuple[Any, dict[str, float]]:
 
 
 @contextlib.contextmanager
-def _cache_in(folder: str) -> Iterator[None]:
+def _use_cache(folder: str) -> Iterator[None]:
     """Moves JAX's persistent compilation cache to a folder, inside the block."""
     options = {
         "jax_compilation_cache_dir": folder,

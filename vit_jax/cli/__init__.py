@@ -52,7 +52,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if isinstance(sys.stdout, io.TextIOWrapper):  # file names may not be valid UTF-8
         sys.stdout.reconfigure(errors="surrogateescape")
     try:
-        with _notes_on_stderr():
+        with _print_notes():
             return arguments.run(arguments, overrides)
     except ConfigError as error:
         print(f"vit-jax: error: {error}", file=sys.stderr)
@@ -91,7 +91,7 @@ def _expand_values(parser: argparse.ArgumentParser, argv: Sequence[str]) -> list
 
 
 @contextlib.contextmanager
-def _notes_on_stderr() -> Iterator[None]:
+def _print_notes() -> Iterator[None]:
     """Prints the package's log, such as assumptions about a checkpoint, to stderr."""
     logger, handler = logging.getLogger("vit_jax"), logging.StreamHandler(sys.stderr)
     handler.setFormatter(logging.Formatter("vit-jax: note: %(message)s"))

@@ -54,25 +54,25 @@ def draw_curve(lines: Lines, name: str) -> "Figure":
     return figure
 
 
-def _loss(axes: Any, lines: Lines) -> None:
+def _draw_loss(axes: Any, lines: Lines) -> None:
     _plot(axes, lines, "train", "loss", BLUE, "training")
     _plot(axes, lines, "eval", "loss", ORANGE, "evaluation", marker="o")
     axes.set_ylabel("loss (nats)")
 
 
-def _accuracy(axes: Any, lines: Lines) -> None:
+def _draw_accuracy(axes: Any, lines: Lines) -> None:
     for name, colour, label in (("top1", ORANGE, "top-1"), ("top5", GRAY, "top-5")):
         _plot(axes, lines, "eval", name, colour, label, marker="o", scale=100)
     axes.set_ylabel("accuracy (%)")
 
 
-def _learning_rate(axes: Any, lines: Lines) -> None:
+def _draw_learning_rate(axes: Any, lines: Lines) -> None:
     _plot(axes, lines, "train", "learning_rate", BLUE)
     axes.set_ylabel("learning rate")
     axes.ticklabel_format(axis="y", style="sci", scilimits=(-2, 3))
 
 
-def _throughput(axes: Any, lines: Lines) -> None:
+def _draw_throughput(axes: Any, lines: Lines) -> None:
     _plot(axes, lines, "train", "images_per_second", BLUE)
     axes.set_ylabel("throughput (images/s)")
     _, speeds = make_curve(lines, "train", "images_per_second")
@@ -86,10 +86,10 @@ def _throughput(axes: Any, lines: Lines) -> None:
 
 
 PANELS: dict[str, Callable[[Any, Lines], None]] = {
-    "Loss": _loss,
-    "Accuracy on the evaluation split": _accuracy,
-    "Learning rate": _learning_rate,
-    "Throughput": _throughput,
+    "Loss": _draw_loss,
+    "Accuracy on the evaluation split": _draw_accuracy,
+    "Learning rate": _draw_learning_rate,
+    "Throughput": _draw_throughput,
 }
 
 

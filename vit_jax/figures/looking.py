@@ -59,8 +59,12 @@ def compute_attention(loaded: Loaded, images: np.ndarray) -> AttentionWeights:
     on_devices = jax.device_put(padded, make_batch_sharding(loaded.mesh))
     found = jax.device_get(_make_reader(loaded)(on_devices))
     blocks = found["Transformer"]
-    layers = [_weights(blocks[f"encoderblock_{i}"]) for i in range(loaded.num_layers)]
-    pooling = _weights(found["MAPHead_0"])[:, :, 0] if "MAPHead_0" in found else None
+    layers = [
+        _get_weights(blocks[f"encoderblock_{i}"]) for i in range(loaded.num_layers)
+    ]
+    pooling = (
+        _get_weights(found["MAPHead_0"])[:, :, 0] if "MAPHead_0" in found else None
+    )
     return AttentionWeights(
         layers=np.stack(layers)[:, : len(images)],
         pooling=None if pooling is None else pooling[: len(images)],
@@ -81,7 +85,7 @@ def _make_reader(loaded: Loaded) -> Callable[[Any], Any]:
     return make_function(loaded, read)
 
 
-def _weights(module: Any) -> np.ndarray:
+def _get_weights(module: Any) -> np.ndarray:
     return module["MultiHeadDotProductAttention_0"]["weights"][0]
 
 
@@ -92,7 +96,7 @@ def compute_attention_maps(found: AttentionWeights) -> np.ndarray:
     the queries of all patches. Attention to the class token and registers is left out, so
     a map may sum to less than 1.
     """
-    rows = found.layers[..., _output_rows(found), :].mean(axis=-2)
+    rows = found.layers[..., _find_output_rows(found), :].mean(axis=-2)
     return _to_grid(rows[..., found.num_prefix :], found.grid)
 
 
@@ -126,7 +130,7 @@ def compute_rollout_maps(found: AttentionWeights) -> np.ndarray:
         weights = found.pooling.astype(np.float64).mean(axis=1)
         rows = np.einsum("bp,bpn->bn", weights, product[:, found.num_prefix :])
     else:
-        rows = product[:, _output_rows(found)].mean(axis=1)
+        rows = product[:, _find_output_rows(found)].mean(axis=1)
     return _to_grid(rows[:, found.num_prefix :], found.grid)
 
 
@@ -179,7 +183,7 @@ def compute_mean_attention_distance(loaded: Loaded, images: np.ndarray) -> np.nd
     return np.concatenate(parts, axis=1).mean(axis=1)
 
 
-def _output_rows(found: AttentionWeights) -> slice:
+def _find_output_rows(found: AttentionWeights) -> slice:
     """Returns the tokens that the head reads."""
     if found.classifier in ("token", "token_unpooled"):
         return slice(0, 1)

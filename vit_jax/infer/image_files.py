@@ -125,15 +125,17 @@ def map_files(
         while batch := list(itertools.islice(remaining, batch_size)):
             # Padded with blank images: all batches have one shape, compiled once.
             images = np.zeros((batch_size, *size, 3), np.uint8)
-            put = functools.partial(_put, preprocessing=loaded.preprocessing)
+            put = functools.partial(_read_into, preprocessing=loaded.preprocessing)
             errors = list(threads.map(put, batch, images))
             values = function(jax.device_put(images, rows))
             yield from computed  # the previous batch: reading overlaps with computing
-            computed = _outcomes(batch, errors, values)
+            computed = _make_outcomes(batch, errors, values)
     yield from computed
 
 
-def _put(path: str | Path, out: np.ndarray, preprocessing: Preprocessing) -> str | None:
+def _read_into(
+    path: str | Path, out: np.ndarray, preprocessing: Preprocessing
+) -> str | None:
     """Writes an image into ``out``; returns the error if it cannot be read."""
     try:
         out[...] = read_image(path, preprocessing)
@@ -142,7 +144,7 @@ def _put(path: str | Path, out: np.ndarray, preprocessing: Preprocessing) -> str
     return None
 
 
-def _outcomes(
+def _make_outcomes(
     batch: Sequence[str | Path], errors: Sequence[str | None], values: Any
 ) -> Iterator[Outcome]:
     values = jax.device_get(values)

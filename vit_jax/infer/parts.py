@@ -136,7 +136,7 @@ def write_part(
     record = json.loads(json.dumps({**made_of, "images": len(mine), "paths": digest}))
     part = find_part_path(output, share)
     try:
-        done = _read(_record_of(part)) if count > 1 and part.exists() else None
+        done = _read(_find_record(part)) if count > 1 and part.exists() else None
         if done is not None and done["made_of"] != record:
             raise ConfigError(
                 f"{part} must come from this command, got the output of another "
@@ -145,13 +145,13 @@ def write_part(
             )
         if done is None:
             folder = part.with_name(f"{part.name}.unfinished")
-            chunks = _fill(folder, mine, record, work)
-            write(_unfinished(part), chunks)
-            os.replace(_unfinished(part), part)
+            chunks = _fill_chunks(folder, mine, record, work)
+            write(_name_unfinished(part), chunks)
+            os.replace(_name_unfinished(part), part)
             bad, why = chunks.read_column("unreadable"), chunks.read_column("errors")
             done = {"made_of": record, "errors": dict(zip(bad, why, strict=True))}
             if count > 1:  # a single part is written again when the command is repeated
-                _write_json(_record_of(part), done)
+                _write_json(_find_record(part), done)
             shutil.rmtree(folder)
     except OSError as error:
         raise ConfigError(
@@ -161,7 +161,7 @@ def write_part(
     return Part(part, len(mine) - len(errors), errors)
 
 
-def _fill(
+def _fill_chunks(
     folder: Path,
     paths: Sequence[str],
     record: dict[str, Any],
@@ -183,9 +183,9 @@ def _fill(
     missing = [start for start in starts if not files[start].exists()]
     for start in tqdm(missing, unit=f" x {CHUNK_SIZE} images", disable=None):
         arrays = work(paths[start : start + CHUNK_SIZE])
-        with _unfinished(files[start]).open("wb") as file:
+        with _name_unfinished(files[start]).open("wb") as file:
             np.savez(file, **dict[str, Any](arrays))
-        os.replace(_unfinished(files[start]), files[start])
+        os.replace(_name_unfinished(files[start]), files[start])
     return Chunks(list(files.values()))
 
 
@@ -217,12 +217,12 @@ def collect_arrays(
     }
 
 
-def _record_of(part: Path) -> Path:
+def _find_record(part: Path) -> Path:
     """Returns the path of the hidden file beside a part that records its command."""
     return part.with_name(f".{part.name}.json")
 
 
-def _unfinished(path: Path) -> Path:
+def _name_unfinished(path: Path) -> Path:
     return path.with_name(f"{path.name}.tmp")
 
 
@@ -231,5 +231,5 @@ def _read(path: Path) -> dict[str, Any] | None:
 
 
 def _write_json(path: Path, value: Any) -> None:
-    _unfinished(path).write_text(json.dumps(value))
-    os.replace(_unfinished(path), path)
+    _name_unfinished(path).write_text(json.dumps(value))
+    os.replace(_name_unfinished(path), path)

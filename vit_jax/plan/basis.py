@@ -31,7 +31,7 @@ def _explain_memory(
         sentences = ["memory: as counted by the compiler for the compiled program"]
     elif refused is not None:
         sentences = [
-            "memory: as reported by the compiler, for which it does not suffice"
+            "memory: as reported by the compiler, which found that it does not fit"
         ]
     else:
         sentences = [

@@ -62,7 +62,7 @@ class Plan:
 
     def to_json(self) -> dict[str, Any]:
         """Returns the plan as JSON values, with versions and the command."""
-        versions = {"jax": jax.__version__, "libtpu": _libtpu_version()}
+        versions = {"jax": jax.__version__, "libtpu": _find_libtpu_version()}
         command = shlex.join([os.path.basename(sys.argv[0]), *sys.argv[1:]])
         return {**dataclasses.asdict(self), "versions": versions, "command": command}
 
@@ -191,7 +191,7 @@ def _describe(config: Config, mesh: Mesh, num_classes: int) -> dict[str, Any]:
     }
 
 
-def _libtpu_version() -> str | None:
+def _find_libtpu_version() -> str | None:
     from importlib import metadata
 
     try:

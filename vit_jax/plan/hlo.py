@@ -79,12 +79,12 @@ class HloProgram:
         ]
         trips = 1
         if instruction.opcode == "while" and called:
-            trips = self._trips(instruction, caller)
+            trips = self._count_trips(instruction, caller)
         for name in called:
             if name in self._times:
                 self._times[name] += self._times[caller] * trips
 
-    def _trips(self, loop: Instruction, caller: str) -> int:
+    def _count_trips(self, loop: Instruction, caller: str) -> int:
         known = _TRIPS.search(loop.rest)
         if known:
             return int(known[1])
@@ -99,21 +99,21 @@ class HloProgram:
         tests = [line for line in lines.values() if line.opcode == "compare"]
         if len(tests) != 1 or "direction=LT" not in tests[0].rest:
             return None
-        index, end = (lines.get(name) for name in _operands(tests[0])[:2])
+        index, end = (lines.get(name) for name in _list_operands(tests[0])[:2])
         position = re.search(r"index=(\d+)", index.rest) if index else None
         if not end or end.opcode != "constant" or not position:
             return None
         here = self._computations[caller]
-        first = here.get(_operands(loop)[0])
+        first = here.get(_list_operands(loop)[0])
         start = 0
         if first and first.opcode == "tuple":
-            begin = here.get(_operands(first)[int(position[1])])
+            begin = here.get(_list_operands(first)[int(position[1])])
             if begin and begin.opcode == "constant":
-                start = int(_operands(begin)[0])
-        return int(_operands(end)[0]) - start
+                start = int(_list_operands(begin)[0])
+        return int(_list_operands(end)[0]) - start
 
 
-def _operands(instruction: Instruction) -> list[str]:
+def _list_operands(instruction: Instruction) -> list[str]:
     inside = instruction.rest.partition(")")[0]
     inside = re.sub(r"/\*.*?\*/", "", inside)
     return [name.strip().removeprefix("%") for name in inside.split(",")]

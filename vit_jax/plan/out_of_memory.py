@@ -54,13 +54,15 @@ def describe_memory(config: Config, counted: CountedMemory, mesh: Mesh) -> str:
         "images": counted.batch,
     }
     by_size = sorted(terms.items(), key=lambda term: -term[1])
-    listed = ", ".join(f"{name} {_size(count)}" for name, count in by_size)
+    listed = ", ".join(f"{name} {_format_size(count)}" for name, count in by_size)
     device = mesh.local_devices[0]
     limit = (device.memory_stats() or {}).get("bytes_limit")
-    of = f" of {_size(limit)}" if limit else ""
+    of = f" of {_format_size(limit)}" if limit else ""
     per_image = counted.activations + counted.batch > sum(terms.values()) / 2
     advice = (
-        _fewer_activations(config, mesh) if per_image else _less_state(config, mesh)
+        _advise_fewer_activations(config, mesh)
+        if per_image
+        else _advise_less_state(config, mesh)
     )
     if device.platform == "gpu" and _FRACTION not in os.environ:
         advice.append(
@@ -68,14 +70,14 @@ def describe_memory(config: Config, counted: CountedMemory, mesh: Mesh) -> str:
         )
     return (
         f"out of memory: each {device.device_kind} device{of} must hold about "
-        f"{_size(counted.total)}: {listed}; add {', or '.join(advice)}"
+        f"{_format_size(counted.total)}: {listed}; add {', or '.join(advice)}"
     )
 
 
 _FRACTION = "XLA_PYTHON_CLIENT_MEM_FRACTION"
 
 
-def _fewer_activations(config: Config, mesh: Mesh) -> list[str]:
+def _advise_fewer_activations(config: Config, mesh: Mesh) -> list[str]:
     advice = []
     if config.model.remat != "full":
         advice.append("--config.model.remat=full")
@@ -90,7 +92,7 @@ def _fewer_activations(config: Config, mesh: Mesh) -> list[str]:
     return advice or ["a smaller --config.data.batch_size"]
 
 
-def _less_state(config: Config, mesh: Mesh) -> list[str]:
+def _advise_less_state(config: Config, mesh: Mesh) -> list[str]:
     advice = []
     if mesh.size > 1 and mesh.shape["fsdp"] == 1:
         advice.append("--config.mesh.preset=fsdp")
@@ -101,5 +103,5 @@ def _less_state(config: Config, mesh: Mesh) -> list[str]:
     return advice or ["more devices, with --config.mesh.preset=fsdp"]
 
 
-def _size(count: float) -> str:
+def _format_size(count: float) -> str:
     return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.1f} MB"

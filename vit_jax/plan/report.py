@@ -46,7 +46,7 @@ def _format_memory(plan: Plan) -> list[str]:
     if plan.compiled:
         for name, size in dataclasses.asdict(plan.compiled).items():
             lines.append(f"  {name:<16}{size / GIB:9.3f} GiB  compiler")
-    lines.append(f"  {'needed':<16}{plan.needed / GIB:9.3f} GiB{_verdict(plan)}")
+    lines.append(f"  {'needed':<16}{plan.needed / GIB:9.3f} GiB{_format_verdict(plan)}")
     return lines
 
 
@@ -62,7 +62,7 @@ def _format_collectives(plan: Plan) -> list[str]:
     return lines if plan.program.collectives else [*lines, "  none"]
 
 
-def _verdict(plan: Plan) -> str:
+def _format_verdict(plan: Plan) -> str:
     if plan.capacity is None:
         return ""
     verdict = "fits" if plan.fits else "DOES NOT FIT"
@@ -151,7 +151,7 @@ def draw_memory(plans: Sequence[Plan], path: Path) -> "Figure":
             label = "capacity of the chip" if not row else None
             x = plan.capacity / GIB
             axes.plot((x, x), span, "--", color="gray", linewidth=2, label=label)
-    axes.set_yticks(rows, [_name(plan) for plan in plans])
+    axes.set_yticks(rows, [_name_plan(plan) for plan in plans])
     axes.invert_yaxis()
     axes.set_xlabel("memory of one device (GiB)")
     axes.spines[["top", "right"]].set_visible(False)
@@ -160,7 +160,7 @@ def draw_memory(plans: Sequence[Plan], path: Path) -> "Figure":
     return figure
 
 
-def _name(plan: Plan) -> str:
+def _name_plan(plan: Plan) -> str:
     run, hardware = plan.run, plan.hardware
     where = hardware["topology"] or f"{hardware['num_devices']} {hardware['chip']}"
     sizes = "x".join(str(size) for size in run["mesh"].values())

@@ -76,7 +76,7 @@ def summarise_program(text: str) -> Summary:
             cycles.append(times * int(estimate[1]))
         kind = instruction.opcode.removesuffix("-start")
         if kind in COLLECTIVES:
-            size, sent = _exchange(kind, instruction)
+            size, sent = _measure_exchange(kind, instruction)
             channel = _CHANNEL.search(instruction.rest)
             key = kind, channel[1] if channel else instruction.name
             row = times, times * size, times * sent
@@ -106,12 +106,12 @@ def count_type_bytes(text: str) -> int:
     return int(total)
 
 
-def _exchange(kind: str, instruction: Instruction) -> tuple[int, int]:
+def _measure_exchange(kind: str, instruction: Instruction) -> tuple[int, int]:
     """Returns the bytes of a collective's result, and those that one device sends."""
     result = instruction.type
     if instruction.opcode in ("all-gather-start", "collective-permute-start"):
-        result = _parts(result)[1]  # (what goes in, what comes out, ...)
-    size, group = count_type_bytes(result), _group_size(instruction.rest)
+        result = _split_tuple(result)[1]  # (what goes in, what comes out, ...)
+    size, group = count_type_bytes(result), _find_group_size(instruction.rest)
     others = (group - 1) / group
     sent = {
         "all-reduce": 2 * size * others,  # reduce-scatter, then all-gather
@@ -123,7 +123,7 @@ def _exchange(kind: str, instruction: Instruction) -> tuple[int, int]:
     return size, round(sent)
 
 
-def _parts(type_: str) -> list[str]:
+def _split_tuple(type_: str) -> list[str]:
     """Returns the members of a tuple type; nested tuples stay whole."""
     depth, parts = 0, [""]
     for character in type_.strip()[1:-1]:
@@ -136,7 +136,7 @@ def _parts(type_: str) -> list[str]:
     return parts
 
 
-def _group_size(rest: str) -> int:
+def _find_group_size(rest: str) -> int:
     match = _GROUPS.search(rest)
     if match:
         return int(match[1]) if match[1] else len(match[2].split(","))

@@ -34,10 +34,11 @@ def render_page(
     sections = list(sections)
     css = resources.files(__package__ or "").joinpath("style.css").read_text("utf-8")
     links = "".join(
-        f'<a href="#{_anchor(s.title)}">{render_text(s.title)}</a>' for s in sections
+        f'<a href="#{_make_anchor(s.title)}">{render_text(s.title)}</a>'
+        for s in sections
     )
     parts = "".join(
-        f'<section id="{_anchor(s.title)}"><h2>{render_text(s.title)}</h2>{s.body}</section>'
+        f'<section id="{_make_anchor(s.title)}"><h2>{render_text(s.title)}</h2>{s.body}</section>'
         for s in sections
     )
     return (
@@ -104,7 +105,7 @@ def render_picture(
     buffer = io.BytesIO()
     figure.savefig(buffer, format=form)
     kind = "svg+xml" if form == "svg" else form
-    image = _image(buffer.getvalue(), kind, alt)
+    image = _render_image(buffer.getvalue(), kind, alt)
     return f'<figure class="{"wide" if wide else "fit"}">{image}</figure>'
 
 
@@ -121,14 +122,14 @@ def make_thumbnail(pixels: np.ndarray, caption: str) -> str:
     image.thumbnail((192, 192))
     buffer = io.BytesIO()
     image.save(buffer, "PNG")
-    shown = _image(buffer.getvalue(), "png", caption)
+    shown = _render_image(buffer.getvalue(), "png", caption)
     return f"<figure>{shown}<figcaption>{render_text(caption)}</figcaption></figure>"
 
 
-def _image(content: bytes, kind: str, alt: str) -> str:
+def _render_image(content: bytes, kind: str, alt: str) -> str:
     encoded = base64.b64encode(content).decode()
     return f'<img alt="{render_text(alt)}" src="data:image/{kind};base64,{encoded}">'
 
 
-def _anchor(title: str) -> str:
+def _make_anchor(title: str) -> str:
     return title.lower().replace(" ", "-")

@@ -124,7 +124,7 @@ def make_attention_section(album: Album) -> Section:
         parts.append(render_picture(figure, kind, wide=kind != "distance"))
     notes = (
         "Attention rollout: how much each patch contributes to the output.",
-        "Attention of each layer and head, for the first of these images.",
+        "Attention of each layer and head, in the first image.",
         "Mean attention distance of each head, by layer.",
     )
     pairs = zip(notes, parts, strict=True)
