@@ -50,7 +50,7 @@ def write_report(workdir: str | Path, output: str | Path | None = None) -> Path:
     model = models.describe_model(loaded.config)
     page = render_page(
         title=loaded.run.name,
-        subtitle=f"{model} on {loaded.run.data.source}, step {loaded.step:,}, in "
+        subtitle=f"{model[:1].upper()}{model[1:]} on {loaded.run.data.source}, step {loaded.step:,}, in "
         f"{bucket.make_absolute(workdir)}",
         top=render_summary(album, lines, num_params),
         sections=make_sections(album, lines, workdir),
