@@ -4,6 +4,7 @@ import dataclasses
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from vit_jax import models
@@ -30,7 +31,7 @@ def get_position_table(loaded: Loaded) -> np.ndarray:
         )
     params = loaded.params["Transformer"].get("posembed_input", {})
     num_tokens = loaded.num_prefix + grid[0] * grid[1]
-    zeros = np.zeros((1, num_tokens, config.hidden_size or 0), np.float32)
+    zeros = jnp.zeros((1, num_tokens, config.hidden_size or 0))
     added = posemb.PositionEmbedding(config).apply({"params": params}, zeros, grid)
     table = np.asarray(jax.device_get(added))[0]
     return table[loaded.num_prefix :].reshape(*grid, -1)
