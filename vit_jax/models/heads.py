@@ -1,6 +1,5 @@
 """From tokens to one vector per image, and on to logits."""
 
-import dataclasses
 import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -39,15 +38,18 @@ class MAPHead(nn.Module):
         init = nn.initializers.xavier_uniform()
         probe = self.param("probe", init, (1, 1, width)).astype(config.dtype)
         plain = ModelConfig(
-            num_heads=config.num_heads, posemb="none", dtype=config.dtype
+            num_heads=config.num_heads,
+            mlp_dim=config.mlp_dim,
+            posemb="none",
+            activation=config.activation,
+            dtype=config.dtype,
         )
         x = Attention(plain, name="MultiHeadDotProductAttention_0")(
             jnp.broadcast_to(probe, (batch, 1, width)), tokens, train
         )
         epsilon = config.layer_norm_epsilon
         y = layer_norm(x, epsilon=epsilon, dtype=config.dtype, name="LayerNorm_0")
-        no_dropout = dataclasses.replace(config, dropout_rate=0.0)
-        return (x + MlpBlock(no_dropout, name="MlpBlock_0")(y, train))[:, 0]
+        return (x + MlpBlock(plain, name="MlpBlock_0")(y, train))[:, 0]
 
 
 class Pooling(NamedTuple):

@@ -142,7 +142,7 @@ def _check_sizes(config: ModelConfig, num_classes: int | None) -> None:
     _check_size("num_classes", num_classes or 0, _MOST_CLASSES)
 
 
-def _check_size(what: str, value: int | float, highest: int) -> None:
+def _check_size(what: str, value: Any, highest: int) -> None:
     if value > highest:
         raise ConfigError(
             f"{what} must be at most {highest}, got {value}; use a smaller model"
