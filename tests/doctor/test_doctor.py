@@ -79,7 +79,9 @@ def test_a_wrong_product_is_noticed(monkeypatch, capsys):
 
 
 def test_an_old_package_is_noticed(monkeypatch):
-    monkeypatch.setattr(doctor, "_read_requirements", lambda: {"jax": "99.0", "nope": "1"})
+    monkeypatch.setattr(
+        doctor, "_read_requirements", lambda: {"jax": "99.0", "nope": "1"}
+    )
     checks = [check for check in doctor._check_packages() if check.status == "bad"]
     assert [check.fix for check in checks] == [
         'pip install -U "jax>=99.0"',
