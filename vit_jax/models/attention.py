@@ -1,6 +1,7 @@
 """Multi-head attention, with every implementation of it behind `attend`."""
 
 import functools
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -47,6 +48,7 @@ def attend(
     deterministic: bool = True,
     dropout_rng: PRNGKeyArray | None = None,
     impl: str = "xla",
+    lengths: tuple[int, int] | None = None,
 ) -> Float[Array, "b n k e"]:
     """Returns ``softmax(q k^T / sqrt(e) + bias) v`` (arXiv:2010.11929, appendix A).
 
@@ -60,18 +62,53 @@ def attend(
         deterministic: True switches dropout off.
         dropout_rng: the key of the dropout; needed where there is any.
         impl: one of `IMPLEMENTATIONS`.
+        lengths: how many of the queries, and of the keys, are no padding; cudnn only.
     """
     dropped = dropout_rate > 0 and not deterministic
     if impl == "cudnn":
         assert not dropped, "checked with the config"
-        return jax.nn.dot_product_attention(q, k, v, bias, implementation="cudnn")
+        lengths = lengths or (q.shape[1], k.shape[1])
+        return _attend_fused(q, k, v, bias, lengths)
     assert impl == "xla", impl
+    assert lengths is None
     weights = attention_weights(q, k, bias).astype(q.dtype)
     if dropped:
         assert dropout_rng is not None
         keep = jax.random.bernoulli(dropout_rng, 1 - dropout_rate, weights.shape)
         weights = jnp.where(keep, weights / (1 - dropout_rate), 0)
     return jnp.einsum("bkns,bske->bnke", weights, v)
+
+
+def _attend_fused(
+    q: Float[Array, "b n k e"],
+    k: Float[Array, "b s k e"],
+    v: Float[Array, "b s k e"],
+    bias: Float[Array, "b k n s"] | None,
+    lengths: tuple[int, int],
+) -> Float[Array, "b n k e"]:
+    """Asks cuDNN, in even numbers of tokens; the kernel skips what is padding.
+
+    JAX refuses to differentiate it for odd ones (seen in 0.7 to 0.12, "Unsupported
+    sequence length"), and 14 x 14 patches with a class token are 197.
+    """
+    batch, n, s = q.shape[0], q.shape[1], k.shape[1]
+    if bias is not None:
+        bias = jnp.pad(bias, ((0, 0), (0, 0), (0, n % 2), (0, s % 2)))
+    q, k, v = pad_to_even(q), pad_to_even(k), pad_to_even(v)
+    told: dict[str, Any] = {}
+    if lengths != (q.shape[1], k.shape[1]):
+        names = ("query_seq_lengths", "key_value_seq_lengths")
+        told = {
+            name: jnp.full((batch,), length, jnp.int32)
+            for name, length in zip(names, lengths, strict=True)
+        }
+    out = jax.nn.dot_product_attention(q, k, v, bias, implementation="cudnn", **told)
+    return out[:, :n]
+
+
+def pad_to_even(x: Float[Array, "b n *d"]) -> Float[Array, "b m *d"]:
+    """Appends a token of zeros to an odd number of them."""
+    return jnp.pad(x, ((0, 0), (0, x.shape[1] % 2), *[(0, 0)] * (x.ndim - 2)))
 
 
 class Attention(nn.Module):
@@ -96,6 +133,15 @@ class Attention(nn.Module):
         angles: Float[Array, "n f"] | None = None,
     ) -> Float[Array, "b n d"]:
         config, width = self.config, queries.shape[-1]
+        make_bias = posemb.POSEMBS[config.posemb].make_bias
+        lengths = None
+        if config.attention == "cudnn" and make_bias is None:
+            # Here the padding is written with the norm before, and costs next to
+            # nothing; in `attend` queries, keys and values would be copied for it.
+            lengths = queries.shape[1], keys_values.shape[1]
+            queries, keys_values = pad_to_even(queries), pad_to_even(keys_values)
+            if angles is not None:
+                angles = jnp.pad(angles, ((0, lengths[0] % 2), (0, 0)))
         dense = functools.partial(
             nn.DenseGeneral,
             kernel_init=nn.initializers.xavier_uniform(),
@@ -112,10 +158,11 @@ class Attention(nn.Module):
             q, k = norm(q, name="query_ln"), norm(k, name="key_ln")
         if angles is not None:
             q, k = posemb.rotate(q, angles), posemb.rotate(k, angles)
-        make_bias = posemb.POSEMBS[config.posemb].make_bias
         bias = make_bias(self, q) if make_bias else None
         if self.is_mutable_collection("attention") and not self.is_initializing():
-            self.sow("attention", "weights", attention_weights(q, k, bias))
+            n, s = lengths or (q.shape[1], k.shape[1])
+            weights = attention_weights(q[:, :n], k[:, :s], bias)
+            self.sow("attention", "weights", weights)
         dropped = train and config.attention_dropout_rate > 0
         x = attend(
             q,
@@ -126,8 +173,10 @@ class Attention(nn.Module):
             deterministic=not train,
             dropout_rng=self.make_rng("dropout") if dropped else None,
             impl=config.attention,
+            lengths=lengths,
         )
-        return dense(width, axis=(-2, -1), name="out")(x)
+        x = dense(width, axis=(-2, -1), name="out")(x)
+        return x if lengths is None else x[:, : lengths[0]]
 
 
 AXES: Axes = (
