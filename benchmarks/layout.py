@@ -1,14 +1,15 @@
-"""What saying how the residual stream is cut saves, over the batch and its tokens.
+"""What sharding the residual stream saves, over the batch and its tokens.
 
     pip install -e ".[tpu]"
     python benchmarks/layout.py --output=benchmarks/results/layout.json
 
 Compiles training steps for TPU slices that are not here, each in three layouts of the
-residual stream between layers: as the compiler chooses ("free"), cut over the batch
-alone ("batch"), its tokens over the tensor axis as well where it divides them ("tokens",
-which is what `vit_jax.mesh.sharding.constrain` says), and in unequal parts. Memory, cycles and exchanged bytes are the compiler's,
-of one device; cycles leave exchange out, so the seconds add it at the bandwidth of all
-links: hidden behind arithmetic, and not.
+residual stream between layers: as the compiler chooses ("free"), sharded over the batch
+alone ("batch"), its tokens over the tensor axis as well where it divides them
+("tokens", which is what `vit_jax.mesh.constraints.constrain` does), and in unequal
+parts. Memory, cycles and exchanged bytes are the compiler's, of one device; cycles leave
+exchange out, so the seconds add it at the bandwidth of all links: hidden behind
+arithmetic, and not.
 """
 
 import argparse
@@ -85,12 +86,12 @@ def compile_case(name: str, layout: str) -> dict[str, Any]:
     from jax.sharding import NamedSharding, PartitionSpec
 
     from vit_jax.config.file import load_config
-    from vit_jax.mesh import sharding
+    from vit_jax.mesh import axes, constraints
     from vit_jax.models import encoder
     from vit_jax.plan import make_plan
 
     recipe, topology, side, batch, remat, sizes, _ = CASES[name]
-    mesh = dict(zip(sharding.MESH_AXES, sizes, strict=True))
+    mesh = dict(zip(axes.MESH_AXES, sizes, strict=True))
     config = load_config(
         f"configs/{recipe}.py:imagenet2012",
         [
@@ -103,21 +104,21 @@ def compile_case(name: str, layout: str) -> dict[str, Any]:
         ],
     )
 
-    def cut_unequally(x: jax.Array, names: Any) -> jax.Array:
-        mesh = sharding._mesh.get()
+    def shard_unequally(x: jax.Array, names: Any) -> jax.Array:
+        mesh = constraints._mesh.get()
         if mesh is None:
             return x
-        spec = PartitionSpec(*(sharding.STREAM.get(name) for name in names))
+        spec = PartitionSpec(*(constraints.STREAM.get(name) for name in names))
         return jax.lax.with_sharding_constraint(x, NamedSharding(mesh, spec))
 
     if layout == "free":
         encoder.constrain = lambda x, names: x
     elif layout == "batch":
-        encoder.constrain = lambda x, names: sharding.constrain(
+        encoder.constrain = lambda x, names: constraints.constrain(
             x, (names[0], None, None)
         )
     elif layout == UNEQUAL:
-        encoder.constrain = cut_unequally
+        encoder.constrain = shard_unequally
     plan = make_plan(config, topology=topology)
     row: dict[str, Any] = {"case": name, "topology": topology, "layout": layout}
     if plan.compiled is None or plan.program is None or plan.prediction is None:

@@ -49,7 +49,7 @@ def test_a_short_run_shows_its_course():
     [
         ({}, {}, "add --config.train.total_epochs=10"),
         ({"total_steps": 0}, {}, "must have total_steps"),
-        ({"total_steps": 5, "total_epochs": 1.0}, {}, "got both; remove one"),
+        ({"total_steps": 5, "total_epochs": 1.0}, {}, "got 2; remove all but one"),
         ({"total_steps": -5}, {}, "must be finite and >= 0, got -5"),
         ({"total_steps": 5}, {"warmup_steps": 5}, "shorter than the run of 5 steps"),
     ],

@@ -170,7 +170,7 @@ initialize("127.0.0.1:{free_port()}", 2, 0, init_timeout=3)
         timeout=60,
     )
     assert ended.returncode == 2
-    assert "not all processes met at 127.0.0.1" in ended.stderr
+    assert "not all processes connected to 127.0.0.1" in ended.stderr
     assert "within 3 s; start the command on every host" in ended.stderr
 
 

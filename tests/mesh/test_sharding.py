@@ -11,13 +11,11 @@ from jax.sharding import PartitionSpec as P
 from tests.runs import TINY, change, program_on
 from vit_jax.config import MeshConfig
 from vit_jax.errors import ConfigError
+from vit_jax.mesh.axes import find_logical_axes, make_partition_spec
+from vit_jax.mesh.constraints import bind_mesh, constrain
 from vit_jax.mesh.sharding import (
-    bind_mesh,
     check_batch_size,
-    constrain,
-    find_logical_axes,
     make_mesh,
-    make_partition_spec,
     offload_to_host,
     replicate_sharding,
     shard_batch,

@@ -4,7 +4,7 @@ import pytest
 
 from tests.models.tiny import OPTIONS, shapes
 from vit_jax import models
-from vit_jax.mesh.sharding import Axes, find_logical_axes
+from vit_jax.mesh.axes import Axes, find_logical_axes
 
 NAMES = {
     "embed", "mlp", "heads", "head_dim", "tokens", "classes", "patch_h", "patch_w",

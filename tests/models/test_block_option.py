@@ -49,7 +49,7 @@ from vit_jax.checkpoints import convert_file
 from vit_jax.checkpoints.load import load, load_pretrained
 from vit_jax.config import Config, DataConfig, MeshConfig, ModelConfig, TrainConfig
 from vit_jax.errors import ConfigError
-from vit_jax.mesh.sharding import find_logical_axes
+from vit_jax.mesh.axes import find_logical_axes
 from vit_jax.models.flops import count_multiply_adds
 from vit_jax.plan import make_plan
 from vit_jax.training.loop import train

@@ -12,7 +12,7 @@ import pytest
 from tests.models.tiny import OPTIONS, apply, flat, random_images, random_params, shapes
 from vit_jax import models
 from vit_jax.config import ModelConfig
-from vit_jax.mesh.sharding import find_logical_axes
+from vit_jax.mesh.axes import find_logical_axes
 from vit_jax.models.init import init_params
 from vit_jax.models.layers import stack_layer_params, unstack_layer_params
 

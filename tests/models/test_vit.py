@@ -20,7 +20,8 @@ from tests.models.tiny import (
 )
 from vit_jax import models
 from vit_jax.config import MeshConfig, ModelConfig
-from vit_jax.mesh.sharding import bind_mesh, make_mesh
+from vit_jax.mesh.constraints import bind_mesh
+from vit_jax.mesh.sharding import make_mesh
 
 
 @pytest.mark.parametrize("option", OPTIONS)

@@ -6,7 +6,8 @@ import pytest
 from flax.traverse_util import flatten_dict, unflatten_dict
 
 from tests.runs import TINY, change, load_case, losses_of, program_on
-from vit_jax.mesh.sharding import format_path, shard_batch
+from vit_jax.mesh.axes import format_path
+from vit_jax.mesh.sharding import shard_batch
 
 CASES = ("token_cosine", "gap_rep_linear")
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from vit_jax.checkpoints.lazy import Lazy, stack_lazy
 from vit_jax.checkpoints.trees import make_printable
 from vit_jax.errors import ConfigError
-from vit_jax.mesh.sharding import STACKED
+from vit_jax.mesh.axes import STACKED
 
 _KINDS = "|".join(STACKED)
 _ONE = re.compile(rf"((?:.*/)?(?:{_KINDS}))_(\d{{1,6}})/(.*)", re.DOTALL)

@@ -24,7 +24,8 @@ from vit_jax.config import (
 )
 from vit_jax.data import augment
 from vit_jax.errors import ConfigError
-from vit_jax.mesh.sharding import bind_mesh, make_mesh, replicate_sharding
+from vit_jax.mesh.constraints import bind_mesh
+from vit_jax.mesh.sharding import make_mesh, replicate_sharding
 from vit_jax.storage import bucket
 
 _LOG = logging.getLogger(__name__)

@@ -21,7 +21,8 @@ from vit_jax.checkpoints.card import (
 from vit_jax.config import PLAIN, Config, Preprocessing
 from vit_jax.config.file import from_dict
 from vit_jax.errors import ConfigError
-from vit_jax.mesh.sharding import Axes, get_shardings, shard_abstract
+from vit_jax.mesh.axes import Axes
+from vit_jax.mesh.sharding import get_shardings, shard_abstract
 from vit_jax.models.init import init_params
 from vit_jax.models.layers import stack_layer_params, unstack_layer_params
 from vit_jax.storage import bucket

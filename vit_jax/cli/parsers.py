@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from vit_jax.config.choices import Choices
+from vit_jax.config.choices.text import format_config_help
 
 Commands = "argparse._SubParsersAction[argparse.ArgumentParser]"
 Run = Callable[[argparse.Namespace, list[str]], int]  # (arguments, config overrides)
@@ -68,6 +69,7 @@ def add_config(parser: argparse.ArgumentParser) -> None:
             "--config.SECTION.KEY=VALUE overrides a value",
         )
     )
+    parser.epilog = f"{format_config_help()}\n{parser.epilog}"
 
 
 def add_images(parser: argparse.ArgumentParser, nargs: str, default: str = "") -> None:

@@ -1,11 +1,11 @@
-"""Commands about a config: train it, plan it, time it."""
+"""Commands that take a config: train, plan, bench."""
 
 import argparse
 import json
 import logging
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from vit_jax.cli.parsers import (
     Commands,
@@ -15,6 +15,9 @@ from vit_jax.cli.parsers import (
     complete_files,
 )
 from vit_jax.config.choices import PHASES
+
+if TYPE_CHECKING:
+    from vit_jax.training.loop import Result
 
 
 def add(commands: Commands) -> None:
@@ -27,7 +30,7 @@ def _add_train(commands: Commands) -> None:
     parser = add_command(
         commands,
         "train",
-        "Train a model; the same command again goes on where it ended.",
+        "Train a model; the same command again resumes the run.",
         "  vit-jax train --config=configs/digits.py\n"
         "  vit-jax train --config=configs/digits.py --config.train.total_epochs=5\n"
         "  vit-jax train --config=configs/digits.py --show\n",
@@ -36,30 +39,38 @@ def _add_train(commands: Commands) -> None:
     add_config(parser)
     complete_files(
         parser.add_argument(
-            "--workdir", help="a folder or gs://BUCKET/PATH (default: runs/NAME)"
+            "--workdir", help="a folder or gs://BUCKET/PATH (default: runs/CONFIG.NAME)"
         )
     )
     parser.add_argument(
         "--show", action="store_true", help="print the resolved config and stop"
     )
+    _add_hosts(parser)
+
+
+def _add_hosts(parser: argparse.ArgumentParser) -> None:
+    """Adds the options that connect the processes of a run on several hosts."""
     hosts = parser.add_argument_group(
         "several hosts",
-        "run the command on each; a Cloud TPU slice, SLURM, Open MPI and Kubernetes "
-        "need none of these",
+        "Run the command on each host. On a Cloud TPU slice, and with SLURM, Open MPI\n"
+        "and Kubernetes, these options are set automatically.",
     )
     hosts.add_argument(
-        "--coordinator", metavar="HOST:PORT", help="where process 0 listens"
+        "--coordinator", metavar="HOST:PORT", help="the address of process 0"
     )
-    hosts.add_argument("--num_processes", type=int, metavar="N", help="of the run")
     hosts.add_argument(
-        "--process_id", type=int, metavar="I", help="of this one, from 0"
+        "--num_processes", type=int, metavar="N", help="number of processes"
+    )
+    hosts.add_argument(
+        "--process_id", type=int, metavar="I", help="index of this process, from 0"
     )
     hosts.add_argument(
         "--peer_timeout",
         type=int,
         metavar="SECONDS",
         default=100,
-        help="after which a silent process counts as lost (default: %(default)s)",
+        help="without a heartbeat, after which a process counts as lost "
+        "(default: %(default)s)",
     )
 
 
@@ -67,7 +78,7 @@ def _add_plan(commands: Commands) -> None:
     parser = add_command(
         commands,
         "plan",
-        "Say whether a run fits, and how fast it would be, before there is hardware.",
+        "Predict memory and speed of a run, without the hardware.",
         "  vit-jax plan --config=configs/vit_b16.py --topology=v5e:2x4\n"
         "  vit-jax plan --config=configs/vit_l16.py --chip=H100 --num_devices=8 "
         "--search\n",
@@ -77,26 +88,34 @@ def _add_plan(commands: Commands) -> None:
     parser.add_argument(
         "--topology",
         metavar="CHIP:SHAPE",
-        help="a TPU slice, such as v5e:2x4, compiled for without having it (extra tpu)",
+        help="compile for a TPU slice that need not exist, such as v5e:2x4 (extra tpu)",
     )
     parser.add_argument(
-        "--chip", help="a chip of the table, by its name, such as H100; from shapes"
+        "--chip", help="estimate from shapes for this chip, such as H100"
     )
     parser.add_argument(
-        "--num_devices", type=int, default=1, metavar="N", help="of the chip"
+        "--num_devices",
+        type=int,
+        default=1,
+        metavar="N",
+        help="number of chips (default: %(default)s)",
     )
     parser.add_argument(
-        "--num_classes", type=int, default=1000, metavar="Y", help="of the head"
+        "--num_classes",
+        type=int,
+        default=1000,
+        metavar="Y",
+        help="classes of the head (default: %(default)s)",
     )
     parser.add_argument(
-        "--no_compile", action="store_true", help="only what shapes alone tell"
+        "--no_compile", action="store_true", help="estimate from shapes alone"
     )
     parser.add_argument(
         "--search",
         action="store_true",
         help="try meshes, micro-batches and remat policies, and print the best",
     )
-    parser.add_argument("--picture", type=Path, metavar="FILE", help="of the memory")
+    parser.add_argument("--picture", type=Path, metavar="FILE", help="draw the memory")
     parser.add_argument("--json", action="store_true", help="print JSON")
 
 
@@ -104,7 +123,7 @@ def _add_bench(commands: Commands) -> None:
     parser = add_command(
         commands,
         "bench",
-        "Time training and inference of a config on what is here.",
+        "Measure the speed of training and inference on this machine.",
         "  vit-jax bench --config=configs/digits.py\n"
         "  vit-jax bench --config=configs/vit_b16.py --config.data.batch_size=64 "
         "--phase=train --json\n",
@@ -119,16 +138,24 @@ def _add_bench(commands: Commands) -> None:
         help="a phase, listed below; may be repeated (default: all)",
     )
     parser.add_argument(
-        "--num_classes", type=int, default=1000, metavar="Y", help="of the head"
+        "--num_classes",
+        type=int,
+        default=1000,
+        metavar="Y",
+        help="classes of the head (default: %(default)s)",
     )
     parser.add_argument(
-        "--repeats", type=int, default=10, metavar="N", help="(default: %(default)s)"
+        "--repeats",
+        type=int,
+        default=10,
+        metavar="N",
+        help="measurements per phase (default: %(default)s)",
     )
     parser.add_argument(
         "--seconds",
         type=float,
         default=1.0,
-        help="that a repeat takes, about (default: %(default)s)",
+        help="approximate duration of a measurement (default: %(default)s)",
     )
     parser.add_argument("--json", action="store_true", help="print one JSON object")
 
@@ -147,13 +174,12 @@ def _train(arguments: argparse.Namespace, overrides: list[str]) -> int:
     from vit_jax.mesh import distributed
     from vit_jax.storage.bucket import open_location
     from vit_jax.training.loop import train
-    from vit_jax.training.metrics import describe_metrics
 
     workdir = open_location(arguments.workdir or f"runs/{config.name}")
-    # Orbax raises what goes wrong in a save, after logging it from each thread.
+    # Orbax raises the errors of a save, after logging each from its thread.
     for logger in ("absl", "asyncio"):
         logging.getLogger(logger).setLevel(logging.CRITICAL)
-    sys.unraisablehook = _after_a_failed_save
+    sys.unraisablehook = _ignore_late_writes
     distributed.initialize(
         arguments.coordinator,
         arguments.num_processes,
@@ -161,27 +187,30 @@ def _train(arguments: argparse.Namespace, overrides: list[str]) -> int:
         peer_timeout=arguments.peer_timeout,
     )
     result = train(config, workdir)
-    say = print if distributed.is_primary() else _say_nothing
+    if distributed.is_primary():
+        print("\n".join(_describe_result(result, workdir)))
+    return 128 + result.interrupted_by if result.interrupted_by else 0
+
+
+def _describe_result(result: "Result", workdir: Any) -> list[str]:
+    """Returns what the command prints at the end of a run."""
+    from vit_jax.training.metrics import describe_metrics
+
     if result.interrupted_by:
-        say(f"stopped and saved at step {result.step}; repeat the command to go on")
-        return 128 + result.interrupted_by
-    say(f"done in {result.seconds:.0f} s: {describe_metrics(result.metrics)}")
+        step = f"stopped and saved at step {result.step}"
+        return [f"{step}; repeat the command to resume"]
+    lines = [f"done in {result.seconds:.0f} s: {describe_metrics(result.metrics)}"]
     if result.num_bad_files:
         count = f"{result.num_bad_files} unreadable image"
         plural = "s" if result.num_bad_files > 1 else ""
-        say(f"skipped {count}{plural}, named in {workdir / 'bad_files.txt'}")
-    say(f"next: vit-jax predict --checkpoint={workdir} IMAGE...")
-    return 0
+        lines.append(f"skipped {count}{plural}, named in {workdir / 'bad_files.txt'}")
+    return [*lines, f"next: vit-jax predict --checkpoint={workdir} IMAGE..."]
 
 
-def _after_a_failed_save(unraisable: Any) -> None:
-    """Keeps quiet about writes that end when nobody waits for them any more."""
+def _ignore_late_writes(unraisable: Any) -> None:
+    """Drops the errors of writes that end after a failed save has been reported."""
     if str(unraisable.exc_value) != "Event loop is closed":
         sys.__unraisablehook__(unraisable)
-
-
-def _say_nothing(*_) -> None:
-    """What the other hosts print."""
 
 
 def _plan(arguments: argparse.Namespace, overrides: list[str]) -> int:

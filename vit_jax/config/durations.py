@@ -1,10 +1,10 @@
-"""Epochs, examples and percent become updates here, once."""
+"""Durations in epochs, examples or percent, converted to updates in one place."""
 
 import dataclasses
 import math
 from typing import Any
 
-from vit_jax.config import Config
+from vit_jax.config.run import Config
 from vit_jax.errors import ConfigError, check
 
 
@@ -22,7 +22,7 @@ class Steps:
 UNITS = ("steps", "epochs", "examples", "percent")
 
 
-def duration_siblings(section: type, name: str) -> list[str]:
+def list_duration_siblings(section: type, name: str) -> list[str]:
     """Returns the fields that give the same duration in other units, or []."""
     stem, _, unit = name.rpartition("_")
     fields = [field.name for field in dataclasses.fields(section)]
@@ -31,7 +31,7 @@ def duration_siblings(section: type, name: str) -> list[str]:
     return [f"{stem}_{u}" for u in UNITS if u != unit and f"{stem}_{u}" in fields]
 
 
-def _duration(
+def _convert_duration(
     section: Any, where: str, stem: str, num_examples: int, batch_size: int, total: int
 ) -> int | None:
     names = [f"{stem}_{unit}" for unit in UNITS if hasattr(section, f"{stem}_{unit}")]
@@ -40,8 +40,8 @@ def _duration(
         return None
     if len(given) > 1:
         raise ConfigError(
-            f"config.{where} must have one of {' and '.join(given)}, got both; "
-            f"remove one"
+            f"config.{where} must have only one of {' and '.join(given)}, got "
+            f"{len(given)}; remove all but one"
         )
     ((name, value),) = given.items()
     check(0 <= value < math.inf, f"config.{where}.{name}", "finite and >= 0", value)
@@ -51,12 +51,12 @@ def _duration(
         "examples": value / batch_size,
         "percent": value * total / 100,
     }[name.rpartition("_")[2]]
-    # Half to even, as Python rounds; at least one step of what is not zero.
+    # Rounded half to even, as Python does; at least one step unless it is zero.
     return max(round(steps), 1 if value else 0)
 
 
 def resolve_steps(config: Config, num_examples: int) -> Steps:
-    """Turns epochs, examples and percent into updates; the only place that does.
+    """Converts epochs, examples and percent into updates.
 
     Args:
       config: the run.
@@ -69,7 +69,7 @@ def resolve_steps(config: Config, num_examples: int) -> Steps:
     batch_size = config.data.batch_size
 
     def steps(section: Any, where: str, stem: str, total: int) -> int | None:
-        return _duration(section, where, stem, num_examples, batch_size, total)
+        return _convert_duration(section, where, stem, num_examples, batch_size, total)
 
     total = steps(config.train, "train", "total", 0)
     if not total:
@@ -78,7 +78,7 @@ def resolve_steps(config: Config, num_examples: int) -> Steps:
             "add --config.train.total_epochs=10"
         )
     warmup = steps(config.optim, "optim", "warmup", total) or 0
-    if (config.optim.warmup_percent or 100) < 100:  # of a single step, none
+    if (config.optim.warmup_percent or 100) < 100:  # a run of one step has none
         warmup = min(warmup, total - 1)
     if warmup >= total:
         raise ConfigError(
@@ -90,6 +90,6 @@ def resolve_steps(config: Config, num_examples: int) -> Steps:
         warmup=warmup,
         eval_every=steps(config.train, "train", "eval_every", total) or total,
         save_every=steps(config.train, "train", "save_every", total) or total,
-        # A run of few steps shows its course, too: five times at least.
+        # A short run logs at least five times.
         log_every=min(config.train.log_every_steps, max(1, total // 5)),
     )

@@ -7,9 +7,9 @@ Pair = tuple[int, int]
 
 @dataclasses.dataclass(frozen=True)
 class ModelConfig:
-    """A model. After ``models.resolve`` no dimension is None."""
+    """A model. After ``models.resolve_model`` no dimension is None."""
 
-    variant: str | None = None  # "ViT-B/16"; a dimension given explicitly overrides it
+    variant: str | None = None  # "ViT-B/16"; dimensions given explicitly override it
     patch_size: Pair | None = None  # (height, width) in pixels
     hidden_size: int | None = None
     num_layers: int | None = None
@@ -25,13 +25,13 @@ class ModelConfig:
     head_bias_init: float = 0.0
     dtype: str = "float32"  # of the computation; parameters stay float32
     family: str | None = None  # vit | hybrid | mixer; None: the variant's, else vit
-    # Where published towers differ from the original; the defaults are the original's.
+    # Where published models differ from the original, whose values are the defaults.
     activation: str = "gelu_tanh"  # gelu (erf): timm, DeiT; quick_gelu: CLIP; swiglu
     layer_norm_epsilon: float = 1e-6  # 1e-5: CLIP; 1e-12: Hugging Face's own ViT
     patch_bias: bool = True  # of the patch embedding; CLIP has none
     posemb_prefix: bool = True  # rows for class token and registers; DeiT III: none
-    num_registers: int = 0  # tokens that are no output (arXiv:2309.16588); DINOv2: 4
-    distillation_token: bool = False  # and a head of its own; DeiT (arXiv:2012.12877)
+    num_registers: int = 0  # tokens without output (arXiv:2309.16588); DINOv2: 4
+    distillation_token: bool = False  # with its own head; DeiT (arXiv:2012.12877)
     pre_norm: bool = False  # a LayerNorm before the blocks; CLIP (arXiv:2103.00020)
     fc_norm: bool = False  # the last LayerNorm follows the pooling; timm, MAE
     qk_norm: bool = False  # LayerNorm of queries and keys (arXiv:2302.05442)
@@ -40,11 +40,11 @@ class ModelConfig:
     resnet_layers: tuple[int, ...] | None = None
     resnet_width_factor: float = 1.0  # times 64 channels in the root
     tokens_mlp_dim: int | None = None  # Mixer: width of the MLP over the patches
-    # How it is computed, not what: any checkpoint of ours goes on under any of them.
+    # How it is computed, not what: a checkpoint can be resumed with any of these.
     scan: bool = False  # compile one layer, not l; parameters are stacked
-    remat: str = "none"  # what a layer computes again for its backward pass
+    remat: str = "none"  # what the backward pass computes again
     attention: str = "xla"  # cudnn: NVIDIA's fused kernel, in bfloat16 on their GPUs
 
 
-# The last fields, where they change nothing: how a checkpoint is used anywhere.
+# The last three fields at values that every device supports.
 PLAIN = {"scan": False, "remat": "none", "attention": "xla"}

@@ -11,12 +11,12 @@ Table = tuple[tuple[str, float], ...]  # (parameter path pattern, multiplier), i
 
 @dataclasses.dataclass(frozen=True)
 class OptimConfig:
-    """The optimizer, its schedule, and what it applies to. See ``vit_jax.training.optim``."""
+    """The optimizer, its schedule, and what it applies to. See ``vit_jax.training``."""
 
     name: str = "sgd"
     learning_rate: float = 0.03
     schedule: str = "cosine"
-    linear_end: float = 1e-5  # where the linear schedule ends
+    linear_end: float = 1e-5  # the last learning rate of the linear schedule
     warmup_steps: int | None = None
     warmup_epochs: float | None = None
     warmup_percent: float | None = None  # of all steps
@@ -25,10 +25,10 @@ class OptimConfig:
     b2: float = 0.999
     eps: float = 1e-8
     accumulator_dtype: str = "float32"  # of the first moment
-    offload: bool = False  # keep the moments in the host's memory between updates
+    offload: bool = False  # keep the optimizer state in host memory between updates
     clip_global_norm: float = 1.0  # 0: no clipping
     weight_decay: float = 0.0
-    # First match wins, a pattern matches the whole path, every parameter is covered.
+    # The first pattern that matches the whole path counts; each parameter needs one.
     weight_decay_multipliers: Table = ((".*/kernel", 1.0), (".*", 0.0))
     learning_rate_multipliers: Table = ((".*", 1.0),)  # 0.0: frozen
 

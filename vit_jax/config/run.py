@@ -12,7 +12,7 @@ from vit_jax.errors import ConfigError, check
 
 @dataclasses.dataclass(frozen=True)
 class InitConfig:
-    """What the parameters start from, when the workdir has no checkpoint yet."""
+    """What the parameters start from if the workdir has no checkpoint yet."""
 
     checkpoint: str | None = None
 
@@ -29,7 +29,7 @@ class Config:
     mesh: MeshConfig = MeshConfig()
     init: InitConfig = InitConfig()
     seed: int = 0
-    profile: Pair | None = None  # first and last update that is traced; "100": one
+    profile: Pair | None = None  # first and last update to trace; "100": one update
 
     def __post_init__(self) -> None:
         check(0 <= self.seed < 2**63, "config.seed", "in [0, 2**63)", self.seed)

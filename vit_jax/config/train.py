@@ -19,13 +19,12 @@ class TrainConfig:
     save_every_steps: int | None = None
     save_every_epochs: float | None = None
     save_every_percent: float | None = None
-    log_every_steps: int = 50  # a short run reports five times at least
-    accum_steps: int = 1  # micro-batches that one update is made of
+    log_every_steps: int = 50  # a short run logs at least five times
+    accum_steps: int = 1  # micro-batches per update
     loss: str = "softmax"
     label_smoothing: float = 0.0
-    ema_decay: float | None = (
-        None  # of an average of the parameters, which is then used
-    )
+    # Of a moving average of the parameters, which then is what is evaluated and used.
+    ema_decay: float | None = None
     keep_checkpoints: int = 1
 
     def __post_init__(self) -> None:

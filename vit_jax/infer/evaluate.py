@@ -12,12 +12,8 @@ from jax.sharding import Mesh
 from vit_jax.checkpoints.load import Loaded, load
 from vit_jax.data import augment, loader, sources
 from vit_jax.errors import ConfigError
-from vit_jax.mesh.sharding import (
-    bind_mesh,
-    find_batch_share,
-    replicate_sharding,
-    shard_batch,
-)
+from vit_jax.mesh.constraints import bind_mesh
+from vit_jax.mesh.sharding import find_batch_share, replicate_sharding, shard_batch
 from vit_jax.objectives.average_precision import mean_average_precision
 from vit_jax.training.step import make_eval_step
 

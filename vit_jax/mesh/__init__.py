@@ -1,1 +1,1 @@
-"""The device mesh, logical axes, several hosts, and what a chip can do."""
+"""The device mesh, sharding, several hosts, and what each chip can do."""

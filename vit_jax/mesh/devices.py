@@ -1,16 +1,16 @@
-"""What an accelerator can do at best: one table of chips, with its sources.
+"""Peak rates, memory and bandwidth of each chip, with their sources.
 
-Rates are dense (data sheets of NVIDIA print twice that, "with sparsity") and of
-bfloat16; of float16 where a chip has no bfloat16 units (V100, T4). They are upper
+Rates are for dense products (NVIDIA's data sheets print twice that, "with sparsity")
+in bfloat16, or in float16 on chips without bfloat16 units (V100, T4). They are upper
 bounds: a large matrix product reaches 60 to 95% of them (`bench` measures it).
 
 Sources:
   Google: docs.cloud.google.com/tpu/docs/{v4,v5e,v5p,v6e}, read in 2026. Memory is what
-    libtpu 0.0.42 grants a program, which is less than is printed there. The clock is
-    the printed peak divided by what the matrix units do in a cycle.
-  NVIDIA: the data sheet of each product, nvidia.com/en-us/data-center. Cards in PCIe
-    slots are joined by NVLink in pairs at most, so that a mesh of them exchanges over
-    PCIe; the H100 NVL is sold as such a pair.
+    libtpu 0.0.42 grants a program, which is less than the printed size. The clock is
+    the printed peak divided by what the matrix units do in one cycle.
+  NVIDIA: the data sheet of each product, nvidia.com/en-us/data-center. NVLink joins
+    PCIe cards in pairs at most, so a mesh of them exchanges over PCIe; the H100 NVL is
+    sold as such a pair.
 """
 
 import dataclasses
@@ -26,14 +26,14 @@ class Chip:
     """One device as JAX counts them.
 
     Attributes:
-      name: as people say it.
+      name: the usual short name.
       kinds: values of ``jax.Device.device_kind``.
-      peak_flops: per second; a multiply-add counts two.
+      peak_flops: per second; a multiply-add counts as two.
       memory: bytes.
       memory_bandwidth: bytes per second.
-      link_bandwidth: bytes per second that leave the chip, all its links together
-        (ICI, NVLink, else PCIe); as much can arrive at the same time.
-      clock: cycles per second, where a compiler's estimate is in cycles.
+      link_bandwidth: bytes per second that leave the chip over all its links (ICI,
+        NVLink, else PCIe); as many can arrive at the same time.
+      clock: cycles per second; None where no compiler estimates cycles.
     """
 
     name: str
@@ -55,8 +55,8 @@ CHIPS = (
     Chip("v5p", ("TPU v5", "TPU v5p"), 459e12, 95.74 * GIB, 2765e9, 600e9, 1.75e9),
     # One core of 4 units' worth of 256 x 256 at 1.75 GHz; 4 links, 800 GB/s in and out.
     Chip("v6e", ("TPU v6 lite", "TPU v6e"), 918e12, 31.25 * GIB, 1638e9, 400e9, 1.75e9),
-    # In HGX: 8 of 2.25 PFLOP/s dense, 180 GB; 7680 bits at 3996 MHz, as its driver says
-    # (github.com/pytorch/ao/pull/4002), where announcements said 8 TB/s.
+    # In HGX: 8 of 2.25 PFLOP/s dense, 180 GB; 7680 bits at 3996 MHz by its driver
+    # (github.com/pytorch/ao/pull/4002), although announcements said 8 TB/s.
     Chip("B200", ("NVIDIA B200",), 2250e12, 180e9, 7.7e12, 900e9),
     Chip("H200", ("NVIDIA H200",), 989e12, 141e9, 4.8e12, 450e9),
     Chip("H100", ("NVIDIA H100 80GB HBM3",), 989e12, 80e9, 3.35e12, 450e9),
@@ -90,9 +90,9 @@ CHIPS = (
 
 
 def find_chip(name: str) -> Chip | None:
-    """Returns the chip of a ``device_kind`` or a name of `CHIPS`; None if unknown.
+    """Returns the chip with this ``device_kind`` or name; None if it is not in `CHIPS`.
 
-    A part of a chip (MIG) has a kind of its own, so it is unknown, not a whole one.
+    A slice of a chip (MIG) has its own kind, so it is unknown rather than a whole chip.
     """
     for chip in CHIPS:
         if name in chip.kinds or name.lower() == chip.name.lower():
@@ -101,20 +101,20 @@ def find_chip(name: str) -> Chip | None:
 
 
 def find_chip_of_device(devices: Iterable[jax.Device]) -> Chip | None:
-    """Returns the chip that all devices are; None if unknown or not all the same."""
+    """Returns the chip of all devices; None if it is unknown or they differ."""
     kinds = {device.device_kind for device in devices}
     return find_chip(kinds.pop()) if len(kinds) == 1 else None
 
 
 def find_peak_rate(flops: float, devices: Iterable[jax.Device]) -> float | None:
-    """Returns images/s at which the devices would do nothing but the model's products.
+    """Returns the images/s at which the devices reach their peak; None if unknown.
 
-    A rate divided by it is MFU (Chowdhery et al. 2022, PaLM, arXiv:2204.02311, appendix
-    B): what rematerialisation computes again does not count.
+    A measured rate divided by it is the MFU (Chowdhery et al. 2022, PaLM,
+    arXiv:2204.02311, appendix B): rematerialized computation does not count.
 
     Args:
       flops: of one image, as `flops.count_training_flops` counts them.
-      devices: all of the mesh; None comes back where they are not in the table.
+      devices: all of the mesh.
     """
     devices = list(devices)
     chip = find_chip_of_device(devices)

@@ -1,7 +1,7 @@
-"""Several hosts as one program: how they meet, agree, and leave when one is lost.
+"""Several hosts as one program: how they connect, agree, and exit when one is lost.
 
-Every host runs the same command. JAX finds a Cloud TPU slice, SLURM, Open MPI or
-Kubernetes by itself; elsewhere each host is told where process 0 is.
+Every host runs the same command. JAX detects a Cloud TPU slice, SLURM, Open MPI and
+Kubernetes; elsewhere each host is given the address of process 0.
 """
 
 import atexit
@@ -20,19 +20,19 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from vit_jax.errors import ConfigError
 
-# A loop asks after this many more updates: the answer is there by then, and nothing
-# waits for it.
+# The answer is read this many updates later, when it has arrived without waiting.
 _DELAY = 2
 
-_NO_WORD = (
-    "vit-jax: error: process {index} of {count} ended without a word: it was killed, or "
-    "lost another process (the lines above and the other processes' say which); the "
-    "last checkpoint is whole, so repeat the command on every host to go on from it"
+_NO_MESSAGE = (
+    "vit-jax: error: process {index} of {count} ended without an error message: it was "
+    "killed, or lost another process (see the lines above and the output of the other "
+    "processes); the last checkpoint is complete, so repeat the command on every host "
+    "to resume from it"
 )
 
 
 class LostPeerError(ConfigError):
-    """Another process of the run has gone; nothing can go on without it."""
+    """Another process of the run has ended; the run cannot continue without it."""
 
 
 def initialize(
@@ -43,20 +43,20 @@ def initialize(
     init_timeout: int = 300,
     peer_timeout: int = 100,
 ) -> None:
-    """Joins the other processes of a run, if there are any; before any computation.
+    """Connects to the other processes of a run, if any; call before any computation.
 
     Args:
-      coordinator: HOST:PORT of process 0. None: the cluster's, or this is a run of one
-        process.
-      num_processes: of the run, one per host (SLURM and Open MPI on GPUs: one per GPU).
-      process_id: of this one, from 0.
-      init_timeout: seconds to wait for the others to come.
-      peer_timeout: seconds after which a silent process counts as lost.
+      coordinator: HOST:PORT of process 0. None: as the cluster says; without a cluster
+        the run has one process.
+      num_processes: in the run, one per host (SLURM and Open MPI on GPUs: one per GPU).
+      process_id: the index of this process, from 0.
+      init_timeout: seconds to wait for the other processes.
+      peer_timeout: seconds without a heartbeat after which a process counts as lost.
 
     Raises:
-      ConfigError: some of the three are given and others cannot be found, or they do
-        not fit each other. If the others do not come in time, a line says so and this
-        process ends: JAX would end it with a stack trace of its own.
+      ConfigError: only some of the three are given and the others cannot be detected,
+        or they contradict each other. After ``init_timeout`` this process prints one
+        line and exits, where JAX would exit with a stack trace.
     """
     given = (coordinator, num_processes, process_id)
     if coordinator is not None and ":" not in coordinator:
@@ -72,7 +72,7 @@ def initialize(
                 num_processes,
                 process_id,
                 cluster_detection_method=None if None in given else "deactivate",
-                # Ours ends first, with a line that a person can use.
+                # Ours fires first, with one readable line.
                 initialization_timeout=init_timeout + 60,
                 heartbeat_timeout_seconds=peer_timeout,
                 shutdown_timeout_seconds=peer_timeout,
@@ -80,27 +80,29 @@ def initialize(
         except (ValueError, TypeError, RuntimeError) as error:
             alone = "should be defined", "must be called before", "only be called once"
             if given == (None, None, None) and any(s in str(error) for s in alone):
-                return  # no cluster, or a program that has started by itself
+                return  # no cluster, or the program has called it before
             if isinstance(error, RuntimeError):
-                raise ConfigError(f"the processes could not meet: {error}") from error
+                raise ConfigError(
+                    f"the processes could not connect: {error}"
+                ) from error
             raise ConfigError(
                 "--coordinator HOST:PORT, --num_processes N and --process_id I (0 to "
-                f"N - 1) must all be given, and fit each other, got {given}: {error}"
+                f"N - 1) must all be given and be consistent, got {given}: {error}"
             ) from error
     if jax.process_count() > 1:
-        _watch_over_this_process()
+        _watch_this_process()
 
 
 @contextlib.contextmanager
 def _time_limit(seconds: int, given: tuple[object, ...]) -> Iterator[None]:
-    """Ends the process with a line after ``seconds``; nothing else can interrupt JAX."""
+    """Exits with one line after ``seconds``; nothing else can interrupt JAX."""
 
     def end() -> None:
         where = given[0] or "the cluster's coordinator"
         print(
-            f"vit-jax: error: not all processes met at {where} within {seconds} s; "
-            "start the command on every host (under SLURM with srun), and check that "
-            "the hosts reach each other",
+            f"vit-jax: error: not all processes connected to {where} within {seconds} "
+            "s; start the command on every host (under SLURM with srun), and check that "
+            "the hosts can reach each other",
             file=sys.stderr,
             flush=True,
         )
@@ -115,13 +117,13 @@ def _time_limit(seconds: int, given: tuple[object, ...]) -> Iterator[None]:
         timer.cancel()
 
 
-def _watch_over_this_process() -> None:
-    """Has a child say so if this process dies before it can say why.
+def _watch_this_process() -> None:
+    """Starts a child that reports if this process dies without an error message.
 
-    JAX aborts a process whose coordinator is gone, from another thread: no handler of
-    ours runs. The child sees the pipe close without a word.
+    JAX aborts a process whose coordinator is gone from another thread, where no handler
+    of ours runs. The child sees that the pipe closes without a message.
     """
-    line = _NO_WORD.format(index=jax.process_index(), count=jax.process_count())
+    line = _NO_MESSAGE.format(index=jax.process_index(), count=jax.process_count())
     code = (
         "import signal, sys\n"
         "for s in (signal.SIGINT, signal.SIGTERM): signal.signal(s, signal.SIG_IGN)\n"
@@ -140,12 +142,12 @@ def _watch_over_this_process() -> None:
             watcher.stdin.write("done")
             watcher.stdin.close()
         if _failed:
-            # JAX would wait for peers that are waiting for this one.
+            # JAX would wait for peers that wait for this process.
             sys.stdout.flush()
             sys.stderr.flush()
             os._exit(2)
 
-    # Runs before JAX's own handler, which was registered before.
+    # Runs before JAX's own handler, which was registered earlier.
     atexit.register(leave)
 
 
@@ -154,10 +156,10 @@ _failed: list[BaseException] = []
 
 @contextlib.contextmanager
 def exit_together() -> Iterator[None]:
-    """Around the work of a run of several processes: an error of one ends all.
+    """Makes an error of one process end all processes of the run; a context manager.
 
     Raises:
-      LostPeerError: a collective failed since another process has gone.
+      LostPeerError: a collective failed because another process has ended.
     """
     if jax.process_count() == 1:
         yield
@@ -166,34 +168,34 @@ def exit_together() -> Iterator[None]:
         yield
     except BaseException as error:
         _failed.append(error)
-        told = isinstance(error, ConfigError)  # a bucket may be UNAVAILABLE, too
-        if not told and any(sign in str(error) for sign in _SIGNS_OF_LOSS):
+        is_ours = isinstance(error, ConfigError)  # a bucket may be UNAVAILABLE, too
+        if not is_ours and any(sign in str(error) for sign in _SIGNS_OF_LOSS):
             reason = str(error).splitlines()[0][:200]
             raise LostPeerError(
                 f"process {jax.process_index()} of {jax.process_count()} lost another "
-                f"process ({reason}); the last checkpoint is whole, so repeat the "
-                "command on every host to go on from it"
+                f"process ({reason}); the last checkpoint is complete, so repeat the "
+                "command on every host to resume from it"
             ) from error
         raise
 
 
-# Of Gloo, NCCL and the coordination service.
+# In messages of Gloo, NCCL and the coordination service.
 _SIGNS_OF_LOSS = ("Gloo", "NCCL", "UNAVAILABLE", "DEADLINE_EXCEEDED", "Connection ")
 
 
 def is_primary() -> bool:
-    """Returns whether this host is the one that logs."""
+    """Returns whether this process is the one that logs."""
     return jax.process_index() == 0
 
 
 class AnyHost:
-    """The highest of a number of each host, known to all at the same call.
+    """The maximum of one number per host, returned to all hosts at the same call.
 
-    Each host calls once per update. What it gives is in the answer to the call
-    after the next one, on every host alike; alone it is answered at once.
+    Each host calls once per update. A number counts in the answer two calls later, on
+    every host alike; a run on one host is answered at once.
 
-    >>> told = AnyHost(mesh)
-    >>> while not told(interrupts.received or 0):
+    >>> find_signal = AnyHost(mesh)
+    >>> while not find_signal(interrupts.received or 0):
     ...     update()
     """
 

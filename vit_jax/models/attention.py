@@ -9,7 +9,7 @@ from flax import linen as nn
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from vit_jax.config import ModelConfig
-from vit_jax.mesh.sharding import Axes
+from vit_jax.mesh.axes import Axes
 from vit_jax.models import posemb
 from vit_jax.models.dimensions import known
 from vit_jax.models.norm import layer_norm, list_norm_axes

@@ -6,6 +6,7 @@ import jax
 from jax.sharding import Mesh
 
 from vit_jax.config import ModelConfig
+from vit_jax.config.choices import DTYPES
 from vit_jax.errors import ConfigError, check, check_choice
 from vit_jax.models.attention import CUDNN_HEAD, IMPLEMENTATIONS
 from vit_jax.models.heads import CLASSIFIERS
@@ -43,7 +44,7 @@ def check_values(config: ModelConfig) -> None:
             "config.model.remat must not be half under a scan, whose layers are all "
             'alike, got "half"; use full, or --config.model.scan=False'
         )
-    check_choice("config.model.dtype", config.dtype, ("float32", "bfloat16", "float16"))
+    DTYPES.check("config.model.dtype", config.dtype)
     epsilon = config.layer_norm_epsilon
     check(epsilon > 0, "config.model.layer_norm_epsilon", "> 0", epsilon)
     for name in (field.name for field in dataclasses.fields(config)):

@@ -9,7 +9,8 @@ from flax import linen as nn
 from jaxtyping import Array, Float
 
 from vit_jax.config import ModelConfig
-from vit_jax.mesh.sharding import Axes, constrain
+from vit_jax.mesh.axes import Axes
+from vit_jax.mesh.constraints import constrain
 from vit_jax.models import attention, mlp, posemb
 from vit_jax.models.attention import Attention
 from vit_jax.models.dimensions import Grid, known

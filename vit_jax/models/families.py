@@ -8,7 +8,7 @@ from flax import linen as nn
 
 from vit_jax.config import ModelConfig
 from vit_jax.errors import ConfigError, check_choice
-from vit_jax.mesh.sharding import Axes
+from vit_jax.mesh.axes import Axes
 from vit_jax.models import mixer, resnet, vit
 from vit_jax.models.checks import check_values
 from vit_jax.models.dimensions import Size

@@ -7,7 +7,7 @@ from typing import Any
 from flax import linen as nn
 
 from vit_jax.config import ModelConfig
-from vit_jax.mesh.sharding import Axes
+from vit_jax.mesh.axes import Axes
 from vit_jax.models.dimensions import Size, known
 from vit_jax.models.inference import Inferred, Shapes
 from vit_jax.models.patches import PatchKernel
@@ -24,7 +24,7 @@ class Family:
         module: made of a resolved config and a number of classes.
         required: the dimensions that a config must give, or its variant.
         fields: of `ModelConfig`, what the module reads; any other must be at its default.
-        axes: parameter path -> logical axes; see `mesh.sharding.find_logical_axes`.
+        axes: parameter path -> logical axes; see `mesh.axes.find_logical_axes`.
         marker: a parameter that every model of the family has, and none of those before
             it in `families.FAMILIES`.
         infer: ``(shapes, given fields) -> Inferred``; see `infer_model`.

@@ -10,7 +10,7 @@ from flax import linen as nn
 from jaxtyping import Array, Float
 
 from vit_jax.config import ModelConfig
-from vit_jax.mesh.sharding import Axes
+from vit_jax.mesh.axes import Axes
 from vit_jax.models.attention import Attention
 from vit_jax.models.mlp import MlpBlock
 from vit_jax.models.norm import layer_norm, list_norm_axes

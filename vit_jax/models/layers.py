@@ -15,7 +15,7 @@ from flax import linen as nn
 from jaxtyping import Array, Float
 
 from vit_jax.config import ModelConfig
-from vit_jax.mesh.sharding import STACKED, format_path
+from vit_jax.mesh.axes import STACKED, format_path
 from vit_jax.models.dimensions import known
 from vit_jax.models.residual import stochastic_depth_rate
 

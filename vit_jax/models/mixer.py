@@ -11,7 +11,8 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
 from vit_jax.config import ModelConfig
-from vit_jax.mesh.sharding import Axes, constrain
+from vit_jax.mesh.axes import Axes
+from vit_jax.mesh.constraints import constrain
 from vit_jax.models.dimensions import known
 from vit_jax.models.family import Family
 from vit_jax.models.heads import Head

@@ -5,7 +5,7 @@ from flax import linen as nn
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
-from vit_jax.mesh.sharding import Axes
+from vit_jax.mesh.axes import Axes
 
 
 def layer_norm(

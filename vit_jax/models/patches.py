@@ -5,7 +5,7 @@ import dataclasses
 from flax import linen as nn
 from jax.typing import DTypeLike
 
-from vit_jax.mesh.sharding import Axes
+from vit_jax.mesh.axes import Axes
 
 
 @dataclasses.dataclass(frozen=True)

@@ -26,7 +26,7 @@ from flax import linen as nn
 from jaxtyping import Array, Float
 
 from vit_jax.config import ModelConfig
-from vit_jax.mesh.sharding import Axes
+from vit_jax.mesh.axes import Axes
 from vit_jax.models.dimensions import Grid
 from vit_jax.models.positions import FIXED, FREE, LINES, POSITION, TABLE, Positions
 

@@ -17,7 +17,7 @@ from flax.traverse_util import flatten_dict
 
 from vit_jax.config import PLAIN, ModelConfig
 from vit_jax.errors import ConfigError
-from vit_jax.mesh.sharding import STACKED
+from vit_jax.mesh.axes import STACKED
 from vit_jax.models.dimensions import Size, known
 from vit_jax.models.families import build_model, find_family, resolve_model
 from vit_jax.models.inference import Shape

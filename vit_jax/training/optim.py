@@ -16,7 +16,7 @@ import optax
 from vit_jax.config import OptimConfig, Table
 from vit_jax.config.durations import Steps
 from vit_jax.errors import ConfigError, check
-from vit_jax.mesh.sharding import STACKED, format_path
+from vit_jax.mesh.axes import STACKED, format_path
 
 
 def make_schedule(config: OptimConfig, steps: Steps) -> optax.Schedule:

@@ -17,8 +17,8 @@ from vit_jax.config import Config
 from vit_jax.config.durations import Steps
 from vit_jax.data import augment
 from vit_jax.mesh.compiler import make_compiler_options
+from vit_jax.mesh.constraints import bind_mesh
 from vit_jax.mesh.sharding import (
-    bind_mesh,
     check_batch_size,
     get_shardings,
     make_batch_sharding,

@@ -1,7 +1,7 @@
 """Every choice that a config key or an option names, one table each.
 
-Config checks, error messages, ``--help`` and docs/choices.md print these tables, so that
-a row is all there is to type. A caller adds their own with ``register``:
+Config checks, error messages, ``--help`` and docs/choices.md read these tables, so a
+new row is all there is to type. A caller adds their own with ``register``:
 
 >>> LOSSES.register("focal", focal_loss, "down-weights easy examples")
 """
@@ -14,6 +14,7 @@ from vit_jax.config.choices.data import (
     SOURCES,
     TRAIN_CROPS,
 )
+from vit_jax.config.choices.model import DTYPES
 from vit_jax.config.choices.table import Choice, Choices, accept_unknown
 from vit_jax.config.choices.training import (
     ACCUMULATOR_DTYPES,
@@ -27,6 +28,7 @@ from vit_jax.config.choices.training import (
 __all__ = [
     "ACCUMULATOR_DTYPES",
     "AUGMENTATIONS",
+    "DTYPES",
     "EVALUATORS",
     "EVAL_CROPS",
     "FEATURES",

@@ -77,7 +77,7 @@ PHASES = Choices(
     "phase",
     "bench --phase",
     {
-        "train": ("bench.phases:time_training", "one update after the other"),
-        "inference": ("bench.phases:time_inference", "logits of one batch"),
+        "train": ("bench.phases:time_training", "updates, one after the other"),
+        "inference": ("bench.phases:time_inference", "the logits of a batch"),
     },
 )

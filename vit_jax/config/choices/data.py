@@ -51,7 +51,7 @@ TRAIN_CROPS = Choices(
     {
         "inception": (
             "data.images.crops:sample_box",
-            "a random box, sized by crop_area and crop_aspect",
+            "a random box within crop_area and crop_aspect",
         ),
         "resize": ("data.images.crops:take_whole", "the whole image"),
     },
@@ -64,7 +64,7 @@ EVAL_CROPS = Choices(
     {
         "resize": (
             "data.images.crops:resize_whole",
-            "the whole image, its shape changed if need be",
+            "the whole image, which may change its aspect ratio",
         ),
         "center": (
             "data.images.crops:crop_center",
@@ -80,7 +80,7 @@ INTERPOLATIONS = Choices(
     {
         "bilinear": (
             "data.images.crops:resize_bilinear",
-            "two by two neighbours whatever the scale, as the original",
+            "two by two neighbours at any scale, as in the original",
         ),
         "area": (
             "data.images.crops:resize_area",
@@ -92,7 +92,7 @@ INTERPOLATIONS = Choices(
         ),
         "bicubic": (
             "data.images.crops:resize_bicubic",
-            "Pillow's, antialiased; most timm and torchvision weights",
+            "antialiased, as in Pillow; most timm weights",
         ),
     },
 )
@@ -102,7 +102,7 @@ AUGMENTATIONS = Choices(
     "augmentation",
     "config.data.augment",
     {
-        "none": ("data.augment.device:keep_images", "nothing"),
+        "none": ("data.augment.device:keep_images", "no colour augmentation"),
         "three": (
             "data.augment.color:three_augment",
             "3-Augment: grayscale, solarization or blur (DeiT III)",

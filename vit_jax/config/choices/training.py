@@ -9,11 +9,11 @@ LOSSES = Choices(
     {
         "softmax": (
             "objectives.losses:softmax_loss",
-            "cross-entropy; for one label an image",
+            "cross-entropy; for one label per image",
         ),
         "sigmoid": (
             "objectives.losses:sigmoid_loss",
-            "binary cross-entropies, summed; for several labels an image",
+            "sum of binary cross-entropies; for several labels per image",
         ),
     },
 )
@@ -43,9 +43,12 @@ SCHEDULES = Choices(
     "schedule",
     "config.optim.schedule",
     {
-        "cosine": ("training.schedules:make_cosine", "to 0, along half a cosine"),
-        "linear": ("training.schedules:make_linear", "to config.optim.linear_end"),
-        "constant": ("training.schedules:make_constant", "stays after the warm-up"),
+        "cosine": ("training.schedules:make_cosine", "falls to 0 along half a cosine"),
+        "linear": (
+            "training.schedules:make_linear",
+            "falls to config.optim.linear_end",
+        ),
+        "constant": ("training.schedules:make_constant", "constant after the warm-up"),
     },
 )
 
@@ -56,8 +59,8 @@ MESH_PRESETS = Choices(
     "config.mesh.preset",
     {
         "dp": ((-1, 1, 1), "data parallel: each device holds the whole model"),
-        "fsdp": ((1, -1, 1), "parameters and optimizer state sharded over all devices"),
-        "fsdp_tp": ((1, -1, 2), "the same, and every layer split over 2 devices"),
+        "fsdp": ((1, -1, 1), "shards parameters and optimizer state over all devices"),
+        "fsdp_tp": ((1, -1, 2), "as fsdp, with each layer split over 2 devices"),
     },
 )
 
@@ -65,7 +68,7 @@ ACCUMULATOR_DTYPES = Choices(
     "accumulator dtype",
     "config.optim.accumulator_dtype",
     {
-        "float32": (None, "exact"),
+        "float32": (None, "full precision"),
         "bfloat16": (None, "half the memory of the first moment"),
     },
 )
