@@ -34,8 +34,9 @@ from vit_jax.config import (
 )
 from vit_jax.data.augment import prepare_images
 from vit_jax.mesh import compiler
+from vit_jax.mesh.constraints import bind_mesh
 from vit_jax.mesh.devices import find_chip_of_device
-from vit_jax.mesh.sharding import bind_mesh, make_mesh
+from vit_jax.mesh.sharding import make_mesh
 from vit_jax.models.flops import count_inference_flops, count_training_flops
 from vit_jax.plan.memory import measure_program
 from vit_jax.plan.trial import make_trial_program
