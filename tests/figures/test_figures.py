@@ -185,7 +185,7 @@ def test_filters_are_those_that_see_pixels(name):
 @pytest.mark.parametrize(
     ("name", "kind", "message"),
     [
-        ("mixer", "attention", r"a mixer of width 16\), which has none"),
+        ("mixer", "attention", r"a mixer of width 32\), which has none"),
         ("mixer", "positions", "which has no table of them"),
         ("token", "curves", "must come from a workdir"),
         ("token", "confusion", "--source must be given"),
