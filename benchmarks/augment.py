@@ -29,7 +29,7 @@ from PIL import Image, ImageEnhance, ImageFilter, ImageOps
 from vit_jax.data.augment import color, device, erasing
 from vit_jax.data.augment.randaugment import apply_randaugment
 from vit_jax.mesh.devices import find_chip
-from vit_jax.plan.summary import summarise
+from vit_jax.plan.summary import summarise_program
 from vit_jax.plan.topology import describe_tpu
 
 BATCH, SIDE = 128, 224
@@ -130,7 +130,7 @@ def estimate(function: Device, images: np.ndarray, device: Any) -> float:
     key = jax.eval_shape(lambda: jax.random.key(0))
     key = jax.ShapeDtypeStruct(key.shape, key.dtype, sharding=sharding)
     text = jax.jit(function).lower(shape, key).compile().as_text()
-    summary, chip = summarise(text or ""), find_chip(device.device_kind)
+    summary, chip = summarise_program(text or ""), find_chip(device.device_kind)
     assert summary.cycles is not None
     assert chip is not None
     assert chip.clock

@@ -137,7 +137,7 @@ def test_report(result):
     assert text.startswith("tiny, 8 x 8 pixels, float32\non 2 cpu")
     assert "train, batch 32" in text
     assert "inference, batch 16" in text
-    assert "half of 3 repeats within" in text
+    assert "median of 3 repeats (quartiles" in text
 
 
 def test_peak_memory_is_the_fullest_devices():

@@ -18,6 +18,7 @@ from PIL import Image
 
 from tests.runs import TINY_FILE
 from vit_jax.cli import _make_parser, main
+from vit_jax.config.choices import EVALUATORS, FEATURES, FIGURES, PHASES
 from vit_jax.data.export import export_images
 
 
@@ -132,7 +133,7 @@ def test_predict_agrees_with_evaluation(run, tmp_path, capsys):
     assert np.mean(right) == pytest.approx(last["top1"])
 
 
-def test_a_format_without_class_names_is_told(run, tmp_path, capsys):
+def test_a_format_without_class_names_is_reported(run, tmp_path, capsys):
     _, workdir = run
     for name, said in (("run.npz", 1), ("run.safetensors", 0)):
         assert main(["convert", str(workdir), str(tmp_path / name)]) == 0
@@ -337,6 +338,23 @@ def test_help_shows_examples_that_parse(words, capsys):
         arguments, overrides = _make_parser().parse_known_args(argv[1:])
         assert callable(arguments.run)
         assert not overrides or "config" in arguments
+
+
+@pytest.mark.parametrize(
+    ("command", "table"),
+    [
+        ("eval", EVALUATORS),
+        ("features", FEATURES),
+        ("figures", FIGURES),
+        ("bench", PHASES),
+    ],
+)
+def test_help_prints_the_choices(command, table, capsys):
+    with pytest.raises(SystemExit):
+        main([command, "--help"])
+    lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
+    for name, row in table.items():
+        assert f"{name} {row.help}" in lines
 
 
 def test_help_is_quick():

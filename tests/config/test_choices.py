@@ -184,11 +184,8 @@ def lists_of_names(path: Path) -> Iterator[tuple[int, set[str]]]:
 
 # Where three rows of a table are named on purpose: (path, table) -> why.
 EXEMPT = {
-    ("figures/looking.py", "FIGURES"): "those that need no attention",
     ("report/sections.py", "FIGURES"): "those that a report shows",
     ("plan/search.py", "REMAT"): "the order in which they are tried, by cost",
-    ("cli/images.py", "FIGURES"): "pending",
-    ("cli/judging.py", "EVALUATORS"): "pending",
     ("training/optim.py", "SCHEDULES"): "pending",
 }
 

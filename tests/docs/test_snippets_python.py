@@ -74,7 +74,7 @@ def test_examples_of_the_api_run(name, here):
     lay_desk(here, text)
     cheaper = {
         "load_config": lambda path: load_config(path, RUNS["digits"][1]),
-        "bench": functools.partial(run_bench, repeats=1, seconds=0.01),
+        "run_bench": functools.partial(run_bench, repeats=1, seconds=0.01),
         "make_plan": functools.partial(make_plan, compiled=False),
         "images": jnp.zeros((1, 384, 384, 3)),
         "data": DataConfig(source="digits", image_size=(8, 8), batch_size=8),

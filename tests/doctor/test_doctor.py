@@ -1,4 +1,4 @@
-"""The self-test's numbers come from the formulas; a fault is told with its cure."""
+"""The self-test's numbers come from the formulas; a fault is reported with its fix."""
 
 import json
 import os
@@ -63,8 +63,8 @@ def test_all_is_well_here(capsys):
     assert main(["doctor"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[-1] == "everything works"
-    assert any("as they must be" in line for line in lines)
-    assert any("on 8 devices, saved and restored to the bit" in x for x in lines)
+    assert any("as expected" in line for line in lines)
+    assert any("on 8 devices, saved and restored bit-exactly" in x for x in lines)
     assert "\x1b" not in "".join(lines), "no colours outside a terminal"
 
 
@@ -79,9 +79,11 @@ def test_a_wrong_product_is_noticed(monkeypatch, capsys):
 
 
 def test_an_old_package_is_noticed(monkeypatch):
-    monkeypatch.setattr(doctor, "_requirements", lambda: {"jax": "99.0", "nope": "1"})
-    checks = [check for check in doctor._packages() if check.status == "bad"]
-    assert [check.mend for check in checks] == [
+    monkeypatch.setattr(
+        doctor, "_read_requirements", lambda: {"jax": "99.0", "nope": "1"}
+    )
+    checks = [check for check in doctor._check_packages() if check.status == "bad"]
+    assert [check.fix for check in checks] == [
         'pip install -U "jax>=99.0"',
         'pip install -U "nope>=1"',
     ]
@@ -89,14 +91,16 @@ def test_an_old_package_is_noticed(monkeypatch):
 
 def test_a_device_that_jax_does_not_see_is_noticed(monkeypatch):
     monkeypatch.setitem(doctor._ACCELERATORS, "an NVIDIA GPU", (lambda: True, "cuda"))
-    assert doctor._devices().status == "ok", "JAX_PLATFORMS=cpu was asked for"
+    assert doctor._check_devices().status == "ok", "JAX_PLATFORMS=cpu was asked for"
     monkeypatch.delitem(os.environ, "JAX_PLATFORMS")
-    check = doctor._devices()
+    check = doctor._check_devices()
     assert check.status == "bad"
-    assert check.mend == 'pip install -U "vit_jax[cuda]"'
+    assert check.fix == 'pip install -U "vit_jax[cuda]"'
 
 
-def test_a_tpu_is_told_from_a_network_card_of_the_same_vendor(tmp_path, monkeypatch):
+def test_a_tpu_is_distinguished_from_a_network_card_of_the_same_vendor(
+    tmp_path, monkeypatch
+):
     monkeypatch.delenv("TPU_ACCELERATOR_TYPE", raising=False)
     for slot, device in (("0000:00:04.0", "0x0042"), ("0000:00:05.0", "0x0063")):
         assert not doctor._has_tpu(tmp_path)
@@ -113,8 +117,8 @@ def test_every_extra_exists():
 
 
 def test_a_terminal_gets_colours_unless_it_wants_none(monkeypatch):
-    checks = [doctor.Check("x", "bad", "broken", "mend")]
+    checks = [doctor.Check("x", "bad", "broken", "repair")]
     assert "\x1b[31m" in doctor.describe_checks(checks, colour=True)[0]
     monkeypatch.setenv("NO_COLOR", "1")
     assert "\x1b" not in doctor.describe_checks(checks, colour=True)[0]
-    assert doctor.describe_checks(checks)[-1] == "1 to be mended"
+    assert doctor.describe_checks(checks)[-1] == "1 problem to fix"

@@ -9,6 +9,7 @@ from tests import numpy_vit
 from tests.trained import golden_model, tiny_run
 from vit_jax import evaluators
 from vit_jax.cli import main
+from vit_jax.config.choices import EVALUATORS
 from vit_jax.errors import ConfigError
 from vit_jax.evaluators import calibration, classes, fewshot, knn, probe, real
 from vit_jax.infer.evaluate import evaluate
@@ -34,8 +35,8 @@ def test_fewshot_is_least_squares(features, count, l2):
     expected = numpy_vit.least_squares(
         x, labels, test.values.astype(np.float64), 10, l2
     )
-    solved = fewshot.solve(x, labels, 10)
-    got = fewshot.scores(solved, test.values, l2)
+    solved = fewshot.solve_least_squares(x, labels, 10)
+    got = fewshot.compute_scores(solved, test.values, l2)
     np.testing.assert_allclose(got, expected, atol=1e-5)
 
 
@@ -44,7 +45,7 @@ def test_neighbours_vote_as_in_the_paper(features):
     expected = numpy_vit.neighbours(
         train.values.astype(np.float64), train.labels, test.values, 10, k=20
     )
-    got = knn.votes(train.values, train.labels, test.values, 10)
+    got = knn.count_votes(train.values, train.labels, test.values, 10)
     np.testing.assert_allclose(got, expected, rtol=1e-5)
 
 
@@ -68,21 +69,21 @@ def test_shots_are_of_each_class_and_differ_by_seed(features):
     ],
 )
 def test_wilson_interval(hits, count, low, high):
-    got = classes.wilson(hits, count)
+    got = classes.compute_wilson_interval(hits, count)
     np.testing.assert_allclose(got, (low, high), atol=5e-5)
 
 
 def test_calibration_error_by_hand():
     confidence = np.array([0.95, 0.95, 0.95, 0.95, 0.55, 0.55])
     is_right = np.array([1, 1, 1, 0, 0, 0], bool)
-    values = calibration.reliability(confidence, is_right, num_bins=10)
+    values = calibration.compute_reliability(confidence, is_right, num_bins=10)
     # Four at 0.95 of which 0.75 are right; two at 0.55 of which none is.
     assert values["ece"] == pytest.approx((4 * 0.20 + 2 * 0.55) / 6)
     assert [b["count"] for b in values["bins"]] == [0, 0, 0, 0, 0, 2, 0, 0, 0, 4]
     assert (
-        calibration.reliability(np.array([1.0, 0.1]), is_right[:2], 10)["bins"][0][
-            "count"
-        ]
+        calibration.compute_reliability(np.array([1.0, 0.1]), is_right[:2], 10)["bins"][
+            0
+        ]["count"]
         == 1
     )  # a bin holds its upper end
 
@@ -98,9 +99,9 @@ def test_probe_learns_what_is_linear():
     x = np.eye(3)[labels] + 0.1 * rng.normal(size=(90, 3))
     answers, _ = probe.fit_and_predict(x[:60], labels[:60], x[60:])
     assert (answers == labels[60:]).all()
-    with pytest.raises(ConfigError, match="two training images of each class"):
+    with pytest.raises(ConfigError, match="at least two training images of each class"):
         probe.fit_and_predict(x[:3], np.array([0, 1, 2]), x)
-    with pytest.raises(ConfigError, match="two classes to tell apart, got 1"):
+    with pytest.raises(ConfigError, match="at least two classes, got 1"):
         probe.fit_and_predict(x[:3], np.array([4, 4, 4]), x)
 
 
@@ -136,16 +137,16 @@ def test_real_labels(tmp_path, monkeypatch):
     table = [[i % 10] for i in range(64)]
     path = tmp_path / "real.json"
     path.write_text(json.dumps(table))
-    with pytest.raises(ConfigError, match="must be called as in the file"):
+    with pytest.raises(ConfigError, match="must be in the file of labels"):
         run("real", labels=path)
-    with pytest.raises(ConfigError, match="must name the labels"):
+    with pytest.raises(ConfigError, match="must name the file of labels"):
         run("real")
     path.write_text('{"a": 3}')
     with pytest.raises(ConfigError, match="must hold a list of labels"):
         run("real", labels=path)
     labels = {"ILSVRC2012_val_00000002.JPEG": [1, 5], "x.png": []}
-    assert real.labels_of("/a/n01/ILSVRC2012_val_00000002.JPEG", labels) == [1, 5]
-    assert real.labels_of("/b/x.png", labels) == []
+    assert real.find_labels("/a/n01/ILSVRC2012_val_00000002.JPEG", labels) == [1, 5]
+    assert real.find_labels("/b/x.png", labels) == []
 
     # The golden run's answers, as the labels of every other image.
     subject = evaluators.open_subject(tiny_run(), labels=path)
@@ -156,7 +157,7 @@ def test_real_labels(tmp_path, monkeypatch):
         name: [] if i % 2 else [int(answer) if i % 4 else int(answer + 1) % 10]
         for i, (name, answer) in enumerate(zip(names, answers, strict=True))
     }
-    monkeypatch.setattr(real, "labels_of", lambda name, table: wanted[name])
+    monkeypatch.setattr(real, "find_labels", lambda name, table: wanted[name])
     path.write_text(json.dumps([]))
     values = real.evaluate(subject)
     assert values["count"] == 32
@@ -181,3 +182,15 @@ def test_a_published_file_is_evaluated_on_a_source_with_its_classes(capsys):
     assert "--source must be given" in capsys.readouterr().err
     assert main([*argv, "--source=digits", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["count"] == 30
+
+
+def test_a_registered_evaluator_is_found_by_name(monkeypatch, capsys):
+    def count_labels(subject):
+        labels = evaluators.collect(subject, "features").labels
+        return {"labels": len(set(labels.tolist()))}
+
+    monkeypatch.setattr(EVALUATORS, "_rows", dict(EVALUATORS))
+    EVALUATORS.register("labels", count_labels, "number of classes in the split")
+    assert run("labels") == {"labels": 10}
+    assert main(["eval", f"--workdir={tiny_run()}", "--evaluator=labels"]) == 0
+    assert "labels: 10" in capsys.readouterr().out

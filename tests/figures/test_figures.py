@@ -186,14 +186,14 @@ def test_filters_are_those_that_see_pixels(name):
 @pytest.mark.parametrize(
     ("name", "kind", "message"),
     [
-        ("mixer", "attention", "a Mixer, which has none"),
+        ("mixer", "attention", r"a mixer of width 32\), which has none"),
         ("mixer", "positions", "which has no table of them"),
         ("token", "curves", "must come from a workdir"),
         ("token", "confusion", "--source must be given"),
         ("token", "rolout", 'did you mean "rollout"'),
     ],
 )
-def test_what_there_is_not_is_told(name, kind, message, tmp_path):
+def test_figures_that_a_model_lacks_are_refused(name, kind, message, tmp_path):
     images = write_images(name, tmp_path)
     with pytest.raises(ConfigError, match=message):
         figures.write_figures(
@@ -261,7 +261,7 @@ def test_every_family_shows_what_it_has(option):
     size = (2, *loaded.preprocessing.image_size, 3)
     images = np.random.default_rng(0).integers(0, 256, size, np.uint8)
     if option == "mixer":
-        with pytest.raises(ConfigError, match="Mixer"):
+        with pytest.raises(ConfigError, match="which has none"):
             figures.compute_attention(loaded, images)
     else:
         found = figures.compute_attention(loaded, images)
@@ -282,13 +282,13 @@ def test_every_family_shows_what_it_has(option):
 
 def test_mistakes_are_the_most_confident_ones():
     album = figures.Album(load(tiny_run()))
-    found = album.mistakes(5)
+    found = album.find_mistakes(5)
     confidence = [mistake.confidence for mistake in found]
     assert confidence == sorted(confidence, reverse=True)
     assert all(mistake.truth != mistake.answer for mistake in found)
-    matrix = album.confusion()
+    matrix = album.count_confusion()
     assert matrix.sum() == 64
-    assert len(album.mistakes(1000)) == 64 - np.trace(matrix)
+    assert len(album.find_mistakes(1000)) == 64 - np.trace(matrix)
 
 
 def test_without_matplotlib_the_extra_is_named(monkeypatch):

@@ -1,4 +1,4 @@
-"""Features as files: what is in them, and what is told where they cannot be."""
+"""Features as files: what is in them, and the errors where they cannot be written."""
 
 import sys
 
@@ -43,7 +43,7 @@ def test_nothing_to_read_leaves_a_file_of_the_right_shape(tmp_path):
         assert arrays["features"].shape == (0, 32)
 
 
-def test_an_output_that_cannot_be_is_told_at_once(tmp_path, monkeypatch):
+def test_an_impossible_output_is_refused_at_once(tmp_path, monkeypatch):
     with pytest.raises(ConfigError, match=r"\.npz or \.parquet, got out\.csv"):
         write_features("no such checkpoint", [], tmp_path / "out.csv")
     monkeypatch.setitem(sys.modules, "pyarrow", None)
@@ -59,6 +59,7 @@ def test_command_writes_a_run_s_features(tmp_path, capsys):
     paths = write_images("token", tmp_path)
     output = tmp_path / "out.npz"
     argv = ["features", f"--checkpoint={tiny_run()}", f"--output={output}", *paths]
+    capsys.readouterr()  # of the run, where this test is the first to need it
     assert main(argv) == 0
     assert capsys.readouterr().out == f"wrote features of 3 images to {output}\n"
     # Alone, another command takes the place of the first.

@@ -68,7 +68,7 @@ def test_layers_count_from_both_ends_and_the_last_norm_follows_them(tmp_path):
         ("mixer", {"kind": "token"}, "no class token"),
     ],
 )
-def test_what_there_is_not_is_told(name, options, message):
+def test_missing_kinds_and_layers_are_refused(name, options, message):
     with pytest.raises(ConfigError, match=message):
         extract_features(golden_model(name), [], **options)
 

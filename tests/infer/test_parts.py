@@ -1,4 +1,4 @@
-"""Shares of a long list: together they are the whole, and a killed one goes on."""
+"""Shares of a long list: together they are the whole, and a killed one resumes."""
 
 import csv
 import json
@@ -21,7 +21,7 @@ from vit_jax.data.export import export_images
 from vit_jax.errors import ConfigError
 from vit_jax.infer import parts
 from vit_jax.infer.image_files import Outcome
-from vit_jax.infer.parts import collect_arrays, find_part_path, find_share, work_through
+from vit_jax.infer.parts import collect_arrays, find_part_path, find_share, write_part
 
 NUM_IMAGES = 700  # shares of 350: two chunks each, the second a smaller one
 
@@ -161,7 +161,7 @@ def test_repeated_it_goes_on_after_the_last_chunk(share, tmp_path, monkeypatch):
 
     def run(work, step=1):
         made_of = {"step": step}
-        return work_through(
+        return write_part(
             paths, output, made_of=made_of, work=work, write=write_lengths, share=share
         )
 
@@ -182,11 +182,13 @@ def test_repeated_it_goes_on_after_the_last_chunk(share, tmp_path, monkeypatch):
     assert run(work) == part
     assert len(calls) == (3 if share[1] == 1 else 0)
     if share[1] > 1:
-        with pytest.raises(ConfigError, match=r"out-00001-of-00002.json is of another"):
+        with pytest.raises(
+            ConfigError, match=r"out-00001-of-00002.json must come from this command"
+        ):
             run(work, step=2)
 
 
-def test_shares_are_found_or_told(monkeypatch):
+def test_shares_are_found_or_refused(monkeypatch):
     assert find_share() == (0, 1)
     assert find_share(4, 3) == (3, 4)
     for given in ((4, None), (None, 0), (4, 4), (4, -1)):
@@ -218,6 +220,7 @@ def test_lines_of_json_are_what_is_printed(tmp_path, capsys):
     image = tmp_path / "a.png"
     Image.new("RGB", (8, 8), "white").save(image)
     argv = ["predict", f"--checkpoint={tiny_run()}", str(image)]
+    capsys.readouterr()  # of the run, where this test is the first to need it
     assert main([*argv, "--json"]) == 0
     printed = json.loads(capsys.readouterr().out)
     output = tmp_path / "out.jsonl"

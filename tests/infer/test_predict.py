@@ -47,9 +47,10 @@ def test_a_home_of_nobody_is_a_name_like_others():
 
 
 @pytest.mark.parametrize(
-    ("argument", "message"), [("*.gif", "matches no file"), ("", "found none")]
+    ("argument", "message"),
+    [("*.gif", "must match at least one file"), ("", "found none")],
 )
-def test_nothing_found_is_told(tmp_path, argument, message):
+def test_finding_no_image_is_an_error(tmp_path, argument, message):
     with pytest.raises(ConfigError, match=message):
         find_images([f"{tmp_path}/{argument}"])
 

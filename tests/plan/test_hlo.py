@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from vit_jax.plan.summary import Collective, count_type_bytes, summarise
+from vit_jax.plan.summary import Collective, count_type_bytes, summarise_program
 
 TEXT = """
 HloModule step, is_scheduled=true
@@ -100,21 +100,21 @@ ENTRY %main (x: f32[4]) -> f32[4] {
 
 
 def test_trips_are_read_from_what_a_loop_compares():
-    summary = summarise(TPU_TEXT)
+    summary = summarise_program(TPU_TEXT)
     # 12 outer trips of an inner loop from 1 to 4; once the loop that does not say.
     assert summary.cycles == 12 * 3 * 3 + 3
     assert summary.unknown_loops == 1
 
 
 def test_an_exchange_in_two_places_counts_once():
-    assert summarise(TPU_TEXT).collectives == (
+    assert summarise_program(TPU_TEXT).collectives == (
         Collective("all-gather", 12, 12 * 128, 12 * 112),
         Collective("collective-permute", 1, 16, 16),
     )
 
 
 def test_a_loops_body_counts_as_often_as_it_runs():
-    summary = summarise(TEXT)
+    summary = summarise_program(TEXT)
     assert summary.cycles == 12 * 101 + 7
     assert summary.custom_calls == 1
     assert summary.collectives == (
@@ -153,7 +153,7 @@ def test_what_xla_compiles_is_read():
         return jax.lax.scan(layer, x, length=5)[0]
 
     x = jax.ShapeDtypeStruct((8, 16), jnp.float32, sharding=rows)
-    summary = summarise(jax.jit(step).lower(x).compile().as_text() or "")
+    summary = summarise_program(jax.jit(step).lower(x).compile().as_text() or "")
     assert summary.cycles is None
     assert summary.collectives == (
         Collective("all-reduce", 5, 5 * 64, 5 * 2 * 64 * 3 // 4),

@@ -88,7 +88,7 @@ def test_remat_saves_less_the_more_it_computes_again():
     assert sizes[0] > 2 * sizes[2]
 
 
-def test_what_the_tensor_axis_cuts_is_told_apart():
+def test_what_the_tensor_axis_shards_is_counted_apart():
     whole, cut = count_saved_bytes(resolve_model(PLAIN), (8, 8), 10)
     # Each of the two layers saves at least the MLP's input to its second product.
     assert cut >= 2 * 5 * 32 * 4

@@ -1,4 +1,4 @@
-"""A full memory is told in one line, with what filled it and what to change."""
+"""Running out of memory is one line: what fills the memory, and what to change."""
 
 import re
 import types
@@ -37,7 +37,7 @@ def test_activations_are_named_first_where_they_are_the_most():
         r"out of memory: each .* must hold about \S+ .B: activations", line
     )
     assert "parameters" in line
-    assert "moments" in line
+    assert "optimizer state" in line
     assert "add --config.model.remat=full" in line
     assert "--config.train.accum_steps=2" in line
     assert "--config.model.dtype=bfloat16" in line

@@ -14,7 +14,7 @@ from vit_jax.figures import Album
 from vit_jax.infer.evaluate import evaluate
 from vit_jax.report import write_report
 from vit_jax.report.page import render_table, render_text
-from vit_jax.report.sections import summary
+from vit_jax.report.summary import render_summary
 from vit_jax.training.events import log_event, read_events
 
 
@@ -116,18 +116,18 @@ def test_data_that_has_moved_leaves_the_rest(tmp_path, monkeypatch):
 
 def test_several_labels_have_a_mean_average_precision(tmp_path):
     line = {"kind": "eval", "step": 1200, "map": 0.5, "top1": 0.25, "top5": 1.0}
-    found = summary(SeveralLabels(golden_model("token")), [line], 22_154)
+    found = render_summary(SeveralLabels(golden_model("token")), [line], 22_154)
     assert "<b>50.00%</b><span>mAP<br>at step 1,200</span>" in found
     assert "<b>25.00%</b>" in found
 
 
 class SeveralLabels(Album):
-    def confusion(self):
+    def count_confusion(self):
         raise ConfigError("the data must have one label an image")
 
 
 def test_only_a_run_has_a_report(tmp_path):
-    with pytest.raises(ConfigError, match="must be of a run"):
+    with pytest.raises(ConfigError, match="must be the workdir of a run"):
         write_report(golden_model("token").name)
     with pytest.raises(ConfigError):
         write_report(tmp_path)

@@ -23,7 +23,7 @@ from vit_jax.checkpoints.files.orbax_files import find_step
 from vit_jax.cli import main
 from vit_jax.data.bad_files import BadFiles
 from vit_jax.errors import ConfigError
-from vit_jax.report.sections import events
+from vit_jax.report.run_sections import make_events_section
 from vit_jax.storage import bucket, mirror
 from vit_jax.storage.bucket import is_bucket, open_location
 from vit_jax.storage.mirror import Mirror
@@ -207,7 +207,8 @@ def test_bad_files_and_profiles_are_in_the_bucket(server, tmp_path):
     assert line.startswith(str(tmp_path / "train" / "a" / "0.png"))
     assert any(name.endswith(".xplane.pb") for name in server.names("bad/profile"))
     assert (
-        "could not be read: 1." in events(open_location("gs://bucket/bad")).body
+        "could not be read: 1."
+        in make_events_section(open_location("gs://bucket/bad")).body
     )  # a report's
     with Mirror(
         open_location("gs://bucket/bad"), list_appended_files()

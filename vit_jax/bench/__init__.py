@@ -1,4 +1,4 @@
-"""Timing what is here: images per second, and how near that is to the limits."""
+"""Timing a config on this machine: images per second, and how close that is to peak."""
 
 from vit_jax.bench.measure import run_bench
 from vit_jax.bench.report import format_bench

@@ -1,4 +1,4 @@
-"""The bench of a config, as a dictionary that JSON holds."""
+"""The benchmark of a config, as JSON values."""
 
 import os
 import platform
@@ -31,29 +31,30 @@ def run_bench(
     seconds: float = 1.0,
     devices: Sequence[jax.Device] | None = None,
 ) -> dict[str, Any]:
-    """Times the training step and the inference of a config on what is here.
+    """Times the training step and the inference of a config on this machine.
 
     Args:
-      config: of a run; its data are not read.
-      num_classes: of the head.
-      phases: of `PHASES`; none: all.
-      repeats: of which rates are the median and the quartiles.
-      seconds: that one repeat takes, about.
-      devices: None: all.
+      config: of a run; its data is not read.
+      num_classes: number of outputs of the head.
+      phases: names of `PHASES`; if empty, all.
+      repeats: number of measurements that the median and the quartiles are of.
+      seconds: approximate duration of one measurement.
+      devices: to use; None: all.
 
     Returns:
-      A section for each phase: ``images_per_s`` and its ``quartiles``, ``mfu`` against
-      the table's peak (None where the device is not in it) and
-      ``share_of_matrix_product`` against a large product measured in the same run,
-      ``trace_s``, ``compile_s``, ``compile_from_cache_s``, bytes of one device by the
-      compiler and, in training, by the device; and ``matrix_product``, ``config``,
-      ``device``, ``list_versions``, ``command``.
+      For each phase: ``images_per_s`` and its ``quartiles``; ``mfu``, the fraction of the
+      chip's peak FLOP/s (None for a device not in the table); ``share_of_matrix_product``,
+      the fraction of the FLOP/s of a large matrix product measured in the same run;
+      ``trace_s``, ``compile_s`` and ``compile_from_cache_s``, in seconds; and bytes of one
+      device, ``compiler_memory`` and, for training, ``peak_memory``. Besides the phases:
+      ``matrix_product``, ``config``, ``device``, ``versions`` and ``command``.
 
     Raises:
-      ConfigError: an unknown phase, or as `program.make_program`.
+      ConfigError: a phase is unknown, ``repeats`` or ``seconds`` is not positive, or the
+        config does not fit the mesh; see `program.make_program`.
 
     Example:
-      >>> bench(load_config("configs/digits.py"))["train"]["images_per_s"]
+      >>> run_bench(load_config("configs/digits.py"))["train"]["images_per_s"]
     """
     for phase in phases:
         PHASES.check("phase", phase)
@@ -82,7 +83,7 @@ def run_bench(
 
 
 def list_versions(packages: Sequence[str]) -> dict[str, str]:
-    """Returns the versions of those that are installed, and of Python."""
+    """Returns the versions of Python and of the packages that are installed."""
     found = {"python": platform.python_version()}
     for package in packages:
         try:
@@ -93,7 +94,7 @@ def list_versions(packages: Sequence[str]) -> dict[str, str]:
 
 
 def describe_device(mesh: Mesh) -> dict[str, Any]:
-    """Returns what the mesh consists of."""
+    """Returns kind and number of a mesh's devices, and of which host, as JSON values."""
     first, chip = mesh.devices.flat[0], find_chip_of_device(mesh.devices.flat)
     return {
         "kind": first.device_kind,

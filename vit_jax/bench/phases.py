@@ -1,6 +1,6 @@
-"""What is timed: a training step, inference, and a large matrix product beside them.
+"""What is timed: a training step, inference, and a large matrix product to compare.
 
-The batch is random and lies on the devices, so the input pipeline is not part of it.
+The batch is random and stays on the devices, so the input pipeline is not timed.
 """
 
 import functools
@@ -26,7 +26,18 @@ from vit_jax.plan.trial import make_trial_program
 def time_training(
     config: Config, mesh: Mesh, num_classes: int, repeats: int, seconds: float
 ) -> dict[str, Any]:
-    """Times updates of a resolved config: each starts from the state before."""
+    """Times training steps of a resolved config, each from the previous state.
+
+    Args:
+      config: resolved.
+      mesh: to train on.
+      num_classes: number of outputs of the head.
+      repeats: number of measurements.
+      seconds: approximate duration of one measurement.
+
+    Returns:
+      ``rate`` in images per second, and more; see `measure.run_bench`.
+    """
     size = config.data.batch_size
     batch = make_random_batch(size, config, num_classes, mesh)
 
@@ -60,7 +71,18 @@ def time_training(
 def time_inference(
     config: Config, mesh: Mesh, num_classes: int, repeats: int, seconds: float
 ) -> dict[str, Any]:
-    """Times logits from uint8 images, batches of ``eval_batch_size``."""
+    """Times inference from uint8 images to logits, in batches of ``eval_batch_size``.
+
+    Args:
+      config: resolved.
+      mesh: to compute on.
+      num_classes: number of outputs of the head.
+      repeats: number of measurements.
+      seconds: approximate duration of one measurement.
+
+    Returns:
+      ``rate`` in images per second, and more; see `measure.run_bench`.
+    """
     size = config.data.eval_batch_size or config.data.batch_size
     images = make_random_batch(size, config, num_classes, mesh)["image"]
     prepare = functools.partial(augment.prepare_images, data=config.data)
@@ -86,7 +108,7 @@ def time_inference(
         jax.block_until_ready([infer(params, images) for _ in range(calls)])
 
     timed = time_calls(run, size, repeats, seconds)
-    # The device's own peak would be that of initialisation, moments and all.
+    # The device's peak would include the optimizer state of the initialisation.
     memory = measure_program(infer).total
     flops = count_inference_flops(config.model, num_classes, config.data.image_size)
     return {
@@ -101,18 +123,25 @@ def time_inference(
 def time_matrix_product(
     mesh: Mesh, dtype: str, repeats: int, seconds: float
 ) -> dict[str, Any]:
-    """Times a large square product on every device at once: what can be had here."""
+    """Times a large square matrix product on every device: the attainable FLOP/s.
+
+    Args:
+      mesh: its devices all compute at once.
+      dtype: of the matrices; float32 is used on CPUs.
+      repeats: number of measurements.
+      seconds: approximate duration of one measurement.
+    """
     on_cpu = mesh.devices.flat[0].platform == "cpu"
     side, chained = (1024, 1) if on_cpu else (8192, 16)
     if on_cpu:
-        dtype = "float32"  # narrower ones are slower there: no measure of the machine
+        dtype = "float32"  # narrower types are emulated, slower than the machine can be
     sharding = NamedSharding(mesh, PartitionSpec(mesh.axis_names))
     shape = (mesh.devices.size, side, side)
     same = jnp.full(shape, 1 / side, dtype, device=sharding)
 
     @jax.jit
     def multiply(x: jax.Array, y: jax.Array) -> jax.Array:
-        # One dispatch for many products; each needs the one before.
+        # Many products in one dispatch, each of which depends on the previous one.
         return jax.lax.fori_loop(0, chained, lambda _, x: x @ y, x)
 
     def run(calls: int) -> None:
@@ -132,7 +161,14 @@ def time_matrix_product(
 
 
 def make_random_batch(size: int, config: Config, num_classes: int, mesh: Mesh) -> Any:
-    """Returns uint8 images and labels, the same in every run, on the mesh."""
+    """Returns a batch on the mesh: uint8 images and labels, the same in every run.
+
+    Args:
+      size: images of the global batch.
+      config: gives the size of the images.
+      num_classes: y; labels are below it.
+      mesh: to shard the batch over.
+    """
     rng = np.random.default_rng(0)
     local = size // jax.process_count()
     shape = (local, *config.data.image_size, 3)
@@ -144,7 +180,7 @@ def make_random_batch(size: int, config: Config, num_classes: int, mesh: Mesh) -
 
 
 def measure_peak_memory(mesh: Mesh) -> int | None:
-    """Returns the most bytes that a device ever held; None where it is not counted."""
+    """Returns the peak bytes in use on any device; None where devices do not count."""
     peaks = [
         (device.memory_stats() or {}).get("peak_bytes_in_use")
         for device in mesh.local_devices

@@ -1,4 +1,4 @@
-"""A bench as a person reads it."""
+"""Results of a benchmark as text."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -9,7 +9,7 @@ GIB = 2**30
 
 
 def format_bench(result: Mapping[str, Any]) -> str:
-    """Returns a few lines for each phase."""
+    """Returns the results of `measure.run_bench` as text, a few lines for each phase."""
     config, device = result["config"], result["device"]
     height, width = config["image_size"]
     product = result["matrix_product"]
@@ -36,8 +36,8 @@ def _format_phase(name: str, phase: Mapping[str, Any]) -> list[str]:
     return [
         "",
         f"{name}, batch {phase['batch_size']}",
-        f"  {phase['images_per_s']:,.1f} images/s, half of {phase['repeats']} repeats "
-        + f"within {low:,.1f} to {high:,.1f}",
+        f"  {phase['images_per_s']:,.1f} images/s, median of {phase['repeats']} repeats "
+        + f"(quartiles {low:,.1f} and {high:,.1f})",
         f"  {share}",
         f"  {memory}",
         f"  traced in {phase['trace_s']:.1f} s, compiled in {phase['compile_s']:.1f} s, "

@@ -1,4 +1,4 @@
-"""How long calls take, and how long compiling them takes."""
+"""Timing of calls and of compilation."""
 
 import contextlib
 import tempfile
@@ -14,18 +14,19 @@ from jax.experimental.compilation_cache import compilation_cache
 def time_calls(
     run: Callable[[int], None], items: int, repeats: int, seconds: float
 ) -> dict[str, Any]:
-    """Returns the rate of items: median and quartiles over the repeats.
+    """Measures the rate of items per second: median and quartiles of the repeats.
 
     Args:
-      run: makes a number of calls and returns when the last is done.
-      items: of one call.
-      repeats: how often the rate is taken, after two calls that do not count.
-      seconds: that a repeat takes, about; at least one call.
+      run: makes the given number of calls, and returns when the last is done.
+      items: processed by one call.
+      repeats: number of measurements, after two calls that are not measured.
+      seconds: approximate duration of one measurement, of at least one call.
 
     Returns:
-      ``rate`` in items per second, its ``quartiles``, ``seconds_per_call`` by the
-      median, ``cpu_seconds_per_call`` likewise (of all threads of the host: steadier
-      where other programs run beside), ``calls`` of one repeat, and ``repeats``.
+      The median ``rate`` in items per second and its ``quartiles``; the median
+      ``seconds_per_call``, and the median ``cpu_seconds_per_call`` of all threads of the
+      process, which varies less where other programs run at the same time; the number of
+      ``calls`` of one repeat; and ``repeats``.
     """
     run(1)
     start = time.perf_counter()
@@ -49,22 +50,22 @@ def time_calls(
 
 
 def compile_twice(lower: Callable[[], Any]) -> tuple[Any, dict[str, float]]:
-    """Compiles into an empty persistent cache, then again from it.
+    """Compiles with an empty persistent cache, then again from that cache.
 
     Args:
-      lower: traces anew and returns what ``jax.jit(...).lower`` does.
+      lower: traces a new function and returns the result of ``jax.jit(...).lower``.
 
     Returns:
-      The compiled function, and seconds: ``trace_s``, ``compile_s``, and
+      The compiled function, and the seconds ``trace_s``, ``compile_s`` and
       ``compile_from_cache_s``.
     """
-    with tempfile.TemporaryDirectory() as folder, _cache_in(folder):
+    with tempfile.TemporaryDirectory() as folder, _use_cache(folder):
         start = time.perf_counter()
         lowered = lower()
         traced = time.perf_counter()
         compiled = lowered.compile()
         done = time.perf_counter()
-        again = lower()  # another function to JAX, the same program to the cache
+        again = lower()  # a new function to JAX, the same program to the cache
         asked = time.perf_counter()
         again.compile()
         cached = time.perf_counter()
@@ -76,8 +77,8 @@ def compile_twice(lower: Callable[[], Any]) -> tuple[Any, dict[str, float]]:
 
 
 @contextlib.contextmanager
-def _cache_in(folder: str) -> Iterator[None]:
-    """Sends everything that is compiled inside to a cache of its own."""
+def _use_cache(folder: str) -> Iterator[None]:
+    """Moves JAX's persistent compilation cache to a folder, inside the block."""
     options = {
         "jax_compilation_cache_dir": folder,
         "jax_persistent_cache_min_compile_time_secs": 0.0,
@@ -87,7 +88,7 @@ def _cache_in(folder: str) -> Iterator[None]:
     try:
         for name, value in options.items():
             jax.config.update(name, value)
-        compilation_cache.reset_cache()  # it reads the options once
+        compilation_cache.reset_cache()  # it reads the options only once
         yield
     finally:
         for name, value in before.items():

@@ -1,10 +1,10 @@
-"""The command line: parse, build, call one function.
+"""The command line: parse arguments, then call one function.
 
 Nothing heavy is imported before a command runs, so that help is instant.
 
-Exit codes: 0 done; 1 done, and the answer is no (`doctor` found a fault, `plan` that the
-run does not fit); 2 a mistake in what was asked, told in one line; 128 + the signal's
-number for a run that was interrupted and saved.
+Exit codes: 0 success; 1 success with a negative answer (`doctor` found a problem, `plan`
+found that the run does not fit); 2 a user's mistake, reported in one line; 128 + the
+signal's number for a run that was interrupted and saved.
 """
 
 import argparse
@@ -16,7 +16,7 @@ import sys
 from collections.abc import Iterator, Sequence
 
 from vit_jax._version import __version__
-from vit_jax.cli import datasets, files, images, judging, setup, training
+from vit_jax.cli import datasets, evaluation, files, images, setup, training
 
 __all__ = ["main"]
 
@@ -28,35 +28,31 @@ _EXAMPLES = """examples:
   vit-jax doctor
 
 exit codes:
-  0  done
-  1  done, and the answer is no: doctor found a fault, plan that it does not fit
-  2  a mistake in what was asked; one line says which
-  128 + N  stopped by signal N, and saved; the same command goes on
+  0  success
+  1  a negative answer: doctor found a problem, or plan that the run does not fit
+  2  a mistake in the arguments, config or files, reported in one line
+  128 + N  stopped by signal N after saving; repeat the command to resume
 """
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs one command; returns the exit code."""
-    argv = list(sys.argv[1:] if argv is None else argv)
+    """Runs one command; returns the exit code.
+
+    Args:
+      argv: arguments after the program's name; None: those of the process.
+    """
     parser = _make_parser()
-    for i, argument in enumerate(argv):
-        option, equals, value = argument.partition("=")
-        # An unset variable of a script, which would otherwise mean this folder.
-        if option.startswith("--") and equals and not value:
-            parser.error(f"{argument} must be followed by a value, got none")
-        # Shells expand ~ where a word begins, not behind the =.
-        if option.startswith("--") and value.startswith("~"):
-            argv[i] = f"{option}={os.path.expanduser(value)}"
+    argv = _expand_values(parser, sys.argv[1:] if argv is None else argv)
     arguments, overrides = parser.parse_known_args(argv)
     if overrides and "config" not in arguments:
         parser.error(f"unrecognised arguments: {' '.join(overrides)}")
     from vit_jax.errors import ConfigError
-    from vit_jax.storage.bucket import explain_storage_error as storage_reason
+    from vit_jax.storage.bucket import explain_storage_error
 
-    if isinstance(sys.stdout, io.TextIOWrapper):  # names of files need not be text
+    if isinstance(sys.stdout, io.TextIOWrapper):  # file names may not be valid UTF-8
         sys.stdout.reconfigure(errors="surrogateescape")
     try:
-        with _notes_on_stderr():
+        with _print_notes():
             return arguments.run(arguments, overrides)
     except ConfigError as error:
         print(f"vit-jax: error: {error}", file=sys.stderr)
@@ -66,28 +62,42 @@ def main(argv: Sequence[str] | None = None) -> int:
             sys.stderr.close()
             return 0
         where = f": {error.filename}" if error.filename else ""
-        reason = error.strerror or storage_reason(error) or error
+        reason = error.strerror or explain_storage_error(error) or error
         print(f"vit-jax: error: {reason}{where}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("vit-jax: interrupted", file=sys.stderr)
         return 130
     except Exception as error:
-        reason = storage_reason(error)
+        reason = explain_storage_error(error)
         if reason is None:
             raise
         print(f"vit-jax: error: {reason}; repeat the command", file=sys.stderr)
         return 2
 
 
+def _expand_values(parser: argparse.ArgumentParser, argv: Sequence[str]) -> list[str]:
+    """Returns the arguments with ``~`` expanded in values; refuses empty values."""
+    expanded = list(argv)
+    for i, argument in enumerate(expanded):
+        option, equals, value = argument.partition("=")
+        # An unset shell variable, which would otherwise mean the current folder.
+        if option.startswith("--") and equals and not value:
+            parser.error(f"{argument} must be followed by a value, got none")
+        # Shells expand ~ only at the start of a word, not after the =.
+        if option.startswith("--") and value.startswith("~"):
+            expanded[i] = f"{option}={os.path.expanduser(value)}"
+    return expanded
+
+
 @contextlib.contextmanager
-def _notes_on_stderr() -> Iterator[None]:
-    """Says aloud what was assumed about a checkpoint."""
+def _print_notes() -> Iterator[None]:
+    """Prints the package's log, such as assumptions about a checkpoint, to stderr."""
     logger, handler = logging.getLogger("vit_jax"), logging.StreamHandler(sys.stderr)
     handler.setFormatter(logging.Formatter("vit-jax: note: %(message)s"))
     logger.addHandler(handler)
     logger.setLevel(logging.INFO)
-    logger.propagate = False  # libraries that we use put a handler above
+    logger.propagate = False  # some libraries add a handler to the root logger
     try:
         yield
     finally:
@@ -96,6 +106,7 @@ def _notes_on_stderr() -> Iterator[None]:
 
 
 def _make_parser() -> argparse.ArgumentParser:
+    """Returns the parser of all commands."""
     parser = argparse.ArgumentParser(
         prog="vit-jax",
         description="Train, evaluate and use Vision Transformers.",
@@ -104,11 +115,8 @@ def _make_parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     parser.add_argument("--version", action="version", version=__version__)
+    parser.set_defaults(parser=parser)  # for the script of `completion`
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    training.add(commands)
-    judging.add(commands)
-    images.add(commands)
-    files.add(commands)
-    datasets.add(commands)
-    setup.add(commands)
+    for module in (training, evaluation, images, files, datasets, setup):
+        module.add(commands)
     return parser

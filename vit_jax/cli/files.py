@@ -8,6 +8,7 @@ from vit_jax.config.choices import FORMATS
 
 
 def add(commands: Commands) -> None:
+    """Adds `models` and `convert`."""
     _add_models(commands)
     _add_convert(commands)
 
@@ -16,30 +17,32 @@ def _add_models(commands: Commands) -> None:
     parser = add_command(
         commands,
         "models",
-        "List published weights, or explain one.",
+        "List published weights, or describe one of them.",
         "  vit-jax models\n"
         "  vit-jax models 'dinov2/*'\n"
         "  vit-jax models imagenet21k/ViT-B_16\n",
         _models,
     )
     parser.add_argument(
-        "name", nargs="?", help="a name, a part of several, or a pattern with *"
+        "name",
+        nargs="?",
+        help="a name, a part of several names, or a pattern with * (default: all)",
     )
-    parser.add_argument("--json", action="store_true", help="print all that is known")
+    parser.add_argument("--json", action="store_true", help="print all details as JSON")
 
 
 def _add_convert(commands: Commands) -> None:
     parser = add_command(
         commands,
         "convert",
-        "Convert a checkpoint of any format.",
+        "Convert a checkpoint of any format to another.",
         "  vit-jax convert ViT-B_16.npz vit_b16.safetensors --drop pre_logits \\\n    --drop head\n"
         "  vit-jax convert runs/digits digits.npz --to google --check\n",
         _convert,
     )
-    source = "a file, folder, workdir, or name of weights"
+    source = "a checkpoint file or folder, a workdir, or the name of published weights"
     complete_files(parser.add_argument("source", help=source))
-    output = "a .npz, a .safetensors or a folder"
+    output = "a .npz file, a .safetensors file, or a folder"
     complete_files(parser.add_argument("output", type=parse_output_path, help=output))
     parser.add_argument(
         "--to",
@@ -52,14 +55,14 @@ def _add_convert(commands: Commands) -> None:
         action="append",
         default=[],
         metavar="PART",
-        help="what the other format cannot hold: pre_logits, head, activation, "
-        "layer_norm_epsilon; may be repeated",
+        help="leave out a part that the other format does not support: pre_logits, head, "
+        "activation or layer_norm_epsilon; may be repeated",
     )
     parser.add_argument(
         "--check",
         action="store_true",
-        help="run random images through both, and through the other library if it is "
-        "installed, and print the largest difference",
+        help="run random images through both checkpoints, and through the other library "
+        "if it is installed; print the largest difference",
     )
 
 

@@ -8,10 +8,11 @@ from vit_jax.cli.parsers import Commands, add_command
 
 
 def add(commands: Commands) -> None:
+    """Adds `doctor` and `completion`."""
     doctor = add_command(
         commands,
         "doctor",
-        "Check this machine: devices, versions, what is missing, a short self-test.",
+        "Check this machine: devices, versions, missing packages, a short self-test.",
         "  vit-jax doctor\n  vit-jax doctor --json\n",
         _doctor,
     )
@@ -19,7 +20,7 @@ def add(commands: Commands) -> None:
     completion = add_command(
         commands,
         "completion",
-        "Print a script that completes commands and options in a shell.",
+        "Print a shell script that completes commands and options.",
         '  eval "$(vit-jax completion bash)"    # in ~/.bashrc\n'
         "  vit-jax completion zsh > ~/.zfunc/_vit-jax\n"
         "  vit-jax completion fish > ~/.config/fish/completions/vit-jax.fish\n",
@@ -40,15 +41,14 @@ def _doctor(arguments: argparse.Namespace, _: list[str]) -> int:
 
 
 def _completion(arguments: argparse.Namespace, _: list[str]) -> int:
-    from vit_jax.cli import _make_parser
     from vit_jax.errors import ConfigError
 
     try:
         import shtab
     except ImportError as error:
         raise ConfigError(
-            "shtab must be installed to write a completion script; run "
+            "shtab must be installed to print a completion script; run "
             '`pip install "vit_jax[completion]"`'
         ) from error
-    print(shtab.complete(_make_parser(), arguments.shell))
+    print(shtab.complete(arguments.parser, arguments.shell))
     return 0

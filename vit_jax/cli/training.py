@@ -128,13 +128,14 @@ def _add_bench(commands: Commands) -> None:
         "  vit-jax bench --config=configs/vit_b16.py --config.data.batch_size=64 "
         "--phase=train --json\n",
         _bench,
+        [PHASES],
     )
     add_config(parser)
     parser.add_argument(
         "--phase",
         action="append",
         metavar="NAME",
-        help=f"{PHASES.format_names()}; may be repeated (default: all)",
+        help="a phase, listed below; may be repeated (default: all)",
     )
     parser.add_argument(
         "--num_classes",

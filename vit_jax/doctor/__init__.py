@@ -1,1 +1,1 @@
-"""Checks of an installation, and what it can do."""
+"""Checks of an installation: devices, versions, and a short self-test."""

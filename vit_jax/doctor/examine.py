@@ -1,4 +1,4 @@
-"""What this machine has, what it lacks, and whether the program computes right on it."""
+"""What this machine has and lacks, and whether the package computes correctly on it."""
 
 import dataclasses
 import importlib.util
@@ -12,7 +12,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-# extra -> (module that shows that it is there, what it is for)
+# extra -> (module whose presence shows that the extra is installed, what it is for)
 EXTRAS = {
     "plots": ("matplotlib", "figures, reports"),
     "parquet": ("pyarrow", "Parquet data and features"),
@@ -26,54 +26,60 @@ EXTRAS = {
 
 @dataclasses.dataclass(frozen=True)
 class Check:
-    """One thing that was looked at.
+    """The result of one check.
 
     Attributes:
-      name: of the thing.
-      status: ``ok``; ``note``: could be better; ``bad``: does not work.
+      name: what was checked.
+      status: ``ok``, ``note`` (works, could be better) or ``bad`` (does not work).
       detail: what was found.
-      mend: the command that helps, or "".
+      fix: the command that fixes a problem, or "".
     """
 
     name: str
     status: str
     detail: str
-    mend: str = ""
+    fix: str = ""
 
 
 def examine() -> list[Check]:
-    """Looks at this machine and computes a little on it; some ten seconds.
+    """Checks this machine, including a short computation; takes about ten seconds.
 
-    An error of the machine is a result here: nothing is raised.
+    Nothing is raised: a problem of the machine is a check with status ``bad``.
     """
-    checks = [_python(), *_packages(), _devices(), _extras(), _cache()]
+    checks = [
+        _check_python(),
+        *_check_packages(),
+        _check_devices(),
+        _check_extras(),
+        _check_cache(),
+    ]
     try:
         from vit_jax.doctor.self_test import TESTS
     except ImportError as error:
         return [*checks, Check("imports", "bad", str(error), _REINSTALL)]
-    return [*checks, *(_timed(name, test) for name, test in TESTS.items())]
+    return [*checks, *(_run_test(name, test) for name, test in TESTS.items())]
 
 
-def _python() -> Check:
+def _check_python() -> Check:
     detail = f"{platform.python_version()}, {platform.platform()}"
     return Check("Python", "ok", detail)
 
 
-def _packages() -> Iterator[Check]:
-    """Yields the versions, and each requirement that is not met."""
+def _check_packages() -> Iterator[Check]:
+    """Yields the versions, then each requirement that is not met."""
     shown = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "grain", "numpy")
-    found = {name: _version(name) for name in shown}
+    found = {name: _find_version(name) for name in shown}
     text = ", ".join(f"{name} {version}" for name, version in found.items() if version)
     yield Check("packages", "ok", text)
-    for name, least in _requirements().items():
-        version = _version(name)
-        if version is None or _numbers(version) < _numbers(least):
+    for name, least in _read_requirements().items():
+        version = _find_version(name)
+        if version is None or _parse_version(version) < _parse_version(least):
             detail = f"must be {least} or newer, got {version or 'none'}"
             yield Check(name, "bad", detail, f'pip install -U "{name}>={least}"')
 
 
-def _requirements() -> dict[str, str]:
-    """Returns the least version of what vit_jax cannot do without."""
+def _read_requirements() -> dict[str, str]:
+    """Returns the lowest version of each package that vit_jax always needs."""
     try:
         lines = metadata.requires("vit_jax") or []
     except metadata.PackageNotFoundError:  # run from a clone
@@ -83,18 +89,18 @@ def _requirements() -> dict[str, str]:
     return {match[1]: match[2] for match in found if match}
 
 
-def _version(package: str) -> str | None:
+def _find_version(package: str) -> str | None:
     try:
         return metadata.version(package)
     except metadata.PackageNotFoundError:
         return None
 
 
-def _numbers(version: str) -> tuple[int, ...]:
+def _parse_version(version: str) -> tuple[int, ...]:
     return tuple(int(part) for part in re.findall(r"\d+", version)[:3])
 
 
-def _devices() -> Check:
+def _check_devices() -> Check:
     try:
         import jax
 
@@ -112,7 +118,7 @@ def _devices() -> Check:
         return Check("devices", "ok", detail)
     for what, (is_here, extra) in _ACCELERATORS.items():
         if is_here():
-            detail += f", but there is {what} that JAX does not see"
+            detail += f", but there is {what} that JAX does not find"
             return Check("devices", "bad", detail, f'pip install -U "vit_jax[{extra}]"')
     return Check("devices", "ok", detail)
 
@@ -123,8 +129,8 @@ def _has_gpu() -> bool:
     )
 
 
-# PCI ids of Google's chips, v3 to 7x, which JAX looks for as well; its network cards have
-# the same vendor. Devices in /dev are called otherwise from one generation to the next.
+# PCI ids of Google's chips, v3 to 7x, which JAX looks for as well; Google's network cards
+# have the same vendor id. Names in /dev differ between generations.
 _GOOGLE = "0x1ae0"
 _TPUS = ("0x0027", "0x0056", "0x005e", "0x0062", "0x0063", "0x006f", "0x0076")
 
@@ -143,24 +149,24 @@ _ACCELERATORS = {
 }
 
 
-def _extras() -> Check:
+def _check_extras() -> Check:
     found = {name: importlib.util.find_spec(row[0]) for name, row in EXTRAS.items()}
     missing = [name for name, spec in found.items() if spec is None]
     if not missing:
-        return Check("extras", "ok", "all there")
+        return Check("extras", "ok", "all installed")
     text = "; ".join(f"{name} (for {EXTRAS[name][1]})" for name in missing)
-    mend = f'pip install "vit_jax[{",".join(missing)}]"'
-    return Check("extras", "note", f"not installed: {text}", mend)
+    fix = f'pip install "vit_jax[{",".join(missing)}]"'
+    return Check("extras", "note", f"not installed: {text}", fix)
 
 
-def _cache() -> Check:
+def _check_cache() -> Check:
     from vit_jax.storage.cache import find_cache_folder
     from vit_jax.weights.settings import is_offline
 
     folder = find_cache_folder()
-    there = next(path for path in (folder, *folder.parents) if path.exists())
-    free = shutil.disk_usage(there).free / 1e9
-    if not os.access(there, os.W_OK):
+    existing = next(path for path in (folder, *folder.parents) if path.exists())
+    free = shutil.disk_usage(existing).free / 1e9
+    if not os.access(existing, os.W_OK):
         return Check(
             "weights", "bad", f"{folder} cannot be written to", "set VIT_JAX_CACHE"
         )
@@ -169,11 +175,11 @@ def _cache() -> Check:
     return Check("weights", "ok" if free > 1 else "note", detail)
 
 
-def _timed(name: str, test: Callable[[], str]) -> Check:
+def _run_test(name: str, test: Callable[[], str]) -> Check:
     started = time.perf_counter()
     try:
         detail = test()
-    except Exception as error:  # noqa: BLE001, whatever is wrong with the machine
+    except Exception as error:  # noqa: BLE001, any problem of the machine is a result
         text = (str(error).splitlines() or [""])[0]
         return Check(name, "bad", f"{type(error).__name__}: {text}", _REINSTALL)
     return Check(name, "ok", f"{detail}, {time.perf_counter() - started:.1f} s")
@@ -183,8 +189,11 @@ _REINSTALL = "pip install -U --force-reinstall jax jaxlib flax orbax-checkpoint"
 
 
 def checks_to_json(checks: list[Check]) -> dict[str, Any]:
-    """Returns what `examine` found, as JSON holds it."""
-    rows = [dataclasses.asdict(check) for check in checks]
+    """Returns the checks of `examine` as JSON values."""
+    rows = [
+        {"name": c.name, "status": c.status, "detail": c.detail, "mend": c.fix}
+        for c in checks
+    ]
     return {"ok": all(check.status != "bad" for check in checks), "checks": rows}
 
 
@@ -192,11 +201,11 @@ _COLOURS = {"ok": 32, "note": 33, "bad": 31}
 
 
 def describe_checks(checks: list[Check], colour: bool = False) -> list[str]:
-    """Returns a line for each check, and under it the command that mends it.
+    """Returns a line for each check, followed by the command that fixes it.
 
     Args:
       checks: of `examine`.
-      colour: whether a terminal reads this; ``NO_COLOR`` says no.
+      colour: whether to colour the status for a terminal; ``NO_COLOR`` turns it off.
     """
     colour = colour and not os.environ.get("NO_COLOR")
     lines = []
@@ -205,8 +214,9 @@ def describe_checks(checks: list[Check], colour: bool = False) -> list[str]:
         if colour:
             status = f"\x1b[{_COLOURS[check.status]}m{status}\x1b[0m"
         lines.append(f"{status}  {check.name:<8}  {check.detail}")
-        if check.mend:
-            lines.append(f"      run: {check.mend}")
+        if check.fix:
+            lines.append(f"      run: {check.fix}")
     bad = sum(check.status == "bad" for check in checks)
-    verdict = "everything works" if not bad else f"{bad} to be mended"
+    problems = "problem" if bad == 1 else "problems"
+    verdict = "everything works" if not bad else f"{bad} {problems} to fix"
     return [*lines, verdict]

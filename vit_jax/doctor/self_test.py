@@ -1,4 +1,4 @@
-"""Does the program compute right here? A tiny model, two steps, a checkpoint, images."""
+"""A short self-test: a tiny model, two training steps, a checkpoint, decoding images."""
 
 import dataclasses
 import io
@@ -25,8 +25,8 @@ from vit_jax.training.checkpoint import Checkpoints
 from vit_jax.training.program import make_program
 from vit_jax.training.resolve import resolve_config
 
-# Loss and norm of the gradients, computed in float64 by NumPy alone (a test does it
-# again). Not even products in bfloat16 move them by the tolerance.
+# Loss and gradient norm, computed in float64 with NumPy alone (a test repeats this). Even
+# matrix products in bfloat16 change them by less than the tolerance.
 LOSS = 2.430374
 GRADIENT_NORM = 1.930552
 TOLERANCE = 1e-2
@@ -43,7 +43,7 @@ CONFIG = Config(
 
 
 def make_parameters() -> dict[str, np.ndarray]:
-    """Returns path -> float64 array: sines, that no random generator can change."""
+    """Returns path -> float64 array: sines, which depend on no random generator."""
     shapes = models.find_shapes(CONFIG.model, NUM_CLASSES, CONFIG.data.image_size)
     filled = {}
     for i, (name, shape) in enumerate(sorted(shapes.items())):
@@ -54,7 +54,7 @@ def make_parameters() -> dict[str, np.ndarray]:
 
 
 def make_images_and_labels() -> tuple[np.ndarray, np.ndarray]:
-    """Returns four images float64 [b, h, w, 3] in [-1, 1] and their labels [b]."""
+    """Returns four images, float64 [4, 8, 8, 3] in [-1, 1], and their labels, int [4]."""
     images = np.sin(0.37 * np.arange(4 * 8 * 8 * 3)).reshape(4, 8, 8, 3)
     return images, np.array([3, 1, 4, 1])
 
@@ -78,8 +78,8 @@ def _forward_and_backward() -> str:
     with jax.default_matmul_precision("highest"):
         loss, norm = loss_and_norm(nest(filled))
     _compare("loss", float(loss), LOSS)
-    _compare("norm of the gradients", float(norm), GRADIENT_NORM)
-    return f"loss {loss:.4f}, gradients {norm:.4f}, as they must be"
+    _compare("gradient norm", float(norm), GRADIENT_NORM)
+    return f"loss {loss:.4f} and gradient norm {norm:.4f} as expected"
 
 
 def _compare(what: str, got: float, expected: float) -> None:
@@ -88,9 +88,9 @@ def _compare(what: str, got: float, expected: float) -> None:
 
 
 def _train_and_resume() -> str:
-    """Trains two steps on all devices, saves, restores, and compares every bit."""
+    """Trains two steps on all devices, saves, restores, and compares bit by bit."""
     rows = 2 * len(jax.devices())
-    model = dataclasses.replace(CONFIG.model, num_layers=1)  # half as much to compile
+    model = dataclasses.replace(CONFIG.model, num_layers=1)  # halves the compilation
     data = dataclasses.replace(CONFIG.data, batch_size=rows)
     train = dataclasses.replace(CONFIG.train, total_steps=2)
     config = dataclasses.replace(CONFIG, model=model, data=data, train=train)
@@ -114,9 +114,9 @@ def _train_and_resume() -> str:
             checkpoints.close()
     same = jax.tree.map(np.array_equal, jax.device_get(state), jax.device_get(restored))
     if not jax.tree.all(same):
-        raise ArithmeticError("a checkpoint must hold what was saved, and does not")
+        raise ArithmeticError("a restored checkpoint must equal the saved state")
     where = f"{mesh.size} devices" if mesh.size > 1 else "1 device"
-    return f"two steps on {where}, saved and restored to the bit"
+    return f"two steps on {where}, saved and restored bit-exactly"
 
 
 def _read_images() -> str:
@@ -125,11 +125,11 @@ def _read_images() -> str:
         buffer = io.BytesIO()
         Image.fromarray(pixels).save(buffer, name)
         if np.abs(decode(buffer.getvalue()).astype(int) - 128).max() > 2:
-            raise ArithmeticError(f"a grey {name} must be read as grey, and is not")
-    return "PNG, JPEG and WebP are read"
+            raise ArithmeticError(f"a grey {name} image must be decoded to grey pixels")
+    return "PNG, JPEG and WebP are decoded"
 
 
-# Each returns what it found, or raises.
+# Each test returns what it found, or raises.
 TESTS: dict[str, Callable[[], str]] = {
     "model": _forward_and_backward,
     "training": _train_and_resume,

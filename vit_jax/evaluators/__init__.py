@@ -1,13 +1,7 @@
-"""Evaluators beyond top-1: by name, from a checkpoint and a data set to numbers.
+"""Evaluations beyond top-1: numbers from a checkpoint and a data set, by name.
 
-| name | what it measures | reference |
-|---|---|---|
-| `classes` | accuracy of each class, the confusion matrix, Wilson's interval | Wilson 1927 |
-| `calibration` | expected calibration error, the reliability diagram | arXiv:1706.04599 |
-| `real` | top-1 on ImageNet's reassessed labels | arXiv:2006.07159 |
-| `fewshot` | linear few-shot accuracy of the features | arXiv:2010.11929 |
-| `knn` | weighted nearest neighbours of the features | arXiv:2104.14294 |
-| `probe` | logistic regression on the features | arXiv:2103.00020 |
+An evaluator is a function ``evaluate(subject)`` in a file of its own, and a row of
+`vit_jax.config.choices.EVALUATORS`. It returns a dictionary of JSON values.
 """
 
 import json
@@ -35,21 +29,23 @@ def run_evaluator(
     train_split: str | None = None,
     labels: str | Path | None = None,
 ) -> dict[str, Any]:
-    """Returns an evaluator's numbers, as JSON holds them; see its module.
+    """Returns an evaluator's numbers as JSON values.
 
     Args:
       name: one of `EVALUATORS`.
-      checkpoint: a workdir, a checkpoint file of any format, or the name of weights.
-      split: that is evaluated; None: the run's ``eval_split``.
-      source: other data than the run's.
-      train_split: what ``fewshot``, ``knn`` and ``probe`` learn from; None: the run's.
-      labels: the file of ``real``.
+      checkpoint: a workdir, a checkpoint file of any format, or the name of published
+        weights.
+      split: the split to evaluate; None: the run's ``eval_split``.
+      source: data to evaluate on; None: the run's.
+      train_split: the split that ``fewshot``, ``knn`` and ``probe`` learn from; None:
+        the run's ``train_split``.
+      labels: file of labels that ``real`` needs.
 
     Raises:
-      ConfigError: no such evaluator, checkpoint, split or file.
+      ConfigError: there is no such evaluator, checkpoint, split or file.
 
     Example:
-      >>> run("knn", "runs/digits")["top1"]
+      >>> run_evaluator("knn", "runs/digits")["top1"]
     """
     EVALUATORS.check("--evaluator", name)
     subject = open_subject(checkpoint, split, source, train_split, labels)
@@ -57,20 +53,21 @@ def run_evaluator(
 
 
 def describe_numbers(values: dict[str, Any]) -> list[str]:
-    """Returns an evaluator's numbers as a person reads them, a line each.
+    """Returns an evaluator's numbers as lines of text.
 
-    Shares are printed as percentages; what is a table or a curve only in JSON.
+    Fractions are printed as percentages. Long tables and curves are left to JSON.
     """
     lines = []
     for name, value in values.items():
         if isinstance(value, bool | str | int) or value is None:
             lines.append(f"{name}: {value}")
         elif isinstance(value, float):
-            is_share = 0 <= value <= 1 and name not in _NO_SHARES
-            lines.append(f"{name}: {value:.2%}" if is_share else f"{name}: {value:.4g}")
+            is_fraction = 0 <= value <= 1 and name not in _NOT_FRACTIONS
+            shown = f"{value:.2%}" if is_fraction else f"{value:.4g}"
+            lines.append(f"{name}: {shown}")
         elif isinstance(value, dict) and len(value) <= 20:
             lines.append(f"{name}: {json.dumps(value)}")
     return lines
 
 
-_NO_SHARES = ("temperature", "l2", "regularization")
+_NOT_FRACTIONS = ("temperature", "l2", "regularization")

@@ -1,4 +1,4 @@
-"""Whether a model is right as often as it says: calibration."""
+"""Calibration: whether a model's confidence equals its accuracy."""
 
 from typing import Any
 
@@ -11,32 +11,40 @@ NUM_BINS = 15  # as in section 5 of the paper
 
 
 def evaluate(subject: Subject) -> dict[str, Any]:
-    """Returns ``ece``, mean confidence against accuracy, and the reliability diagram."""
+    """Returns the calibration error, mean confidence and accuracy, and the bins.
+
+    Raises:
+      ConfigError: as `subject.collect`.
+    """
     found = collect(subject, "logits")
     scores = np.asarray(compute_probabilities(subject.loaded, found.values))
     confidence = scores.max(axis=1)
     is_right = scores.argmax(axis=1) == found.labels
     return {
-        **reliability(confidence, is_right),
+        **compute_reliability(confidence, is_right),
         "confidence_mean": float(confidence.mean()),
         "accuracy_mean": float(is_right.mean()),
         "count": len(is_right),
     }
 
 
-def reliability(
+def compute_reliability(
     confidence: np.ndarray, is_right: np.ndarray, num_bins: int = NUM_BINS
 ) -> dict[str, Any]:
-    """Returns the expected calibration error and the bins that it is made of.
+    """Returns the expected calibration error and the bins of the reliability diagram.
 
-    Guo et al. 2017 (arXiv:1706.04599), equations 1 to 3: predictions go into bins
-    ((m - 1) / M, m / M] by confidence; ECE is the mean over all predictions of the gap
-    between accuracy and confidence of their bin.
+    Guo et al. 2017 (arXiv:1706.04599), equations 1 to 3: predictions are grouped by
+    confidence into bins ((m - 1) / M, m / M]. The error (ECE) is the mean, over all
+    predictions, of the gap between accuracy and mean confidence of their bin.
 
     Args:
-      confidence: [n], of the predicted class, in [0, 1].
-      is_right: bool [n].
-      num_bins: M, all of the same width.
+      confidence: probability of the predicted class, float [n] in [0, 1].
+      is_right: whether the prediction is correct, bool [n].
+      num_bins: M; all bins have the same width.
+
+    Returns:
+      ``ece`` in [0, 1], and ``bins``: for each its bounds ``low`` and ``high``, its
+      ``count``, and the mean ``confidence`` and ``accuracy``, None where it is empty.
     """
     bins = np.clip(np.ceil(confidence * num_bins).astype(int) - 1, 0, num_bins - 1)
     counts = np.bincount(bins, minlength=num_bins)

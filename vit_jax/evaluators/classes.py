@@ -1,4 +1,4 @@
-"""Which classes are told from which: per-class accuracy and the confusion matrix."""
+"""Accuracy per class, and the confusion matrix."""
 
 import math
 from typing import Any
@@ -11,7 +11,10 @@ from vit_jax.evaluators.subject import Subject, collect, find_class_name
 def evaluate(subject: Subject) -> dict[str, Any]:
     """Returns top-1 with its 95% interval, and a row for each class, the worst first.
 
-    ``mean_class_accuracy`` counts every class the same, however many images it has.
+    ``mean_class_accuracy`` weighs all classes equally, whatever their number of images.
+
+    Raises:
+      ConfigError: as `subject.collect`.
     """
     found = collect(subject, "logits")
     matrix = count_confusion(
@@ -27,11 +30,11 @@ def evaluate(subject: Subject) -> dict[str, Any]:
                 "name": find_class_name(found.source, int(label)),
                 "count": count,
                 "accuracy": hits / count,
-                "interval": wilson(hits, count),
+                "interval": compute_wilson_interval(hits, count),
             }
         )
     rows.sort(key=lambda row: row["accuracy"])
-    low, high = wilson(int(right.sum()), int(counts.sum()))
+    low, high = compute_wilson_interval(int(right.sum()), int(counts.sum()))
     return {
         "top1": float(right.sum() / counts.sum()),
         "top1_low": low,
@@ -47,25 +50,33 @@ def evaluate(subject: Subject) -> dict[str, Any]:
 def count_confusion(
     labels: np.ndarray, predictions: np.ndarray, num_classes: int
 ) -> np.ndarray:
-    """Returns how often class i was called j: int64 [y, y]."""
+    """Returns the confusion matrix: int64 [y, y], rows true classes, columns predicted.
+
+    Args:
+      labels: true classes, int [n].
+      predictions: predicted classes, int [n].
+      num_classes: y.
+    """
     matrix = np.zeros((num_classes, num_classes), np.int64)
     np.add.at(matrix, (labels, predictions), 1)
     return matrix
 
 
-def wilson(hits: int, count: int, z: float = 1.959963984540054) -> tuple[float, float]:
-    """Returns the interval in which the true share lies, by default with 95%.
+def compute_wilson_interval(
+    hits: int, count: int, z: float = 1.959963984540054
+) -> tuple[float, float]:
+    """Returns the (low, high) confidence interval of a proportion, by default at 95%.
 
-    Wilson 1927, "Probable inference, the law of succession, and statistical inference":
-    unlike the normal interval it stays within [0, 1] and works for shares near 0 and 1.
+    Wilson 1927, "Probable inference, the law of succession, and statistical inference".
+    Unlike the normal approximation it stays within [0, 1] and is accurate near 0 and 1.
 
     Args:
-      hits: successes.
-      count: trials; more than 0.
-      z: the quantile of the standard normal distribution.
+      hits: number of successes.
+      count: number of trials, at least 1.
+      z: quantile of the standard normal distribution.
     """
-    share = hits / count
+    rate = hits / count
     scale = 1 + z**2 / count
-    middle = (share + z**2 / (2 * count)) / scale
-    half = z / scale * math.sqrt(share * (1 - share) / count + z**2 / (4 * count**2))
+    middle = (rate + z**2 / (2 * count)) / scale
+    half = z / scale * math.sqrt(rate * (1 - rate) / count + z**2 / (4 * count**2))
     return max(0.0, middle - half), min(1.0, middle + half)

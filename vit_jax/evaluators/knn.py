@@ -1,8 +1,8 @@
-"""Weighted k nearest neighbours on frozen features, as DINO measures them.
+"""Weighted k-nearest-neighbour classification of frozen features, as in DINO.
 
 Caron et al. 2021 (arXiv:2104.14294), appendix F.1, after Wu et al. 2018
-(arXiv:1805.01978), section 3.4: cosine similarity, the k = 20 nearest images vote with
-weight exp(similarity / 0.07).
+(arXiv:1805.01978), section 3.4: the k = 20 training images with the largest cosine
+similarity vote for their class with weight exp(similarity / 0.07).
 """
 
 from typing import Any
@@ -13,15 +13,21 @@ from vit_jax.evaluators.subject import Subject, check_flat, collect
 
 K = 20
 TEMPERATURE = 0.07
-_SIMILARITIES = 2**26  # held at once, of 8 bytes
+_SIMILARITIES = 2**26  # in memory at once, 8 bytes each
 
 
 def evaluate(subject: Subject) -> dict[str, Any]:
-    """Returns top-1 of the vote of the training images."""
+    """Returns top-1 of the votes of the training images.
+
+    Raises:
+      ConfigError: as `subject.collect`, or the model does not pool its features.
+    """
     train = collect(subject, "features", subject.train_split)
     test = collect(subject, "features")
     check_flat(train.values)
-    found = votes(train.values, train.labels, test.values, train.source.num_classes)
+    found = count_votes(
+        train.values, train.labels, test.values, train.source.num_classes
+    )
     return {
         "top1": float((found.argmax(axis=1) == test.labels).mean()),
         "k": min(K, len(train.labels)),
@@ -31,7 +37,7 @@ def evaluate(subject: Subject) -> dict[str, Any]:
     }
 
 
-def votes(
+def count_votes(
     train: np.ndarray,
     labels: np.ndarray,
     test: np.ndarray,
@@ -39,15 +45,15 @@ def votes(
     k: int = K,
     temperature: float = TEMPERATURE,
 ) -> np.ndarray:
-    """Returns the weight of the neighbours of each class: float64 [n, y].
+    """Returns the total weight of each class among the neighbours: float64 [n, y].
 
     Args:
-      train: features [m, d] of the images that vote.
-      labels: their classes, int [m].
-      test: features [n, d].
+      train: features of the images that vote, float [m, d].
+      labels: classes of the images that vote, int [m].
+      test: features to classify, float [n, d].
       num_classes: y.
-      k: how many vote; at most m.
-      temperature: a similarity this much larger weighs e times more.
+      k: number of neighbours that vote; at most m.
+      temperature: a vote weighs exp(similarity / temperature).
     """
     train, test = _normalize(train), _normalize(test)
     k = min(k, len(train))

@@ -1,4 +1,4 @@
-"""What an evaluator looks at: a model on a split, as logits or features in memory."""
+"""What an evaluator evaluates: a model on a split, as logits or features in memory."""
 
 import dataclasses
 from collections.abc import Callable
@@ -21,10 +21,14 @@ from vit_jax.models.apply import apply_model
 
 @dataclasses.dataclass(frozen=True)
 class Subject:
-    """A model, the split that it is evaluated on, and the one to learn from.
+    """A model and the data that it is evaluated on.
 
     Attributes:
-      labels: path of a file of labels that stand over the split's own; see `real`.
+      loaded: the model.
+      data: config of the data.
+      split: the split that is evaluated.
+      train_split: the split that few-shot, nearest-neighbour and linear probes learn from.
+      labels: file of labels that replace those of the split; see `real`.
     """
 
     loaded: Loaded
@@ -35,13 +39,13 @@ class Subject:
 
 
 class Collected(NamedTuple):
-    """What a function makes of every image of a split, in order.
+    """The outputs of a model for the readable images of a split, in order.
 
     Attributes:
-      values: float32 [n, ...].
-      labels: int64 [n].
-      indices: int64 [n], of the images in the source.
-      source: the images, their names and their classes.
+      values: logits or features, float32 [n, ...].
+      labels: classes of the images, int64 [n].
+      indices: positions of the images in the source, int64 [n].
+      source: the images, with their names and classes.
     """
 
     values: np.ndarray
@@ -57,10 +61,11 @@ def open_subject(
     train_split: str | None = None,
     labels: str | Path | None = None,
 ) -> Subject:
-    """Returns the subject; see `evaluators.run_evaluator`.
+    """Opens what is evaluated; the arguments are those of `evaluators.run_evaluator`.
 
     Raises:
-      ConfigError: no such checkpoint, or its data is not known.
+      ConfigError: there is no such checkpoint, or its data is unknown and ``source`` is
+        not given.
     """
     loaded = checkpoint if isinstance(checkpoint, Loaded) else load(checkpoint)
     data = loaded.data(source)
@@ -74,32 +79,30 @@ def open_subject(
 
 
 def collect(subject: Subject, what: str, split: str | None = None) -> Collected:
-    """Returns logits [n, y] or features [n, d] of each image that can be read.
+    """Computes logits [n, y] or features [n, d] of each image that can be read.
 
     Args:
       subject: what is evaluated.
       what: ``logits`` or ``features``.
-      split: None: the one that is evaluated.
+      split: of the data; None: the split that is evaluated.
 
     Raises:
-      ConfigError: no such split, other classes than the model's (for logits), or
-        images with several labels.
+      ConfigError: there is no such split, its classes are not the model's (for logits),
+        or its images have several labels each.
     """
     loaded, data = subject.loaded, subject.data
     source = sources.make_source(data, split or subject.split)
     if source.multi_label:
         raise ConfigError(
-            "the data must have one label an image for this evaluator, got several; "
-            "use `vit-jax eval` without --evaluator"
+            "the data must have one label per image for this evaluator, got several; "
+            "run `vit-jax eval` without --evaluator"
         )
     if what == "logits":
         loaded.need_head()
         check_classes(loaded, source)
-
-        function = _logits(loaded)
+        function = _make_logits_function(loaded)
     else:
         function = make_feature_function(loaded)
-
     compiled = make_function(loaded, function)
     index, count = find_batch_share(loaded.mesh)
     batches = loader.eval_batches(
@@ -120,7 +123,7 @@ def collect(subject: Subject, what: str, split: str | None = None) -> Collected:
     )
 
 
-def _logits(loaded: Loaded) -> Callable[[Any, Any], jax.Array]:
+def _make_logits_function(loaded: Loaded) -> Callable[[Any, Any], jax.Array]:
     return lambda params, inputs: apply_model(loaded.model, params, inputs, train=False)
 
 
@@ -134,14 +137,18 @@ def _gather(array: jax.Array) -> np.ndarray:
 
 
 def check_flat(features: np.ndarray) -> None:
-    """Raises ConfigError unless there is one vector an image."""
+    """Checks that features are [n, d].
+
+    Raises:
+      ConfigError: there is not one vector per image.
+    """
     if features.ndim != 2:
         raise ConfigError(
-            "features must be one vector an image for this evaluator, got one a token; "
-            "use a model that pools"
+            "features must be one vector per image for this evaluator, got one per "
+            "token; use a model that pools its tokens"
         )
 
 
 def find_class_name(source: sources.Source, label: int) -> str:
-    """Returns what a class is called, its number where it has no name."""
+    """Returns the name of a class, or its index as text if the source has no names."""
     return source.class_names[label] if source.class_names else str(label)

@@ -1,7 +1,7 @@
-"""Pictures of a checkpoint: where it looks, what it has learned, what it gets wrong.
+"""Pictures of a checkpoint: its attention, its parameters, its mistakes.
 
-Functions of `looking` and `parameters` return arrays; those of `draw_*` return
-Matplotlib figures (extra ``plots``).
+Functions in `looking` and `parameters` return arrays; those in `draw_*` return Matplotlib
+figures (extra ``plots``).
 """
 
 from collections.abc import Iterable, Sequence
@@ -47,8 +47,8 @@ __all__ = [
     "PANELS",
     "Album",
     "AttentionWeights",
+    "FigureFiles",
     "Mistake",
-    "Written",
     "compute_attention",
     "compute_attention_distance",
     "compute_attention_maps",
@@ -74,13 +74,13 @@ __all__ = [
 ]
 
 
-class Written(NamedTuple):
-    """What `write_figures` did.
+class FigureFiles(NamedTuple):
+    """The files that `write_figures` wrote.
 
     Attributes:
-      paths: of the pictures.
-      left_out: kind -> why there is no picture of it.
-      errors: path -> why the image could not be read.
+      paths: the pictures.
+      left_out: kind of figure -> why this checkpoint has none.
+      errors: path of each unreadable image -> why it could not be read.
     """
 
     paths: list[Path]
@@ -95,27 +95,28 @@ def write_figures(
     kinds: Sequence[str] = (),
     source: str | None = None,
     split: str | None = None,
-) -> Written:
+) -> FigureFiles:
     """Writes figures of a checkpoint as PNG files.
 
     Args:
-      checkpoint: a workdir, a checkpoint file of any format, or the name of weights.
-      images: files to look at; none: some of the evaluated split.
-      output: a folder; made if need be.
-      kinds: of `FIGURES`; none: all that the checkpoint has.
-      source: other data than the run's.
-      split: None: the run's ``eval_split``.
+      checkpoint: a workdir, a checkpoint file of any format, or the name of published
+        weights.
+      images: image files to show; if empty, some images of the split.
+      output: a folder; created if it does not exist.
+      kinds: names of `FIGURES`; if empty, all that the checkpoint has.
+      source: data to evaluate on; None: the run's.
+      split: the split to evaluate; None: the run's ``eval_split``.
 
     Raises:
-      ConfigError: no such checkpoint or kind, Matplotlib is missing, or a kind that was
-        asked for is not to be had.
+      ConfigError: there is no such checkpoint or kind, Matplotlib is not installed, or
+        the checkpoint does not have one of the given kinds.
 
     Example:
       >>> write_figures("runs/digits", output="figures").paths
     """
     for kind in kinds:
         FIGURES.check("--kind", kind)
-    new_figure(1, 1, "")  # before any work is done, that it can be
+    new_figure(1, 1, "")  # fails before any work if Matplotlib is missing
     output = Path(output)
     album = Album(load(checkpoint), [str(path) for path in images], source, split)
     written, left_out = [], {}
@@ -132,7 +133,7 @@ def write_figures(
             left_out[kind] = str(error)
         except OSError as error:
             raise ConfigError(
-                f"output {output} cannot be written to: {error.strerror}; name another "
+                f"output {output} cannot be written to: {error.strerror}; choose another "
                 "folder"
             ) from error
-    return Written(written, left_out, album.errors)
+    return FigureFiles(written, left_out, album.errors)

@@ -1,9 +1,9 @@
-"""A checkpoint and its images: what figures and reports are made of."""
+"""A checkpoint with its images and predictions: the data of figures and reports."""
 
 import functools
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -18,14 +18,22 @@ from vit_jax.figures.canvas import shorten
 from vit_jax.infer.image_files import read_image
 from vit_jax.infer.predict import compute_probabilities
 
-NUM_SAMPLES = 8  # of the split, where no images are given
+NUM_SAMPLES = 8  # images of the split, where no files are given
 NUM_MISTAKES = 20
 
 
 class Mistake(NamedTuple):
-    """An image that was called something else, with which confidence in [0, 1]."""
+    """A wrongly classified image.
 
-    image: np.ndarray  # uint8 [h, w, 3], as the model sees it
+    Attributes:
+      image: uint8 [h, w, 3], resized and cropped for the model.
+      name: of the image in its source.
+      truth: name of the true class.
+      answer: name of the predicted class.
+      confidence: probability of the predicted class, in [0, 1].
+    """
+
+    image: np.ndarray
     name: str
     truth: str
     answer: str
@@ -33,13 +41,13 @@ class Mistake(NamedTuple):
 
 
 class Album:
-    """What figures of one checkpoint are drawn from; each part is read when needed.
+    """The data that figures of one checkpoint show, each part computed when first used.
 
     Args:
-      loaded: of `vit_jax.checkpoints.load.load`.
-      paths: image files to look at; none: some of the evaluated split.
-      source: other data than the run's.
-      split: None: the run's ``eval_split``.
+      loaded: the model; see `vit_jax.checkpoints.load.load`.
+      paths: image files to show; if empty, some images of the split.
+      source: data to evaluate on; None: the run's.
+      split: the split to evaluate; None: the run's ``eval_split``.
     """
 
     def __init__(
@@ -57,17 +65,19 @@ class Album:
 
     @functools.cached_property
     def subject(self) -> Subject:
+        """The model and the split that it is evaluated on."""
         return open_subject(self.loaded, self._split, self._source)
 
     @functools.cached_property
     def logits(self) -> Collected:
+        """Logits and labels of the whole split."""
         return collect(self.subject, "logits")
 
     @functools.cached_property
     def samples(self) -> tuple[np.ndarray, list[str]]:
-        """Images, uint8 [n, h, w, 3], and their names: the files, or of the split."""
+        """Images, uint8 [n, h, w, 3], and their names: the files, or some of the split."""
         if not self.paths:
-            return self.of_split(NUM_SAMPLES)
+            return self.read_split(NUM_SAMPLES)
         images, names = [], []
         for path in self.paths:
             try:
@@ -79,14 +89,24 @@ class Album:
             raise ConfigError(next(iter(self.errors.values())))
         return np.stack(images), names
 
-    def of_split(self, number: int) -> tuple[np.ndarray, list[str]]:
-        """Returns so many images of the evaluated split, evenly spread, and classes."""
+    def read_split(self, number: int) -> tuple[np.ndarray, list[str]]:
+        """Returns evenly spaced images of the split, and the names of their classes.
+
+        Args:
+          number: of images; unreadable ones among them are skipped.
+
+        Returns:
+          Images, uint8 [n, h, w, 3], and names.
+
+        Raises:
+          ConfigError: no image can be read.
+        """
         source = sources.make_source(self.subject.data, self.subject.split)
         images, names = [], []
         for i in np.unique(np.linspace(0, len(source) - 1, number).astype(int)):
             try:
-                images.append(self.image(source, int(i)))
-            except (ConfigError, OSError):  # evaluation leaves it out too
+                images.append(self.read_example(source, int(i)))
+            except (ConfigError, OSError):  # evaluation skips it too
                 continue
             label = source[int(i)]["label"]
             names.append(
@@ -94,31 +114,32 @@ class Album:
             )
         if not images:
             raise ConfigError(
-                f"split {self.subject.split} must have images that can be read, got "
-                "none; name files instead"
+                f"split {self.subject.split} must have readable images, got none; name "
+                "image files instead"
             )
         return np.stack(images), names
 
-    def image(self, source: sources.Source, index: int) -> np.ndarray:
-        """Returns an image as the model sees it: uint8 [h, w, 3]."""
+    def read_example(self, source: sources.Source, index: int) -> np.ndarray:
+        """Returns an image, resized and cropped for the model: uint8 [h, w, 3]."""
         example = source[index]
         pixels = decode(example["image"], name=example["name"])
         return crops.crop_eval(pixels, self.loaded.preprocessing)
 
-    def class_names(self) -> list[str]:
+    def list_class_names(self) -> list[str]:
+        """Returns the names of the classes, by label."""
         source = self.logits.source
         return [find_class_name(source, i) for i in range(source.num_classes)]
 
-    def mistakes(self, number: int = NUM_MISTAKES) -> list[Mistake]:
-        """Returns the most confident mistakes on the split, the worst first."""
-        found, names = self.logits, self.class_names()
+    def find_mistakes(self, number: int = NUM_MISTAKES) -> list[Mistake]:
+        """Returns the wrong predictions on the split, the most confident first."""
+        found, names = self.logits, self.list_class_names()
         scores = np.asarray(compute_probabilities(self.loaded, found.values))
         answers, confidence = scores.argmax(axis=1), scores.max(axis=1)
         wrong = np.flatnonzero(answers != found.labels)
         worst = wrong[np.argsort(-confidence[wrong], kind="stable")][:number]
         return [
             Mistake(
-                image=self.image(found.source, int(found.indices[i])),
+                image=self.read_example(found.source, int(found.indices[i])),
                 name=str(found.source[int(found.indices[i])]["name"]),
                 truth=names[found.labels[i]],
                 answer=names[answers[i]],
@@ -127,21 +148,21 @@ class Album:
             for i in worst
         ]
 
-    def confusion(self) -> np.ndarray:
-        """Returns counts [y, y]."""
+    def count_confusion(self) -> np.ndarray:
+        """Returns the confusion matrix: int64 [y, y], rows true, columns predicted."""
         found = self.logits
         return classes.count_confusion(
             found.labels, found.values.argmax(axis=1), found.values.shape[1]
         )
 
-    def top(self, number: int) -> float:
-        """Returns the share of the images whose class is among so many answers."""
+    def measure_top_k(self, number: int) -> float:
+        """Returns top-k accuracy: how often the class is among the best ``number``."""
         found = self.logits
         best = np.argsort(-found.values, axis=1, kind="stable")[:, :number]
         return float((best == found.labels[:, None]).any(axis=1).mean())
 
-    def reliability(self) -> dict:
-        """Returns what `evaluators.calibration.reliability` does."""
+    def measure_reliability(self) -> dict[str, Any]:
+        """Returns the bins of `evaluators.calibration.compute_reliability`."""
         scores = np.asarray(compute_probabilities(self.loaded, self.logits.values))
         is_right = scores.argmax(axis=1) == self.logits.labels
-        return calibration.reliability(scores.max(axis=1), is_right)
+        return calibration.compute_reliability(scores.max(axis=1), is_right)

@@ -1,4 +1,4 @@
-"""Matplotlib, where it is installed, and how all figures look."""
+"""Drawing with Matplotlib: new figures, mosaics and images, in one style."""
 
 import os
 from typing import TYPE_CHECKING, Any
@@ -15,9 +15,14 @@ BLUE, ORANGE, GRAY = "#2b6cb0", "#dd6b20", "#718096"
 
 
 def new_figure(width: float, height: float, title: str) -> "Figure":
-    """Returns an empty figure of this size in inches.
+    """Returns an empty figure.
 
-    It belongs to no window, so that it needs no display and leaves nothing behind.
+    The figure belongs to no window: it needs no display and keeps no global state.
+
+    Args:
+      width: in inches.
+      height: in inches.
+      title: over the whole figure; may be empty.
 
     Raises:
       ConfigError: Matplotlib is not installed.
@@ -35,7 +40,13 @@ def new_figure(width: float, height: float, title: str) -> "Figure":
 
 
 def make_mosaic(tiles: np.ndarray, gap: int = 1, fill: float = np.nan) -> np.ndarray:
-    """Returns tiles [r, c, y, x, ...] in rows and columns, ``gap`` apart, as one image."""
+    """Arranges tiles [r, c, y, x, ...] in rows and columns of one image.
+
+    Args:
+      tiles: of r rows and c columns.
+      gap: pixels between tiles.
+      fill: value of the gaps.
+    """
     rows, columns, height, width, *channels = tiles.shape
     down, across = height + gap, width + gap
     out = np.full((rows * down - gap, columns * across - gap, *channels), fill)
@@ -45,7 +56,7 @@ def make_mosaic(tiles: np.ndarray, gap: int = 1, fill: float = np.nan) -> np.nda
 
 
 def label_tiles(axes: Any, tiles: np.ndarray, gap: int, first: int = 0) -> None:
-    """Puts the numbers of rows and columns of a mosaic at its axes, 16 at most."""
+    """Numbers the rows and columns of a mosaic, at most 16 of each, from ``first``."""
     rows, columns, height, width = tiles.shape[:4]
     for axis, count, side in ((axes.yaxis, rows, height), (axes.xaxis, columns, width)):
         numbers = np.arange(0, count, -(-count // 16))
@@ -53,24 +64,24 @@ def label_tiles(axes: Any, tiles: np.ndarray, gap: int, first: int = 0) -> None:
             numbers * (side + gap) + (side - 1) / 2, [str(n + first) for n in numbers]
         )
     axes.tick_params(length=0, labelsize=8)
-    _no_frame(axes)
+    _hide_frame(axes)
 
 
 def show_image(axes: Any, image: np.ndarray, title: str = "") -> None:
-    """Shows pixels without ticks."""
+    """Shows an image, [h, w, 3], without ticks and frame."""
     axes.imshow(image, interpolation="nearest")
     axes.set_xticks([])
     axes.set_yticks([])
     axes.set_title(title, fontsize=9)
-    _no_frame(axes)
+    _hide_frame(axes)
 
 
-def _no_frame(axes: Any) -> None:
+def _hide_frame(axes: Any) -> None:
     for spine in axes.spines.values():
         spine.set_visible(False)
 
 
 def shorten(text: str, length: int = 28) -> str:
-    """Returns a name as a title can show it, and of one that is too long the end."""
-    text = os.fsencode(text).decode(errors="replace")  # of files, it may be no text
+    """Returns a name for a title: valid text, and of a long name only the end."""
+    text = os.fsencode(text).decode(errors="replace")  # file names may not be UTF-8
     return text if len(text) <= length else f"…{text[1 - length :]}"

@@ -1,4 +1,4 @@
-"""Pictures of parameters: the paper's Figure 7, left and centre."""
+"""Pictures of parameters: similarity of position embeddings, patch filters."""
 
 from typing import TYPE_CHECKING
 
@@ -11,7 +11,9 @@ if TYPE_CHECKING:
 
 
 def draw_position_similarity(similarity: np.ndarray, title: str) -> "Figure":
-    """Draws how similar each position's embedding is to all others.
+    """Draws the similarity of each position's embedding to all others, a tile each.
+
+    Figure 7 (centre) of Dosovitskiy et al. 2021 (arXiv:2010.11929).
 
     Args:
       similarity: [y, x, y, x], in [-1, 1]; see `parameters.compute_position_similarity`.
@@ -42,10 +44,12 @@ def draw_filters(
 ) -> "Figure":
     """Draws principal components of filters in colour, seven to a row.
 
+    Figure 7 (left) of Dosovitskiy et al. 2021 (arXiv:2010.11929).
+
     Args:
       components: [c, p, p, 3]; see `parameters.compute_filter_components`.
-      shares: of the variance, [c].
-      what: the filters, such as "patch embedding".
+      shares: fraction of the variance that each component explains, [c].
+      what: name of the filters, such as "patch filters".
       title: names the model.
     """
     low = components.min(axis=(1, 2, 3), keepdims=True)
@@ -63,7 +67,7 @@ def draw_filters(
     label_tiles(axes, tiles, gap, first=1)
     firsts = np.arange(rows) * columns + 1
     axes.set_yticks(axes.get_yticks(), [str(n) for n in firsts])
-    axes.set_xlabel("component, the one with most variance first")
+    axes.set_xlabel("principal component, by decreasing variance")
     side, across = components.shape[1:3]
     axes.set_title(
         f"{len(components)} principal components of the {what}, {side} x {across} pixels, "

@@ -1,4 +1,4 @@
-"""Pictures of what a model gets right and wrong."""
+"""Pictures of predictions: confusion matrix, mistakes, reliability diagram."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -10,24 +10,28 @@ from vit_jax.figures.canvas import BLUE, GRAY, ORANGE, new_figure, shorten, show
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-_MOST_NAMED = 40  # classes; of more, only some are named
-_MOST_COUNTED = 15  # classes; of more, cells have no numbers
+_MOST_NAMED = 40  # with more classes, only some are named
+_MOST_COUNTED = 15  # with more classes, cells have no numbers
 
 
 def draw_confusion(matrix: np.ndarray, names: Sequence[str], title: str) -> "Figure":
-    """Draws how often each class (row) is called each (column), in percent of its images.
+    """Draws a confusion matrix: rows are true classes, columns predicted ones.
+
+    Colours are percentages of the images of the true class.
 
     Args:
-      matrix: counts [y, y]; see `evaluators.classes.confusion`.
+      matrix: counts, int [y, y]; see `evaluators.classes.count_confusion`.
       names: of the classes.
       title: names the model and the split.
     """
     count = len(matrix)
-    share = 100 * matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
+    percent = 100 * matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
     side = min(max(5.0, 0.38 * count + 2.6), 11.0)
     figure = new_figure(side + 1.2, side, title)
     axes = figure.subplots()
-    shown = axes.imshow(share, cmap="Blues", vmin=0, vmax=100, interpolation="nearest")
+    shown = axes.imshow(
+        percent, cmap="Blues", vmin=0, vmax=100, interpolation="nearest"
+    )
     ticks = np.arange(0, count, -(-count // _MOST_NAMED))
     labels = [shorten(names[int(i)], 16) for i in ticks]
     turned = max(map(len, labels)) > 3
@@ -37,11 +41,11 @@ def draw_confusion(matrix: np.ndarray, names: Sequence[str], title: str) -> "Fig
     axes.set_ylabel("true class")
     if count <= _MOST_COUNTED:
         for i, j in zip(*np.nonzero(matrix), strict=True):
-            colour = "white" if share[i, j] > 55 else "black"
+            colour = "white" if percent[i, j] > 55 else "black"
             axes.text(j, i, str(matrix[i, j]), ha="center", va="center", fontsize=8,
                       color=colour)  # fmt: skip
-        axes.set_title("numbers are images", fontsize=9)
-    figure.colorbar(shown, ax=axes, shrink=0.8, label="share of the true class (%)")
+        axes.set_title("numbers: images per cell", fontsize=9)
+    figure.colorbar(shown, ax=axes, shrink=0.8, label="images of the true class (%)")
     return figure
 
 
@@ -50,7 +54,7 @@ def draw_mistakes(images: np.ndarray, captions: Sequence[str], title: str) -> "F
 
     Args:
       images: uint8 [n, h, w, 3].
-      captions: one each, such as "5, called 3 (98%)".
+      captions: one per image, such as "5, predicted 3 (98%)".
       title: names the model and the split.
     """
     columns = min(5, max(len(images), 1))
@@ -68,10 +72,12 @@ def draw_mistakes(images: np.ndarray, captions: Sequence[str], title: str) -> "F
 
 
 def draw_reliability(values: dict[str, Any], title: str) -> "Figure":
-    """Draws accuracy by confidence, and how many images have which confidence.
+    """Draws a reliability diagram: accuracy and number of images by confidence.
+
+    Guo et al. 2017 (arXiv:1706.04599), Figure 1.
 
     Args:
-      values: of `evaluators.calibration.reliability`.
+      values: see `evaluators.calibration.compute_reliability`.
       title: names the model and the split.
     """
     bins = values["bins"]

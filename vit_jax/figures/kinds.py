@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from vit_jax import models
 from vit_jax.config.choices import FIGURES
 from vit_jax.errors import ConfigError
 from vit_jax.figures import looking, parameters
@@ -29,22 +30,27 @@ from vit_jax.training.metrics import read_metrics
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-Named = Iterator[tuple[str, "Figure"]]  # the stem of a file name, and what is in it
+Named = Iterator[tuple[str, "Figure"]]  # (name of a file without suffix, figure)
 
-NUM_MAPS = 4  # samples that get attention maps of their own, where no files are given
+NUM_MAPS = 4  # images of the split with attention maps, where no files are given
 NUM_FOR_DISTANCE = 128  # as in the paper
 
 
 def draw_kind(album: Album, kind: str) -> Named:
-    """Yields the figures of a kind, a row of `FIGURES`, with names for their files.
+    """Yields (name of a file without suffix, figure) for the figures of one kind.
+
+    Args:
+      album: of the checkpoint.
+      kind: name of a row of `FIGURES`.
 
     Raises:
-      ConfigError: the checkpoint does not have what the figure shows.
+      ConfigError: the kind is unknown, or the checkpoint does not have what it shows.
     """
     yield from FIGURES.resolve(kind)(album)
 
 
 def show_attention(album: Album) -> Named:
+    """Yields the attention maps of each of a few images."""
     images, names = album.samples
     number = len(images) if album.paths else NUM_MAPS
     for i, name in enumerate(names[:number]):
@@ -56,6 +62,7 @@ def show_attention(album: Album) -> Named:
 
 
 def show_rollout(album: Album) -> Named:
+    """Yields images beside their attention rollout."""
     images, names = album.samples
     maps = [
         looking.compute_rollout_maps(
@@ -68,15 +75,17 @@ def show_rollout(album: Album) -> Named:
 
 
 def show_distance(album: Album) -> Named:
+    """Yields the mean attention distance of each head, by layer."""
     number = NUM_FOR_DISTANCE
-    images, _ = album.samples if album.paths else album.of_split(number)
+    images, _ = album.samples if album.paths else album.read_split(number)
     distance = looking.compute_mean_attention_distance(album.loaded, images)
     size = album.loaded.preprocessing.image_size
-    title = f"How far heads look: {album.name}"
+    title = f"Mean attention distance: {album.name}"
     yield "distance", draw_attention_distance(distance, size, len(images), title)
 
 
 def show_positions(album: Album) -> Named:
+    """Yields the similarities of position embeddings."""
     table = parameters.get_position_table(album.loaded)
     similarity = parameters.compute_position_similarity(table)
     title = f"Position embeddings ({album.loaded.config.posemb}): {album.name}"
@@ -84,34 +93,38 @@ def show_positions(album: Album) -> Named:
 
 
 def show_filters(album: Album) -> Named:
+    """Yields the principal components of the first layer's filters."""
     components, shares = parameters.compute_filter_components(
         parameters.get_patch_kernel(album.loaded)
     )
-    is_hybrid = album.loaded.config.family == "hybrid"
-    what = "ResNet's root filters" if is_hybrid else "patch filters"
-    title = f"What the first layer sees: {album.name}"
+    what = models.find_family(album.loaded.config).patches.what
+    title = f"Filters of the first layer: {album.name}"
     yield "filters", draw_filters(components, shares, what, title)
 
 
 def show_curves(album: Album) -> Named:
+    """Yields the curves of a run's metrics."""
     path = bucket.find_location(album.loaded.name) / "metrics.jsonl"
     if not path.exists():
         raise ConfigError(
             f"curves must come from a workdir with metrics.jsonl, got "
-            f"{album.loaded.name}; give the workdir of a run"
+            f"{album.loaded.name}; use the workdir of a run"
         )
     yield "curves", draw_curves(read_metrics(path), f"Training: {album.name}")
 
 
 def show_confusion(album: Album) -> Named:
+    """Yields the confusion matrix of the split."""
     title = f"Confusion: {album.name}, split {album.subject.split}"
-    yield "confusion", draw_confusion(album.confusion(), album.class_names(), title)
+    names = album.list_class_names()
+    yield "confusion", draw_confusion(album.count_confusion(), names, title)
 
 
 def show_mistakes(album: Album) -> Named:
-    found = album.mistakes()
+    """Yields the most confident mistakes on the split."""
+    found = album.find_mistakes()
     captions = [
-        f"{shorten(m.truth, 14)}, called {shorten(m.answer, 14)} ({m.confidence:.0%})"
+        f"{shorten(m.truth, 14)}, predicted {shorten(m.answer, 14)} ({m.confidence:.0%})"
         for m in found
     ]
     title = f"Most confident mistakes: {album.name}, split {album.subject.split}"
@@ -120,5 +133,6 @@ def show_mistakes(album: Album) -> Named:
 
 
 def show_reliability(album: Album) -> Named:
+    """Yields the reliability diagram of the split."""
     title = f"Reliability: {album.name}, split {album.subject.split}"
-    yield "reliability", draw_reliability(album.reliability(), title)
+    yield "reliability", draw_reliability(album.measure_reliability(), title)

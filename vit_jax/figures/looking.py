@@ -1,4 +1,4 @@
-"""Where a model looks, as arrays: attention weights, rollout, attention distance."""
+"""Attention as arrays: weights, maps, rollout, attention distance."""
 
 import functools
 from collections.abc import Callable
@@ -17,16 +17,17 @@ from vit_jax.mesh.sharding import make_batch_sharding
 
 
 class AttentionWeights(NamedTuple):
-    """The attention weights of some images; a row of them sums to 1.
+    """The attention weights of a batch of images.
 
     Attributes:
-      layers: float32 [l, b, k, n, n]: layer, image, head, from token, to token; tokens
-        are the class token and others before the patches, then the patches by rows.
-      pooling: float32 [b, k, p], from the probe of a ``map`` head to the p patches;
-        None where the model has none.
-      grid: patches (down, across).
-      num_prefix: tokens before the patches.
-      classifier: which token becomes the output; as in `ModelConfig`.
+      layers: float32 [l, b, k, n, n]: layer, image, head, query token, key token. The
+        weights of a query sum to 1. Tokens are the class token and registers, then the
+        patches row by row.
+      pooling: weights of a ``map`` head's probe on the patches, float32 [b, k, p]; None
+        for other heads.
+      grid: number of patches (down, across).
+      num_prefix: number of tokens before the patches.
+      classifier: how the head pools tokens; as in `ModelConfig`.
     """
 
     layers: np.ndarray
@@ -39,28 +40,32 @@ class AttentionWeights(NamedTuple):
 def compute_attention(loaded: Loaded, images: np.ndarray) -> AttentionWeights:
     """Returns the attention weights of every layer and head.
 
+    They take 4 b l k n^2 bytes: 23 MB per image for ViT-B/16 at 224 pixels.
+
     Args:
-      loaded: of `vit_jax.checkpoints.load.load`.
-      images: uint8 [b, h, w, 3], as `image_files.read_image` gives them. Memory is
-        4 b l k n^2 bytes: 23 MB an image for ViT-B/16 at 224 pixels.
+      loaded: the model; see `vit_jax.checkpoints.load.load`.
+      images: uint8 [b, h, w, 3]; see `image_files.read_image`.
 
     Raises:
       ConfigError: the model has no attention.
     """
-    if loaded.config.family == "mixer":
+    if not models.find_family(loaded.config).has_attention:
         raise ConfigError(
-            f"attention must be part of the model, got {loaded.name}, a Mixer, which "
-            "has none; use the kinds filters, curves, confusion or mistakes"
+            f"attention must be part of the model, got {loaded.name} "
+            f"({models.describe_model(loaded.config)}), which has none; use another --kind"
         )
-
     batch = -(-len(images) // loaded.mesh.size) * loaded.mesh.size
     padded = np.zeros((batch, *images.shape[1:]), np.uint8)
     padded[: len(images)] = images
     on_devices = jax.device_put(padded, make_batch_sharding(loaded.mesh))
-    found = jax.device_get(_reader(loaded)(on_devices))
+    found = jax.device_get(_make_reader(loaded)(on_devices))
     blocks = found["Transformer"]
-    layers = [_weights(blocks[f"encoderblock_{i}"]) for i in range(loaded.num_layers)]
-    pooling = _weights(found["MAPHead_0"])[:, :, 0] if "MAPHead_0" in found else None
+    layers = [
+        _get_weights(blocks[f"encoderblock_{i}"]) for i in range(loaded.num_layers)
+    ]
+    pooling = (
+        _get_weights(found["MAPHead_0"])[:, :, 0] if "MAPHead_0" in found else None
+    )
     return AttentionWeights(
         layers=np.stack(layers)[:, : len(images)],
         pooling=None if pooling is None else pooling[: len(images)],
@@ -71,7 +76,7 @@ def compute_attention(loaded: Loaded, images: np.ndarray) -> AttentionWeights:
 
 
 @functools.lru_cache(maxsize=1)  # compiled once for all images of a model
-def _reader(loaded: Loaded) -> Callable[[Any], Any]:
+def _make_reader(loaded: Loaded) -> Callable[[Any], Any]:
     def read(params: Any, inputs: jax.Array) -> Any:
         _, state = loaded.model.apply(
             {"params": params}, inputs, train=False, mutable="attention"
@@ -81,26 +86,27 @@ def _reader(loaded: Loaded) -> Callable[[Any], Any]:
     return make_function(loaded, read)
 
 
-def _weights(module: Any) -> np.ndarray:
+def _get_weights(module: Any) -> np.ndarray:
     return module["MultiHeadDotProductAttention_0"]["weights"][0]
 
 
 def compute_attention_maps(found: AttentionWeights) -> np.ndarray:
-    """Returns how each head of each layer looks at the image: [l, b, k, y, x].
+    """Returns the attention of each layer and head to the patches: [l, b, k, y, x].
 
-    From the class token where it is the output, otherwise from the patches, as their
-    mean. What goes to the class token itself is left out: a map sums to 1 at most.
+    The query is the class token where the head reads it; otherwise maps are the mean over
+    the queries of all patches. Attention to the class token and registers is left out, so
+    a map may sum to less than 1.
     """
-    rows = found.layers[..., _output_rows(found), :].mean(axis=-2)
-    return _on_grid(rows[..., found.num_prefix :], found.grid)
+    rows = found.layers[..., _find_output_rows(found), :].mean(axis=-2)
+    return _to_grid(rows[..., found.num_prefix :], found.grid)
 
 
 def compute_rollout(layers: np.ndarray) -> np.ndarray:
-    """Returns how much of each token of the input is in each of the output: [b, n, n].
+    """Returns the attention rollout of each output token on each input token: [b, n, n].
 
-    Attention rollout, Abnar and Zuidema 2020 (arXiv:2005.00928), equation 1 and section 3:
-    the heads' mean, half of it exchanged for the residual's identity,
-    ``A = 0.5 W + 0.5 I``, multiplied over the layers, the last one leftmost.
+    Abnar and Zuidema 2020 (arXiv:2005.00928), equation 1 and section 3: the product over
+    the layers, the last one leftmost, of ``A = 0.5 W + 0.5 I``, where W is the mean of the
+    heads' weights and I stands for the residual connection.
 
     Args:
       layers: attention weights [l, b, k, n, n].
@@ -114,19 +120,19 @@ def compute_rollout(layers: np.ndarray) -> np.ndarray:
 
 
 def compute_rollout_maps(found: AttentionWeights) -> np.ndarray:
-    """Returns from which patches the output comes, by `compute_rollout`: float64 [b, y, x].
+    """Returns the attention rollout of the model's output on the patches: [b, y, x].
 
-    Figure 6 and appendix D.8 of Dosovitskiy et al. 2021 (arXiv:2010.11929), from the class
-    token. Where the output is the mean of the patches, so is this; a ``map`` head weighs
-    them as its probe does, in the mean over heads.
+    Figure 6 and appendix D.8 of Dosovitskiy et al. 2021 (arXiv:2010.11929). The rollout is
+    float64: that of the class token where the head reads it, and otherwise the mean over
+    the patches, weighted by the probe of a ``map`` head (the mean of its heads).
     """
     product = compute_rollout(found.layers)
     if found.pooling is not None:
         weights = found.pooling.astype(np.float64).mean(axis=1)
         rows = np.einsum("bp,bpn->bn", weights, product[:, found.num_prefix :])
     else:
-        rows = product[:, _output_rows(found)].mean(axis=1)
-    return _on_grid(rows[:, found.num_prefix :], found.grid)
+        rows = product[:, _find_output_rows(found)].mean(axis=1)
+    return _to_grid(rows[:, found.num_prefix :], found.grid)
 
 
 def compute_attention_distance(
@@ -135,33 +141,34 @@ def compute_attention_distance(
     token_size: tuple[int, int],
     num_prefix: int,
 ) -> np.ndarray:
-    """Returns how far each head looks, in pixels: the mean over the queries, [l, b, k].
+    """Returns the mean attention distance of each head in pixels: float64 [l, b, k].
 
     Figure 7 (right) and appendix D.7 of Dosovitskiy et al. 2021 (arXiv:2010.11929): the
-    distance from the centre of the query's patch to that of every other, weighted by the
-    attention. Patches only: the weights from a patch to all patches are made to sum to
-    1, for the class token is nowhere in the image.
+    distance between the centres of the query's and the key's patch, averaged with the
+    attention weights, and over the queries. Only patches count, since other tokens have no
+    location in the image: the weights of each query are renormalised over the patches.
 
     Args:
       layers: attention weights [l, b, k, n, n].
-      grid: patches (down, across).
-      token_size: pixels (down, across) of a patch.
-      num_prefix: tokens before the patches.
+      grid: number of patches (down, across).
+      token_size: size of a patch in pixels (down, across).
+      num_prefix: number of tokens before the patches.
     """
-    places = np.indices(grid).reshape(2, -1).T * np.array(token_size, np.float64)
-    distance = np.linalg.norm(places[:, None] - places[None], axis=-1)
+    centres = np.indices(grid).reshape(2, -1).T * np.array(token_size, np.float64)
+    distance = np.linalg.norm(centres[:, None] - centres[None], axis=-1)
     weights = layers[..., num_prefix:, num_prefix:].astype(np.float64)
     weights = weights / weights.sum(axis=-1, keepdims=True)
-    return np.einsum("lbkqp,qp->lbk", weights, distance) / len(places)
+    return np.einsum("lbkqp,qp->lbk", weights, distance) / len(centres)
 
 
 def compute_mean_attention_distance(loaded: Loaded, images: np.ndarray) -> np.ndarray:
-    """Returns the attention distance in pixels, the mean over images: [l, k].
+    """Returns the mean attention distance over images, in pixels: float64 [l, k].
+
+    Memory holds the weights of a few images at a time.
 
     Args:
-      loaded: of `vit_jax.checkpoints.load.load`.
-      images: uint8 [b, h, w, 3]; the paper takes 128. Their weights are held a few at a
-        time.
+      loaded: the model; see `vit_jax.checkpoints.load.load`.
+      images: uint8 [b, h, w, 3]; the paper uses 128.
 
     Raises:
       ConfigError: the model has no attention.
@@ -177,12 +184,12 @@ def compute_mean_attention_distance(loaded: Loaded, images: np.ndarray) -> np.nd
     return np.concatenate(parts, axis=1).mean(axis=1)
 
 
-def _output_rows(found: AttentionWeights) -> slice:
-    """Which tokens the output is read from."""
+def _find_output_rows(found: AttentionWeights) -> slice:
+    """Returns the tokens that the head reads."""
     if found.classifier in ("token", "token_unpooled"):
         return slice(0, 1)
     return slice(found.num_prefix, None)
 
 
-def _on_grid(patches: np.ndarray, grid: tuple[int, int]) -> np.ndarray:
+def _to_grid(patches: np.ndarray, grid: tuple[int, int]) -> np.ndarray:
     return rearrange(patches, "... (y x) -> ... y x", y=grid[0], x=grid[1])

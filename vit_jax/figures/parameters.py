@@ -1,10 +1,13 @@
-"""What parameters look like, as arrays: position embeddings and patch filters."""
+"""Parameters as arrays to look at: position embeddings and patch filters."""
 
+import dataclasses
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
+from vit_jax import models
 from vit_jax.checkpoints.loaded import Loaded
 from vit_jax.errors import ConfigError
 from vit_jax.infer.features import find_grid
@@ -18,25 +21,20 @@ def get_position_table(loaded: Loaded) -> np.ndarray:
       ConfigError: the model adds none to its tokens.
     """
     grid = find_grid(loaded, loaded.preprocessing.image_size)
-    kind = loaded.config.posemb
-    if loaded.config.family == "mixer" or kind not in posemb.ADDED:
-        has = "a Mixer" if loaded.config.family == "mixer" else f"posemb {kind}"
+    config = dataclasses.replace(loaded.config, dtype="float32")
+    reads_it = "posemb" in models.find_family(config).fields
+    if not reads_it or config.posemb not in posemb.ADDED:
+        why = f"posemb {config.posemb}" if reads_it else models.describe_model(config)
         raise ConfigError(
-            f"position embeddings must be added to the tokens, got {loaded.name} "
-            f"({has}), which has no table of them; use another --kind"
+            f"position embeddings must be added to the tokens, got {loaded.name} ({why}), "
+            "which has no table of them; use another --kind"
         )
-    if kind == "sincos2d":
-        assert loaded.config.hidden_size is not None
-        table = posemb.sincos2d(grid, loaded.config.hidden_size)
-    else:
-        params = loaded.params["Transformer"]["posembed_input"]
-        if kind == "learned2d":
-            rows, columns = (params[f"pos_embedding_{x}"] for x in ("rows", "columns"))
-            table = posemb.join_rows_and_columns(rows, columns)[0]
-        else:
-            table = params["pos_embedding"][0]
-    table = np.asarray(jax.device_get(table))
-    return table[len(table) - grid[0] * grid[1] :].reshape(*grid, -1)
+    params = loaded.params["Transformer"].get("posembed_input", {})
+    num_tokens = loaded.num_prefix + grid[0] * grid[1]
+    zeros = jnp.zeros((1, num_tokens, config.hidden_size or 0))
+    added = posemb.PositionEmbedding(config).apply({"params": params}, zeros, grid)
+    table = np.asarray(jax.device_get(added))[0]
+    return table[loaded.num_prefix :].reshape(*grid, -1)
 
 
 def compute_position_similarity(table: np.ndarray) -> np.ndarray:
@@ -45,7 +43,7 @@ def compute_position_similarity(table: np.ndarray) -> np.ndarray:
     Figure 7 (centre) of Dosovitskiy et al. 2021 (arXiv:2010.11929).
 
     Args:
-      table: position embeddings [y, x, d].
+      table: position embeddings, float [y, x, d].
     """
     grid = table.shape[:2]
     flat = table.reshape(-1, table.shape[-1]).astype(np.float64)
@@ -54,14 +52,14 @@ def compute_position_similarity(table: np.ndarray) -> np.ndarray:
 
 
 def get_patch_kernel(loaded: Loaded) -> np.ndarray:
-    """Returns the filters that see pixels: float32 [p, p, 3, d].
+    """Returns the filters that are applied to pixels: float32 [p, p, 3, d].
 
-    Those of the patch embedding; of a hybrid, whose patches are no pixels, those of the
-    ResNet's root.
+    They belong to the patch embedding; in a hybrid, to the root of its ResNet.
     """
-    names = {"hybrid": "conv_root", "mixer": "stem"}
-    params: Any = loaded.params[names.get(str(loaded.config.family), "embedding")]
-    return np.asarray(jax.device_get(params["kernel"]))
+    params: Any = loaded.params
+    for name in models.find_family(loaded.config).patches.name.split("/"):
+        params = params[name]
+    return np.asarray(jax.device_get(params))
 
 
 def compute_filter_components(
@@ -72,19 +70,19 @@ def compute_filter_components(
     Figure 7 (left) of Dosovitskiy et al. 2021 (arXiv:2010.11929), which shows 28.
 
     Args:
-      kernel: filters [p, p, 3, d].
+      kernel: filters, float [p, p, 3, d].
       num_components: c; at most as many as there are.
 
     Returns:
-      Components [c, p, p, 3], each of norm 1, its largest value positive; and the share
-      of the variance that each explains, [c].
+      Components, float64 [c, p, p, 3], each of norm 1 and with its largest value
+      positive; and the fraction of the variance that each explains, [c].
     """
     side, across, channels, count = kernel.shape
     filters = kernel.reshape(-1, count).T.astype(np.float64)
     _, singular, basis = np.linalg.svd(
         filters - filters.mean(axis=0), full_matrices=False
     )
-    # A component is as good with the other sign; one of them is chosen.
+    # The sign of a component is arbitrary; make it reproducible.
     largest = np.take_along_axis(basis, np.abs(basis).argmax(axis=1)[:, None], axis=1)
     basis = basis * np.sign(largest)
     shares = singular**2 / max((singular**2).sum(), 1e-30)

@@ -1,8 +1,8 @@
-"""Features of any number of images, as a file."""
+"""Features of any number of images, written to one file."""
 
 import os
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +19,8 @@ from vit_jax.infer.parts import (
     Part,
     Share,
     collect_arrays,
-    work_through,
+    write_part,
 )
-
-SUFFIXES = (".npz", ".parquet")
 
 
 def write_features(
@@ -35,59 +33,66 @@ def write_features(
 ) -> Part:
     """Writes ``paths`` and ``features``: a .npz of arrays, or a .parquet of rows.
 
-    Memory holds one chunk of them; a killed call, repeated, goes on after the last.
+    Memory holds one chunk of images. A call that was killed resumes after its last
+    finished chunk when it is repeated.
 
     Args:
-      checkpoint: as `features.extract_features`'s; so are ``layer`` and ``kind``.
-      paths: of image files.
-      output: its suffix says the format; .parquet needs the extra ``parquet``.
-      share: which of how many shares of the images; see `parts.find_share`. One of
-        several is written to OUTPUT-00001-of-00004.
+      checkpoint: a workdir, a checkpoint file of any format, or the name of published
+        weights.
+      paths: image files.
+      output: a file; its suffix, .npz or .parquet, sets the format, and .parquet needs
+        the extra ``parquet``.
+      layer: see `features.extract_features`.
+      kind: a row of `config.choices.FEATURES`.
+      share: (index, count): which of how many shares of the images this call processes;
+        see `parts.find_share`. With several shares each writes its own file, such as
+        OUTPUT-00001-of-00004.
 
     Raises:
-      ConfigError: as `features.extract_features`; another suffix, no pyarrow, or the file cannot
-        be written.
+      ConfigError: as `features.extract_features`; the suffix is neither .npz nor
+        .parquet, pyarrow is not installed, or the file cannot be written.
 
     Example:
       >>> write_features("runs/digits", ["seven.png"], "features.npz").num_images
       1
     """
     output = Path(output)
-    if output.suffix not in SUFFIXES:
-        raise ConfigError(
-            f"output must end in .npz or .parquet, got {output.name}; rename it"
-        )
-    if output.suffix == ".parquet":
-        _import_pyarrow()
+    write = _choose_writer(output)
     loaded = load_here(checkpoint)
     number = check_layer(loaded, layer, kind)
     function = make_function(loaded, make_feature_function(loaded, layer, kind))
     image = jax.ShapeDtypeStruct((1, *loaded.preprocessing.image_size, 3), np.uint8)
     shape = jax.eval_shape(function, image).shape[1:]  # of one image
-    empty = np.zeros((0, *shape), np.float32)
 
     def columns(values: list[np.ndarray]) -> Arrays:
+        empty = np.zeros((0, *shape), np.float32)
         return {"features": np.stack(values) if values else empty}
 
-    write = {".npz": _write_npz, ".parquet": _write_parquet}[output.suffix]
-    return work_through(
+    made_of = {"checkpoint": loaded.name, "step": loaded.step}
+    return write_part(
         paths,
         output,
-        made_of={
-            "checkpoint": loaded.name,
-            "step": loaded.step,
-            "kind": kind,
-            "layer": number,
-        },
+        made_of={**made_of, "kind": kind, "layer": number},
         work=lambda some: collect_arrays(map_files(function, loaded, some), columns),
         write=lambda path, chunks: write(path, chunks, shape),
         share=share,
     )
 
 
+def _choose_writer(output: Path) -> Callable[[Path, Chunks, tuple[int, ...]], None]:
+    writers = {".npz": _write_npz, ".parquet": _write_parquet}
+    if output.suffix not in writers:
+        raise ConfigError(
+            f"output must end in .npz or .parquet, got {output.name}; rename it"
+        )
+    if output.suffix == ".parquet":
+        _import_pyarrow()  # fails before any work if it is missing
+    return writers[output.suffix]
+
+
 def _write_npz(path: Path, chunks: Chunks, shape: tuple[int, ...]) -> None:
-    """Writes what `numpy.savez` would of the whole arrays."""
-    names = np.array(chunks.column("paths"), str)
+    """Writes the file that `numpy.savez` would, one chunk at a time."""
+    names = np.array(chunks.read_column("paths"), str)
     header = {
         "descr": np.lib.format.dtype_to_descr(np.dtype(np.float32)),
         "fortran_order": False,
@@ -105,7 +110,7 @@ def _write_npz(path: Path, chunks: Chunks, shape: tuple[int, ...]) -> None:
 def _write_parquet(path: Path, chunks: Chunks, shape: tuple[int, ...]) -> None:
     pa, pq = _import_pyarrow()
     type_: Any = pa.float32()
-    for size in reversed(shape):  # lists in lists, as deep as it is
+    for size in reversed(shape):  # one level of nested lists per dimension
         type_ = pa.list_(type_, size)
     schema = pa.schema([("path", pa.string()), ("features", type_)])
     with pq.ParquetWriter(path, schema) as writer:
@@ -114,7 +119,7 @@ def _write_parquet(path: Path, chunks: Chunks, shape: tuple[int, ...]) -> None:
             for size in reversed(shape):
                 column = pa.FixedSizeListArray.from_arrays(column, size)
             names = (str(path) for path in arrays["paths"])
-            # Parquet holds text, which a file's name need not be.
+            # Parquet strings are UTF-8; the name of a file may not be.
             paths = pa.array([os.fsencode(n).decode(errors="replace") for n in names])
             writer.write_table(pa.table([paths, column], schema=schema))
 

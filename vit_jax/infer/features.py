@@ -1,4 +1,4 @@
-"""What a model makes of images before it classifies them."""
+"""Features of images: what a model computes before it classifies."""
 
 import dataclasses
 from collections.abc import Callable, Iterable
@@ -12,12 +12,9 @@ import numpy as np
 from vit_jax import models
 from vit_jax.checkpoints.load import load_here, make_function
 from vit_jax.checkpoints.loaded import Loaded
-from vit_jax.errors import ConfigError, check_choice
+from vit_jax.config.choices import FEATURES
+from vit_jax.errors import ConfigError
 from vit_jax.infer.image_files import map_files
-
-# features: what the head sees (pre-logits). The others are of one layer: the class
-# token, the mean of the patches, the patches where they are in the image.
-KINDS = ("features", "token", "mean", "grid")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,11 +22,11 @@ class Features:
     """Features of image files.
 
     Attributes:
-      paths: of the images that could be read.
-      values: float32 [n, d]; a grid is [n, y, x, d].
-      errors: path -> why it could not be read.
-      kind: one of `KINDS`.
-      layer: from 0; None: after the last norm.
+      paths: the images that could be read.
+      values: float32 [n, d], one row per path; [n, y, x, d] for the kind ``grid``.
+      errors: path of each unreadable image -> why it could not be read.
+      kind: a row of `config.choices.FEATURES`.
+      layer: index of the layer, counted from 0; None means after the last norm.
     """
 
     paths: tuple[str, ...]
@@ -46,22 +43,25 @@ def extract_features(
     kind: str = "features",
     batch_size: int = 32,
 ) -> Features:
-    """Returns features of image files; one that cannot be read is named in ``errors``.
+    """Returns features of image files; unreadable files are reported in ``errors``.
 
     Args:
       checkpoint: a workdir, a checkpoint file of any format, the name of published
-        weights, or what `load` returned.
-      paths: of image files.
-      layer: whose output, from 0, or from -1 backwards; None: after the last norm.
-      kind: one of `KINDS`.
-      batch_size: images at once.
+        weights, or a model that `load` returned.
+      paths: image files.
+      layer: index of the layer whose output is returned: from 0, or from -1 backwards;
+        None means after the last norm.
+      kind: a row of `config.choices.FEATURES`: ``features``, the input of the head, or
+        from one layer its class ``token``, the ``mean`` or the ``grid`` of its patches.
+      batch_size: images per batch.
 
     Raises:
-      ConfigError: no checkpoint, no such layer or kind, or the model has no class
-        token.
+      ConfigError: there is no such checkpoint, layer or kind, or ``token`` is asked of
+        a model without a class token.
 
     Example:
-      >>> extract("runs/digits", ["seven.png"], layer=2, kind="grid").values.shape
+      >>> grids = extract_features("runs/digits", ["seven.png"], layer=2, kind="grid")
+      >>> grids.values.shape
       (1, 4, 4, 64)
     """
     loaded = checkpoint if isinstance(checkpoint, Loaded) else load_here(checkpoint)
@@ -80,28 +80,30 @@ def extract_features(
 
 
 def check_layer(loaded: Loaded, layer: int | None, kind: str) -> int | None:
-    """Returns the layer counted from 0.
+    """Checks a layer and a kind; returns the index of the layer counted from 0.
 
     Raises:
       ConfigError: as `extract_features`.
     """
-    check_choice("kind", kind, KINDS)
+    FEATURES.check("kind", kind)
     if kind == "token" and not loaded.has_class_token:
+        others = ", ".join(name for name in FEATURES if name != "token")
         raise ConfigError(
-            f"kind must be one of features, mean, grid for {loaded.name}, which has no "
-            'class token, got "token"; use mean'
+            f"kind must be one of {others} for {loaded.name}, which has no class token, "
+            'got "token"; use "mean"'
         )
     if layer is None:
         return None
     if kind == "features":
         raise ConfigError(
-            f'layer must be left out with kind "features", got {layer}; use token, mean '
-            "or grid"
+            f'layer must be left out for kind "features", got {layer}; use the kind '
+            '"token", "mean" or "grid"'
         )
     depth = loaded.num_layers
     if not -depth <= layer < depth:
         raise ConfigError(
-            f"layer must be between 0 and {depth - 1}, or -{depth} and -1, got {layer}"
+            f"layer must be between 0 and {depth - 1}, or between -{depth} and -1, got "
+            f"{layer}"
         )
     return layer % depth
 
@@ -111,7 +113,7 @@ def make_feature_function(
 ) -> Callable[[Any, Any], jax.Array]:
     """Returns ``(params, inputs) -> features``, float32 [b, d] or [b, y, x, d].
 
-    The rest of the model is not computed: nothing depends on it.
+    Compiled, the function skips the layers above: the features do not depend on them.
 
     Raises:
       ConfigError: as `extract_features`.
@@ -138,6 +140,6 @@ def make_feature_function(
 
 
 def find_grid(loaded: Loaded, image_size: tuple[int, ...]) -> tuple[int, int]:
-    """Returns how many patches (down, across) an image of this size has."""
+    """Returns the number of patches (down, across) in an image of (height, width)."""
     down, across = models.find_token_size(loaded.config)
     return image_size[0] // down, image_size[1] // across

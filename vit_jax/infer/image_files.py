@@ -1,4 +1,4 @@
-"""Image files as a user names them, and a function of images applied to each."""
+"""Finding the image files that a user names, and applying a function to each."""
 
 import concurrent.futures
 import functools
@@ -23,7 +23,14 @@ from vit_jax.storage import files
 
 
 class Outcome(NamedTuple):
-    """What became of one file: arrays of that image, or the error that it ended in."""
+    """The result for one image file.
+
+    Attributes:
+      path: the file.
+      value: what the function returned for this image, without the batch dimension;
+        None if the file could not be read.
+      error: why the file could not be read; None if it could.
+    """
 
     path: str
     value: Any
@@ -31,15 +38,23 @@ class Outcome(NamedTuple):
 
 
 def find_images(arguments: Iterable[str]) -> list[str]:
-    """Returns the files that files, folders (searched but for hidden ones) and globs name.
+    """Returns the image files that paths, folders and globs name.
+
+    Folders are searched recursively, hidden files and folders excepted. A path that does
+    not exist is returned too: reading it reports the error.
 
     Raises:
-      ConfigError: a folder or glob without images, or nothing at all.
+      ConfigError: an argument is empty, or a folder or glob contains no images.
     """
     found: list[str] = []
     for argument in arguments:
-        if not argument:  # an unset variable of a script; Path makes this folder of it
-            raise ConfigError('an image must be a file, folder or glob, got ""')
+        if (
+            not argument
+        ):  # an unset shell variable; Path("") would be the current folder
+            raise ConfigError(
+                'an image must be a file, folder or glob, got ""; check the variables of '
+                "the command"
+            )
         path = Path(os.path.expanduser(argument))
         if path.is_dir():
             below = (path / name for name in files.walk_files(str(path)))
@@ -47,7 +62,7 @@ def find_images(arguments: Iterable[str]) -> list[str]:
             here = [p for p in here if p.is_file()]
             if not here:
                 raise ConfigError(
-                    f"{argument} must hold images ({' '.join(SUFFIXES)}), found "
+                    f"{argument} must contain images ({' '.join(SUFFIXES)}), found "
                     "none; name the files or another folder"
                 )
         elif any(c in argument for c in "*?[") and not path.exists():
@@ -56,20 +71,26 @@ def find_images(arguments: Iterable[str]) -> list[str]:
             try:
                 here = sorted(p for p in root.glob(pattern) if p.is_file())
             except ValueError as error:
-                raise ConfigError(f"{argument} is no pattern: {error}") from error
+                raise ConfigError(
+                    f"{argument} must be a file, folder or glob, got an invalid glob "
+                    f"({error}); fix the pattern"
+                ) from error
             if not here:
-                raise ConfigError(f"{argument} matches no file; check the pattern")
+                raise ConfigError(
+                    f"{argument} must match at least one file, found none; check the "
+                    "pattern"
+                )
         else:
-            here = [path]  # whether it can be read is told beside the others' results
+            here = [path]  # if it cannot be read, that is reported with the results
         found.extend(str(file) for file in here)
     return found
 
 
 def read_image(path: str | Path, preprocessing: Preprocessing) -> np.ndarray:
-    """Returns the file as the model's preprocessing cuts it: uint8 [h, w, 3].
+    """Returns an image, resized and cropped for the model: uint8 [h, w, 3].
 
     Raises:
-      ConfigError: it cannot be read, or is no image.
+      ConfigError: the file cannot be read, or is not an image.
     """
     try:
         return crops.crop_eval(
@@ -85,13 +106,15 @@ def map_files(
     paths: Iterable[str | Path],
     batch_size: int = 32,
 ) -> Iterator[Outcome]:
-    """Yields what a function makes of each file, in order; a bad one stops no other.
+    """Applies a function to image files; yields an outcome per file, in order.
+
+    A file that cannot be read yields its error and does not stop the others.
 
     Args:
       function: uint8 [b, h, w, 3] -> arrays [b, ...]; see `load.make_function`.
-      loaded: gives the size of the images, and the devices.
-      paths: of image files.
-      batch_size: images at once; rounded up to a multiple of the devices.
+      loaded: the model; it sets the size of the images and the devices.
+      paths: image files.
+      batch_size: images per batch; rounded up to a multiple of the number of devices.
     """
     batch_size = -(-batch_size // loaded.mesh.size) * loaded.mesh.size
     rows = make_batch_sharding(loaded.mesh)
@@ -100,18 +123,20 @@ def map_files(
     computed: Iterator[Outcome] = iter(())
     with concurrent.futures.ThreadPoolExecutor(count_cpus()) as threads:
         while batch := list(itertools.islice(remaining, batch_size)):
-            # Blank where there is no image: every batch has one shape, compiled once.
+            # Padded with blank images: all batches have one shape, compiled once.
             images = np.zeros((batch_size, *size, 3), np.uint8)
-            put = functools.partial(_put, preprocessing=loaded.preprocessing)
+            put = functools.partial(_read_into, preprocessing=loaded.preprocessing)
             errors = list(threads.map(put, batch, images))
             values = function(jax.device_put(images, rows))
-            yield from computed  # of the batch before: one is read while one is computed
-            computed = _outcomes(batch, errors, values)
+            yield from computed  # the previous batch: reading overlaps with computing
+            computed = _make_outcomes(batch, errors, values)
     yield from computed
 
 
-def _put(path: str | Path, out: np.ndarray, preprocessing: Preprocessing) -> str | None:
-    """Writes an image into ``out``; returns why it cannot."""
+def _read_into(
+    path: str | Path, out: np.ndarray, preprocessing: Preprocessing
+) -> str | None:
+    """Writes an image into ``out``; returns the error if it cannot be read."""
     try:
         out[...] = read_image(path, preprocessing)
     except ConfigError as error:
@@ -119,7 +144,7 @@ def _put(path: str | Path, out: np.ndarray, preprocessing: Preprocessing) -> str
     return None
 
 
-def _outcomes(
+def _make_outcomes(
     batch: Sequence[str | Path], errors: Sequence[str | None], values: Any
 ) -> Iterator[Outcome]:
     values = jax.device_get(values)

@@ -1,8 +1,9 @@
-"""A long list of images, worked off by hosts that do not wait for each other.
+"""A long list of images, processed by hosts that do not wait for each other.
 
-Each host has a share of the list and writes one file, its part of the output. Until it
-is whole, its results lie in PART.unfinished, chunk by chunk, each complete or absent: a
-killed command, repeated, goes on after them, and memory holds one chunk.
+Each host processes its share of the list and writes one file, its part of the output.
+Until the part is complete, results are stored in PART.unfinished, one file per chunk,
+each complete or absent. A killed command that is repeated resumes after the last finished
+chunk, and memory never holds more than one chunk.
 """
 
 import dataclasses
@@ -24,13 +25,13 @@ from vit_jax.infer.image_files import Outcome
 CHUNK_SIZE = 256  # images
 
 Arrays = Mapping[str, np.ndarray]
-Share = tuple[int, int]  # which, from 0, and of how many
+Share = tuple[int, int]  # (index from 0, number of shares)
 
 
 class Chunks:
-    """The arrays of each chunk, in order, read one at a time whenever iterated."""
+    """The finished chunks, in order; iterating reads the arrays of one at a time."""
 
-    def __init__(self, files: Sequence[Path]):
+    def __init__(self, files: Sequence[Path]) -> None:
         self.files = files
 
     def __iter__(self) -> Iterator[Arrays]:
@@ -38,19 +39,19 @@ class Chunks:
             with np.load(file) as arrays:
                 yield arrays
 
-    def column(self, name: str) -> list[str]:
-        """Returns one array of strings, of all chunks."""
+    def read_column(self, name: str) -> list[str]:
+        """Returns an array of strings, concatenated over all chunks."""
         return [str(text) for arrays in self for text in arrays[name]]
 
 
 @dataclasses.dataclass(frozen=True)
 class Part:
-    """What became of a host's share.
+    """The part of an output that one host wrote.
 
     Attributes:
-      path: of the file.
-      num_images: in it.
-      errors: path of an image -> why it could not be read.
+      path: the file that was written.
+      num_images: number of images in the file.
+      errors: path of each unreadable image -> why it could not be read.
     """
 
     path: Path
@@ -59,20 +60,24 @@ class Part:
 
 
 def find_share(num_shares: int | None = None, index: int | None = None) -> Share:
-    """Returns which share of the work is this process's, and of how many.
+    """Returns (index, number) of the share of the work that this process does.
 
-    As given; else as SLURM or Open MPI number the processes, which get one GPU each
-    then; else as the devices do (a Cloud TPU slice); else all of it. The processes do
-    not meet.
+    The arguments decide where given; otherwise the numbering of SLURM or Open MPI, in
+    which case each process gets one GPU; otherwise that of the devices (a Cloud TPU
+    slice); otherwise the process does all the work. Processes never communicate.
+
+    Args:
+      num_shares: number of processes; None: detected.
+      index: which of them this process is, from 0; None: detected.
 
     Raises:
-      ConfigError: one is given without the other, or they do not fit each other.
+      ConfigError: only one of the two is given, or the index is out of range.
     """
     if (num_shares, index) != (None, None):
         if num_shares is None or index is None or not 0 <= index < num_shares:
             raise ConfigError(
                 "--num_processes N and --process_id I (0 to N - 1) must both be given, "
-                f"and fit each other, got {num_shares} and {index}"
+                f"got {num_shares} and {index}; set both, or neither"
             )
         return index, num_shares
     for which, of, local in _CLUSTERS:
@@ -84,7 +89,8 @@ def find_share(num_shares: int | None = None, index: int | None = None) -> Share
     return jax.process_index(), jax.process_count()
 
 
-# Inside a step of SLURM, and under Open MPI: of the process, of all, within the host.
+# A SLURM job step, and Open MPI: index of the process, number of processes, index of the
+# process on its host.
 _CLUSTERS = (
     ("SLURM_PROCID", "SLURM_STEP_NUM_TASKS", "SLURM_LOCALID"),
     ("OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_LOCAL_RANK"),
@@ -92,14 +98,14 @@ _CLUSTERS = (
 
 
 def find_part_path(output: Path, share: Share) -> Path:
-    """Returns the path of a part: OUTPUT itself where there is one only."""
+    """Returns the path of a part: OUTPUT itself if there is only one share."""
     index, count = share
     if count == 1:
         return output
     return output.with_name(f"{output.stem}-{index:05}-of-{count:05}{output.suffix}")
 
 
-def work_through(
+def write_part(
     paths: Sequence[str],
     output: Path,
     *,
@@ -110,19 +116,19 @@ def work_through(
 ) -> Part:
     """Writes this host's part of an output.
 
-    A part of several that is there already is left as it is.
+    If there are several parts, a part that exists already is kept.
 
     Args:
-      paths: of all images, the same on every host.
-      output: a file; see `find_part_path`.
-      made_of: what the results depend on, as JSON holds it.
-      work: makes the arrays of some images; see `collect_arrays`.
-      write: writes a file of all chunks.
-      share: of the list that is this host's.
+      paths: all images, the same list on every host.
+      output: the whole output; `find_part_path` names the part.
+      made_of: everything that the results depend on, as JSON values.
+      work: computes the arrays of one chunk of images; see `collect_arrays`.
+      write: writes all chunks to a file.
+      share: (index, count) of this host's share of the list.
 
     Raises:
-      ConfigError: the output cannot be written, or there is unfinished work of another
-        command in its place.
+      ConfigError: the output cannot be written, or its path has the results of another
+        command, finished or unfinished.
     """
     index, count = share
     mine = paths[len(paths) * index // count : len(paths) * (index + 1) // count]
@@ -130,61 +136,72 @@ def work_through(
     record = json.loads(json.dumps({**made_of, "images": len(mine), "paths": digest}))
     part = find_part_path(output, share)
     try:
-        done = _read(_record_of(part)) if count > 1 and part.exists() else None
+        done = _read(_find_record(part)) if count > 1 and part.exists() else None
         if done is not None and done["made_of"] != record:
             raise ConfigError(
-                f"{part} is of another command (checkpoint, options or images differ); "
-                "remove it, or name another --output"
+                f"{part} must come from this command, got the output of another "
+                "(checkpoint, options or images differ); remove it, or choose another "
+                "--output"
             )
         if done is None:
             folder = part.with_name(f"{part.name}.unfinished")
-            chunks = _fill(folder, mine, record, work)
-            write(_unfinished(part), chunks)
-            os.replace(_unfinished(part), part)
-            bad, why = chunks.column("unreadable"), chunks.column("errors")
+            chunks = _fill_chunks(folder, mine, record, work)
+            write(_name_unfinished(part), chunks)
+            os.replace(_name_unfinished(part), part)
+            bad, why = chunks.read_column("unreadable"), chunks.read_column("errors")
             done = {"made_of": record, "errors": dict(zip(bad, why, strict=True))}
-            if count > 1:  # alone, a repeated command makes its output anew
-                _write_json(_record_of(part), done)
+            if count > 1:  # a single part is written again when the command is repeated
+                _write_json(_find_record(part), done)
             shutil.rmtree(folder)
     except OSError as error:
         raise ConfigError(
-            f"output {part} cannot be written to: {error.strerror}; name another file"
+            f"output {part} cannot be written to: {error.strerror}; choose another file"
         ) from error
     errors = done["errors"]
     return Part(part, len(mine) - len(errors), errors)
 
 
-def _fill(
+def _fill_chunks(
     folder: Path,
     paths: Sequence[str],
     record: dict[str, Any],
     work: Callable[[Sequence[str]], Arrays],
 ) -> Chunks:
-    """Makes the chunks that are not there yet."""
+    """Computes the chunks that do not exist yet; returns all of them."""
     folder.mkdir(parents=True, exist_ok=True)
     known = _read(folder / "made_of.json")
     if known is None:
         _write_json(folder / "made_of.json", record)
     elif known != record:
         raise ConfigError(
-            f"{folder} holds unfinished work of another command (checkpoint, options "
-            "or images differ); remove it, or name another --output"
+            f"{folder} must come from this command, got unfinished work of another "
+            "command (checkpoint, options or images differ); remove it, or choose "
+            "another --output"
         )
     starts = range(0, len(paths), CHUNK_SIZE)
     files = {start: folder / f"{start:09}.npz" for start in starts}
     missing = [start for start in starts if not files[start].exists()]
     for start in tqdm(missing, unit=f" x {CHUNK_SIZE} images", disable=None):
         arrays = work(paths[start : start + CHUNK_SIZE])
-        with _unfinished(files[start]).open("wb") as file:
+        with _name_unfinished(files[start]).open("wb") as file:
             np.savez(file, **dict[str, Any](arrays))
-        os.replace(_unfinished(files[start]), files[start])
+        os.replace(_name_unfinished(files[start]), files[start])
     return Chunks(list(files.values()))
 
 
 def collect_arrays(
     outcomes: Iterable[Outcome], columns: Callable[[list[Any]], Arrays]
 ) -> dict[str, np.ndarray]:
-    """Returns ``paths``, the columns of their values, ``unreadable`` and ``errors``."""
+    """Collects outcomes into the arrays of a chunk.
+
+    Args:
+      outcomes: of `image_files.map_files`.
+      columns: makes named arrays, one row per image, from the values.
+
+    Returns:
+      ``paths`` of the readable images, the arrays that ``columns`` returns, and
+      ``unreadable`` and ``errors``: paths and reasons of the others.
+    """
     good, values, bad, errors = [], [], [], []
     for outcome in outcomes:
         if outcome.error is None:
@@ -200,12 +217,12 @@ def collect_arrays(
     }
 
 
-def _record_of(part: Path) -> Path:
-    """Beside a part of several: what it is made of, hidden from a glob."""
+def _find_record(part: Path) -> Path:
+    """Returns the path of the hidden file beside a part that records its command."""
     return part.with_name(f".{part.name}.json")
 
 
-def _unfinished(path: Path) -> Path:
+def _name_unfinished(path: Path) -> Path:
     return path.with_name(f"{path.name}.tmp")
 
 
@@ -214,5 +231,5 @@ def _read(path: Path) -> dict[str, Any] | None:
 
 
 def _write_json(path: Path, value: Any) -> None:
-    _unfinished(path).write_text(json.dumps(value))
-    os.replace(_unfinished(path), path)
+    _name_unfinished(path).write_text(json.dumps(value))
+    os.replace(_name_unfinished(path), path)

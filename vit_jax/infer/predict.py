@@ -1,4 +1,4 @@
-"""From image files to class names and probabilities; needs only a checkpoint."""
+"""Classifying image files: class names and probabilities, from a checkpoint alone."""
 
 import dataclasses
 from collections.abc import Iterable, Iterator
@@ -18,7 +18,15 @@ __all__ = ["Prediction", "Predictor", "compute_probabilities", "find_images"]
 
 @dataclasses.dataclass(frozen=True)
 class Prediction:
-    """The likeliest classes of one image, best first, or why there are none."""
+    """The most likely classes of one image, best first.
+
+    Attributes:
+      path: the image file.
+      labels: indices of the classes.
+      names: names of the classes; the index as text where the model has no names.
+      probabilities: of the classes, in [0, 1].
+      error: why the file could not be read; None if it could.
+    """
 
     path: str
     labels: tuple[int, ...] = ()
@@ -28,22 +36,22 @@ class Prediction:
 
 
 class Predictor:
-    """A trained model applied to image files, with the checkpoint's preprocessing.
+    """Classifies image files with a trained model and its checkpoint's preprocessing.
 
     Args:
       checkpoint: a workdir, a checkpoint file of any format, or the name of published
         weights.
-      batch_size: images that are classified at once.
+      batch_size: images per batch.
 
     Raises:
-      ConfigError: there is no checkpoint, or it has no head.
+      ConfigError: there is no such checkpoint, or the model has no head.
 
     Example:
       >>> predictor = Predictor("runs/digits")
       >>> predictor.predict(["seven.png"])[0].names
     """
 
-    def __init__(self, checkpoint: str | Path, batch_size: int = 32):
+    def __init__(self, checkpoint: str | Path, batch_size: int = 32) -> None:
         self.loaded = load_here(checkpoint)
         self.loaded.need_head()
         self._batch_size = batch_size
@@ -57,19 +65,19 @@ class Predictor:
     def predict(self, paths: Iterable[str | Path], top_k: int = 5) -> list[Prediction]:
         """Returns a prediction for each path, in order.
 
-        A file that cannot be read has its ``error`` set; the others are predicted.
+        For a file that cannot be read, the prediction has only its ``error``.
 
         Args:
-          paths: of image files.
-          top_k: how many classes to name; at most all are.
+          paths: image files.
+          top_k: number of classes per image; at most all classes are returned.
         """
         return [
             Prediction(path, error=error) if error else self.name(path, *value)
-            for path, value, error in self.best(paths, top_k)
+            for path, value, error in self.find_best(paths, top_k)
         ]
 
-    def best(self, paths: Iterable[str | Path], top_k: int) -> Iterator[Outcome]:
-        """Yields for each path the labels and probabilities of its likeliest classes.
+    def find_best(self, paths: Iterable[str | Path], top_k: int) -> Iterator[Outcome]:
+        """Yields an outcome per path: labels and probabilities of the best classes.
 
         They are int32 [top_k] and float32 [top_k], best first.
         """
@@ -81,7 +89,7 @@ class Predictor:
             yield outcome
 
     def name(self, path: str, labels: np.ndarray, scores: np.ndarray) -> Prediction:
-        """Returns what `best` found of a path as a prediction."""
+        """Returns the labels and probabilities of one path as a prediction, with names."""
         names = self.loaded.class_names
         return Prediction(
             path=path,
@@ -92,7 +100,11 @@ class Predictor:
 
 
 def compute_probabilities(loaded: Loaded, logits: jax.Array | np.ndarray) -> jax.Array:
-    """Returns what the loss that the model was trained with makes of its logits."""
+    """Returns probabilities [..., y] from logits [..., y].
+
+    They are sigmoids where the model was trained with the sigmoid loss, and the softmax
+    otherwise.
+    """
     return (
         jax.nn.sigmoid(logits) if loaded.loss == "sigmoid" else jax.nn.softmax(logits)
     )

@@ -1,4 +1,4 @@
-"""Predictions as CSV and JSON, printed or as a file of any number of images."""
+"""Predictions as CSV and JSON: printed, or written to a file for any number of images."""
 
 import csv
 import json
@@ -15,11 +15,9 @@ from vit_jax.infer.parts import (
     Part,
     Share,
     collect_arrays,
-    work_through,
+    write_part,
 )
 from vit_jax.infer.predict import Prediction, Predictor
-
-SUFFIXES = (".csv", ".jsonl")
 
 
 def write_predictions(
@@ -29,22 +27,24 @@ def write_predictions(
     top_k: int = 5,
     share: Share = (0, 1),
 ) -> Part:
-    """Writes a prediction for each image: a row per class, or a line of JSON per image.
+    """Writes predictions of images: a row per class (.csv) or a line per image (.jsonl).
 
-    Memory holds one chunk of them; a killed call, repeated, goes on after the last.
+    Memory holds one chunk of images. A call that was killed resumes after its last
+    finished chunk when it is repeated.
 
     Args:
-      predictor: of a checkpoint.
-      paths: of image files.
-      output: its suffix says the format, .csv or .jsonl.
-      top_k: how many classes to name; at most all are.
-      share: as `feature_files.write_features`'s.
+      predictor: the model.
+      paths: image files.
+      output: a file; its suffix, .csv or .jsonl, sets the format.
+      top_k: number of classes per image; at most all classes are written.
+      share: (index, count): which of how many shares of the images this call processes;
+        see `parts.find_share`.
 
     Raises:
-      ConfigError: another suffix, or the file cannot be written.
+      ConfigError: the suffix is neither .csv nor .jsonl, or the file cannot be written.
     """
     output, loaded = Path(output), predictor.loaded
-    if output.suffix not in SUFFIXES:
+    if output.suffix not in _WRITERS:
         raise ConfigError(
             f"output must end in .csv or .jsonl, got {output.name}; rename it"
         )
@@ -65,28 +65,39 @@ def write_predictions(
                 arrays["paths"], arrays["labels"], arrays["probabilities"], strict=True
             )
         )
-        # Names of files are bytes, of which not all are text: they are left as they are.
-        with path.open(
-            "w", encoding="utf-8", errors="surrogateescape", newline=""
-        ) as file:
-            if output.suffix == ".csv":
-                print_csv(predictions, file)
-            else:
-                for prediction in predictions:
-                    file.write(json.dumps(predictions_to_json(prediction)) + "\n")
+        _WRITERS[output.suffix](predictions, path)
 
-    return work_through(
+    return write_part(
         paths,
         output,
         made_of={"checkpoint": loaded.name, "step": loaded.step, "top": count},
-        work=lambda some: collect_arrays(predictor.best(some, count), columns),
+        work=lambda some: collect_arrays(predictor.find_best(some, count), columns),
         write=write,
         share=share,
     )
 
 
+def _write_csv(predictions: Iterable[Prediction], path: Path) -> None:
+    with _open_text(path) as file:
+        print_csv(predictions, file)
+
+
+def _write_jsonl(predictions: Iterable[Prediction], path: Path) -> None:
+    with _open_text(path) as file:
+        for prediction in predictions:
+            file.write(json.dumps(predictions_to_json(prediction)) + "\n")
+
+
+_WRITERS = {".csv": _write_csv, ".jsonl": _write_jsonl}
+
+
+def _open_text(path: Path) -> TextIO:
+    # File names are bytes and may not be valid UTF-8: they are written unchanged.
+    return path.open("w", encoding="utf-8", errors="surrogateescape", newline="")
+
+
 def print_csv(predictions: Iterable[Prediction], file: TextIO) -> None:
-    """Prints a header, and a row for each class of each image."""
+    """Writes predictions as CSV: a header, and a row for each class of each image."""
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow(["path", "rank", "label", "name", "probability"])
     for prediction in predictions:
@@ -95,7 +106,7 @@ def print_csv(predictions: Iterable[Prediction], file: TextIO) -> None:
 
 
 def predictions_to_json(prediction: Prediction) -> dict[str, Any]:
-    """Returns a prediction as JSON holds it."""
+    """Returns a prediction as JSON values."""
     return {
         "path": prediction.path,
         "predictions": [

@@ -1,4 +1,4 @@
-"""Planning a run for hardware that need not be here: does it fit, how fast is it."""
+"""Planning a run for hardware that need not be present: does it fit, how fast is it."""
 
 from vit_jax.plan.estimate import Plan, make_plan
 from vit_jax.plan.report import draw_memory, format_plan, format_table

@@ -1,4 +1,4 @@
-"""What the figures of a plan rest on, in sentences."""
+"""What the numbers of a plan are based on, in sentences."""
 
 from vit_jax.mesh.devices import Chip
 from vit_jax.plan.memory import ProgramMemory
@@ -11,46 +11,64 @@ def explain_basis(
     refused: int | None,
     summary: Summary | None,
 ) -> list[str]:
-    """Returns a sentence for the memory, one for the speed, and what weakens them.
+    """Returns sentences on how memory and speed were found, and on their limitations.
 
     Args:
-      chip: of the table; None: no speed.
-      compiled: memory by the compiler; None: nothing was compiled, or it refused.
-      refused: bytes that it named when it refused; None: it did not.
-      summary: of the compiled text.
+      chip: of the table; None: the device is not in it, and no speed is predicted.
+      compiled: memory by the compiler; None: nothing was compiled, or the program does
+        not fit.
+      refused: bytes that the compiler reported for a program that does not fit; None:
+        it compiled, or nothing was compiled.
+      summary: of the compiled program; None: there is none.
     """
+    return [*_explain_memory(chip, compiled, refused), *_explain_speed(chip, summary)]
+
+
+def _explain_memory(
+    chip: Chip | None, compiled: ProgramMemory | None, refused: int | None
+) -> list[str]:
     if compiled:
-        sentences = ["memory: the compiler's own count of the program it made"]
+        sentences = ["memory: as counted by the compiler for the compiled program"]
     elif refused is not None:
-        sentences = ["memory: the compiler refused the program, and said what it needs"]
+        sentences = [
+            "memory: as reported by the compiler, which found that it does not fit"
+        ]
     else:
         sentences = [
-            "memory: counted from shapes; what a compiler adds or saves is not in it"
+            "memory: counted from shapes, without what a compiler adds or saves"
         ]
     if chip is not None and chip.clock is None:
         sentences.append(
-            "JAX takes three quarters of a GPU's memory, unless "
-            "XLA_PYTHON_CLIENT_MEM_FRACTION says 0.95"
+            "JAX allocates three quarters of a GPU's memory unless "
+            "XLA_PYTHON_CLIENT_MEM_FRACTION=0.95 is set"
         )
+    return sentences
+
+
+def _explain_speed(chip: Chip | None, summary: Summary | None) -> list[str]:
     if chip is None:
-        return [*sentences, "speed: none, for this device is not in the table"]
+        return [
+            "speed: not predicted, because this device is not in the table of chips"
+        ]
     if summary is None:
         return [
-            *sentences,
-            "speed: a bound from peak and bandwidths; real steps take 1.5 to 3 times it",
+            "speed: an upper bound from peak FLOP/s and bandwidths; real steps take 1.5 "
+            "to 3 times as long"
         ]
+    sentences = []
     if summary.cycles:
         sentences.append(
-            f"speed: the TPU compiler's estimated cycles at {chip.clock or 0:.3g} Hz "
-            "(loops times their trips), plus or hidden behind the collectives' bytes "
-            "over all links at once; nothing was run"
+            f"speed: cycles that the TPU compiler estimates, at {chip.clock or 0:.3g} Hz "
+            "(loop bodies times their trip counts), with the collectives' traffic over "
+            "all links between fully hidden and not hidden; nothing was run"
         )
     if summary.custom_calls:
         sentences.append(
-            f"{summary.custom_calls} custom kernels carry no estimate and count nothing"
+            f"{summary.custom_calls} custom kernels have no estimate and are counted as 0"
         )
     if summary.unknown_loops:
         sentences.append(
-            f"{summary.unknown_loops} loops do not say how often they run: counted once"
+            f"{summary.unknown_loops} loops have an unknown trip count and are counted "
+            "once"
         )
     return sentences

@@ -1,4 +1,4 @@
-"""The plan of a run: does it fit, how fast would it be, and how we know."""
+"""The plan of a run: does it fit, how fast would it be, and what that is based on."""
 
 import dataclasses
 import os
@@ -20,29 +20,30 @@ from vit_jax.plan.memory import CountedMemory, ProgramMemory, count_memory
 from vit_jax.plan.prediction import StepEstimate, estimate_step
 from vit_jax.plan.summary import Summary
 from vit_jax.plan.topology import describe_tpu, name_devices
-from vit_jax.plan.trial import compile_step, make_trial_program
+from vit_jax.plan.trial import Trial, compile_step, make_trial_program
 from vit_jax.training.resolve import resolve_config
 from vit_jax.training.state import TrainState
 
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
-    """What is known of a training step before it runs; bytes are of one device.
+    """What is known about a training step before it runs; bytes are per device.
 
     Attributes:
-      run: the settings that it depends on.
-      hardware: the topology or the chip, and how many.
-      parameters: how many numbers.
-      flops_per_image: of training: three forward passes, two FLOPs per multiply-add.
-      counted: memory from shapes.
+      run: the settings of the config that memory and speed depend on.
+      hardware: the topology or chip, and the number of devices.
+      parameters: number of parameters of the model.
+      flops_per_image: FLOPs of training on one image: three forward passes, two FLOPs
+        per multiply-add.
+      counted: memory counted from shapes.
       compiled: memory by the compiler; None where nothing was compiled.
-      needed: bytes of the step: the compiler's where it counted, else ours.
+      needed: bytes that the step needs, by the compiler if it compiled, else counted.
       capacity: bytes of the chip's memory; None for a device not in the table.
-      fits: whether ``needed`` is within it.
-      program: cycles and collectives of the compiled text.
+      fits: whether ``needed`` bytes fit into ``capacity``; None where that is unknown.
+      program: cycles and collectives of the compiled program; None without one.
       prediction: of the speed; None for a device that is not in the table.
-      rests_on: what the figures rest on, in sentences.
-      compile_seconds: None where nothing was compiled.
+      rests_on: sentences on what the numbers are based on.
+      compile_seconds: seconds of tracing and compiling; None where nothing was compiled.
     """
 
     run: dict[str, Any]
@@ -60,8 +61,8 @@ class Plan:
     compile_seconds: float | None
 
     def to_json(self) -> dict[str, Any]:
-        """Returns what JSON holds, with the versions and the command."""
-        versions = {"jax": jax.__version__, "libtpu": _libtpu_version()}
+        """Returns the plan as JSON values, with versions and the command."""
+        versions = {"jax": jax.__version__, "libtpu": _find_libtpu_version()}
         command = shlex.join([os.path.basename(sys.argv[0]), *sys.argv[1:]])
         return {**dataclasses.asdict(self), "versions": versions, "command": command}
 
@@ -78,18 +79,17 @@ def make_plan(
     """Plans the training step of a config; runs nothing.
 
     Args:
-      config: of a run; its data are not read.
-      topology: of a TPU slice that need not be here, such as ``v5e:4x4``; None: see
-        ``chip``.
-      chip: a name of `devices.CHIPS`, for the part that needs no compiler; None: the
-        devices that are here.
-      num_devices: of ``chip``.
-      num_classes: of the head.
-      compiled: whether to compile where that is possible.
+      config: of a run; its data is not read.
+      topology: a TPU slice to compile for, present or not, such as ``v5e:4x4``.
+      chip: a name of `devices.CHIPS`, to plan for from shapes alone. Without topology and
+        chip, the plan is for the devices of this machine.
+      num_devices: number of chips; used with ``chip`` only.
+      num_classes: number of outputs of the head.
+      compiled: whether to compile; nothing is compiled for a ``chip``.
 
     Raises:
-      ConfigError: an unknown topology or chip, libtpu is missing, or as
-        `program.make_program`.
+      ConfigError: the topology or chip is unknown, both are given, libtpu is missing, or
+        the config does not fit the mesh; see `program.make_program`.
 
     Example:
       >>> make_plan(load_config("configs/vit_b16.py"), topology="v5e:2x4").fits
@@ -98,28 +98,20 @@ def make_plan(
     mesh = make_mesh(config.mesh, find_devices(topology, chip, num_devices))
     program = make_trial_program(config, num_classes, mesh)
     state = program.abstract_state
-    counted = count_memory(config, state, mesh, num_classes)
-    trial = None
-    if compiled and not chip:
-        trial = compile_step(config, program, mesh)
+    trial = compile_step(config, program, mesh) if compiled and not chip else None
     return assemble_plan(
-        config,
-        mesh,
-        state,
-        counted,
-        num_classes=num_classes,
-        topology=topology,
-        compiled=trial.memory if trial else None,
-        refused=trial.needed if trial else None,
-        summary=trial.summary if trial else None,
-        seconds=trial.seconds if trial else None,
+        config, mesh, state, trial, num_classes=num_classes, topology=topology
     )
 
 
 def find_devices(
     topology: str | None, chip: str | None, num_devices: int
 ) -> Sequence[jax.Device]:
-    """Returns devices to plan for: described, named, or those that are here."""
+    """Returns the devices to plan for: of a topology, a chip's, or this machine's.
+
+    Raises:
+      ConfigError: both are given, or one is unknown.
+    """
     if topology and chip:
         raise ConfigError(
             f"topology and chip must not both be given, got {topology} and {chip}; "
@@ -134,27 +126,26 @@ def assemble_plan(
     config: Config,
     mesh: Mesh,
     state: TrainState,
-    counted: CountedMemory,
+    trial: Trial | None,
     *,
     num_classes: int,
     topology: str | None = None,
-    compiled: ProgramMemory | None = None,
-    refused: int | None = None,
-    summary: Summary | None = None,
-    seconds: float | None = None,
 ) -> Plan:
-    """Puts a plan together from what was counted and what was compiled.
+    """Makes a plan: counts the memory, and adds what compiling has shown.
 
     Args:
-      refused: bytes that the compiler named when it refused to compile.
+      config: resolved.
+      mesh: to train on.
+      state: abstract, with shardings.
+      trial: of `trial.compile_step`; None: nothing was compiled.
+      num_classes: number of outputs of the head.
+      topology: its name, where the devices are of one.
     """
     chip = find_chip_of_device(list(mesh.devices.flat))
     flops = count_training_flops(config.model, num_classes, config.data.image_size)
-    needed = counted.total
-    if compiled:
-        needed = compiled.total
-    elif refused is not None:
-        needed = refused or counted.total
+    counted = count_memory(config, state, mesh, num_classes)
+    compiled, refused, summary, seconds = trial or (None, None, None, None)
+    needed = compiled.total if compiled else refused or counted.total
     capacity = chip.memory if chip else None
     fits = None if capacity is None else refused is None and needed <= capacity
     prediction = None
@@ -200,7 +191,7 @@ def _describe(config: Config, mesh: Mesh, num_classes: int) -> dict[str, Any]:
     }
 
 
-def _libtpu_version() -> str | None:
+def _find_libtpu_version() -> str | None:
     from importlib import metadata
 
     try:

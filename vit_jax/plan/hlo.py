@@ -1,7 +1,7 @@
 """The text of a compiled program, and how often each of its instructions runs.
 
-XLA prints one computation after the other, callees first. The body of a loop stands
-there once, so an instruction counts as often as its computation runs.
+XLA prints computations one after the other, callees first. The body of a loop is printed
+once, so an instruction counts as often as its computation runs.
 """
 
 import dataclasses
@@ -19,7 +19,14 @@ _TRIPS = re.compile(r'known_trip_count\\?":\s*\{\\?"n\\?":\s*\\?"(\d+)')
 
 @dataclasses.dataclass(frozen=True)
 class Instruction:
-    """One line: ``type`` is the text of what it returns, ``rest`` what follows."""
+    """One line of the text.
+
+    Attributes:
+      name: of the result.
+      type: text of the result's type.
+      opcode: such as ``dot`` or ``all-reduce``.
+      rest: the operands and attributes that follow the opcode, as text.
+    """
 
     name: str
     type: str
@@ -28,9 +35,13 @@ class Instruction:
 
 
 class HloProgram:
-    """The computations of a text, and how often a step runs each."""
+    """The computations of a program's text, and how often a step runs each.
 
-    def __init__(self, text: str):
+    Attributes:
+      unknown_loops: number of loops with an unknown trip count; they count as one trip.
+    """
+
+    def __init__(self, text: str) -> None:
         self._computations: dict[str, dict[str, Instruction]] = {}
         self.unknown_loops = 0
         entry, lines = "", {}
@@ -46,19 +57,19 @@ class HloProgram:
                 lines[instruction.name] = instruction
         self._times = dict.fromkeys(self._computations, 0)
         self._times[entry] = 1
-        for name in reversed(self._computations):  # callers stand below what they call
+        for name in reversed(self._computations):  # callers come after their callees
             if self._times[name]:
                 for instruction in self._computations[name].values():
                     self._call(instruction, name)
 
-    def instructions(self) -> Iterator[tuple[int, Instruction]]:
-        """Yields each instruction with how often a step runs it."""
+    def list_instructions(self) -> Iterator[tuple[int, Instruction]]:
+        """Yields (number of runs in a step, instruction)."""
         for name, lines in self._computations.items():
             if self._times[name]:
                 yield from ((self._times[name], line) for line in lines.values())
 
     def _call(self, instruction: Instruction, caller: str) -> None:
-        # A start and its done both name what they run.
+        # An asynchronous start and its done both name the computation that runs once.
         if instruction.opcode.endswith(("-done", "-update")):
             return
         called = [
@@ -68,12 +79,12 @@ class HloProgram:
         ]
         trips = 1
         if instruction.opcode == "while" and called:
-            trips = self._trips(instruction, caller)
+            trips = self._count_trips(instruction, caller)
         for name in called:
             if name in self._times:
                 self._times[name] += self._times[caller] * trips
 
-    def _trips(self, loop: Instruction, caller: str) -> int:
+    def _count_trips(self, loop: Instruction, caller: str) -> int:
         known = _TRIPS.search(loop.rest)
         if known:
             return int(known[1])
@@ -82,27 +93,27 @@ class HloProgram:
         return trips or 1
 
     def _count_up(self, loop: Instruction, caller: str) -> int | None:
-        """Reads ``for (i = start; i < end; i += 1)``: TPU text says no trip count."""
+        """Counts ``for (i = start; i < end; i += 1)``: TPU text has no trip count."""
         condition = re.search(r"condition=%?([\w.-]+)", loop.rest)
         lines = self._computations.get(condition[1], {}) if condition else {}
         tests = [line for line in lines.values() if line.opcode == "compare"]
         if len(tests) != 1 or "direction=LT" not in tests[0].rest:
             return None
-        index, end = (lines.get(name) for name in _operands(tests[0])[:2])
+        index, end = (lines.get(name) for name in _list_operands(tests[0])[:2])
         position = re.search(r"index=(\d+)", index.rest) if index else None
         if not end or end.opcode != "constant" or not position:
             return None
         here = self._computations[caller]
-        first = here.get(_operands(loop)[0])
+        first = here.get(_list_operands(loop)[0])
         start = 0
         if first and first.opcode == "tuple":
-            begin = here.get(_operands(first)[int(position[1])])
+            begin = here.get(_list_operands(first)[int(position[1])])
             if begin and begin.opcode == "constant":
-                start = int(_operands(begin)[0])
-        return int(_operands(end)[0]) - start
+                start = int(_list_operands(begin)[0])
+        return int(_list_operands(end)[0]) - start
 
 
-def _operands(instruction: Instruction) -> list[str]:
+def _list_operands(instruction: Instruction) -> list[str]:
     inside = instruction.rest.partition(")")[0]
     inside = re.sub(r"/\*.*?\*/", "", inside)
     return [name.strip().removeprefix("%") for name in inside.split(",")]

@@ -1,4 +1,4 @@
-"""Where the bytes of one device go: counted from shapes, and by the compiler."""
+"""What fills the memory of one device: counted from shapes, and by the compiler."""
 
 import dataclasses
 import functools
@@ -23,12 +23,13 @@ class CountedMemory:
     """Bytes of one device in training, from shapes and shardings alone.
 
     Attributes:
-      parameters: float32.
-      moments: everything else of the state: the optimizer's, the moving average.
-      gradients: as large as the parameters; twice where micro-batches are summed.
-      activations: what JAX saves of one micro-batch for the backward pass, under the
-        config's remat policy; the compiler may save less.
-      batch: the images as they arrive.
+      parameters: of the model, in float32.
+      moments: the rest of the training state: optimizer state and moving average.
+      gradients: as large as the parameters; twice as large where the gradients of
+        micro-batches are summed.
+      activations: what JAX saves from the forward pass of one micro-batch for the
+        backward pass, under the config's remat policy; the compiler may save less.
+      batch: the images, in uint8.
     """
 
     parameters: int
@@ -39,6 +40,7 @@ class CountedMemory:
 
     @property
     def total(self) -> int:
+        """The sum of all kinds, in bytes."""
         return sum(dataclasses.asdict(self).values())
 
 
@@ -48,9 +50,9 @@ class ProgramMemory:
 
     Attributes:
       arguments: state and batch.
-      outputs: what is returned and does not lie in a donated argument.
-      temporaries: gradients, activations and whatever else is alive at the peak.
-      code: of the program itself; 0 where it does not lie in the device's memory.
+      outputs: results that do not reuse the memory of a donated argument.
+      temporaries: gradients, activations and all else that is alive at the peak.
+      code: of the program itself; 0 where it is not stored in the device's memory.
     """
 
     arguments: int
@@ -60,6 +62,7 @@ class ProgramMemory:
 
     @property
     def total(self) -> int:
+        """The sum of all kinds, in bytes."""
         return sum(dataclasses.asdict(self).values())
 
 
@@ -82,18 +85,18 @@ def count_memory(
     Args:
       config: resolved.
       state: abstract, with shardings.
-      mesh: whose devices need not be here.
-      num_classes: of the head.
+      mesh: to train on; its devices need not be present.
+      num_classes: number of outputs of the head.
     """
     parameters = count_bytes_per_device(state.params)
     micro_batches = config.train.accum_steps
     rows = math.prod(mesh.shape[axis] for axis in RULES["batch"])
     images = config.data.batch_size / rows
-    whole, cut = count_saved_bytes(config.model, config.data.image_size, num_classes)
+    whole, split = count_saved_bytes(config.model, config.data.image_size, num_classes)
     tensor = mesh.shape["tensor"]
-    if count_stream_tokens(config) % tensor == 0:  # cut as well: `constraints.STREAM`
-        whole, cut = 0, whole + cut
-    per_image = whole + cut / tensor
+    if count_tokens(config) % tensor == 0:  # then the residual stream is split as well
+        whole, split = 0, whole + split
+    per_image = whole + split / tensor
     return CountedMemory(
         parameters=parameters,
         moments=count_bytes_per_device(state) - parameters,
@@ -103,8 +106,12 @@ def count_memory(
     )
 
 
-def count_stream_tokens(config: Config) -> int:
-    """Returns how many tokens a ViT's layers see; 1 of a Mixer, which keeps them whole."""
+def count_tokens(config: Config) -> int:
+    """Returns the number of tokens that the mesh may split; 1 where it keeps them whole.
+
+    Args:
+      config: resolved.
+    """
     if not models.find_family(config.model).shards_tokens:
         return 1
     sides = zip(
@@ -115,7 +122,10 @@ def count_stream_tokens(config: Config) -> int:
 
 
 def count_bytes_per_device(abstract_tree: Any) -> int:
-    """Returns the bytes of a tree with shardings in the memory of one device."""
+    """Returns the bytes that a sharded tree takes in the memory of one device.
+
+    Leaves in the memory of the host count as 0.
+    """
     total = 0
     for leaf in jax.tree.leaves(abstract_tree):
         if "host" in (leaf.sharding.memory_kind or ""):
@@ -129,14 +139,19 @@ def count_bytes_per_device(abstract_tree: Any) -> int:
 def count_saved_bytes(
     config: ModelConfig, image_size: tuple[int, int], num_classes: int
 ) -> tuple[int, int]:
-    """Returns bytes per image that the backward pass is given by the forward pass.
+    """Counts the bytes per image that the forward pass saves for the backward pass.
 
-    It is what JAX's own partial evaluation saves: the difference between two batches,
-    so that whatever does not grow with them drops out.
+    They are the residuals of JAX's partial evaluation: the difference between two batch
+    sizes, so that arrays that do not grow with the batch drop out.
+
+    Args:
+      config: resolved.
+      image_size: (height, width) in pixels.
+      num_classes: number of outputs of the head.
 
     Returns:
-      Of arrays that the tensor axis leaves whole, and of those that it cuts: with the
-      MLP's width or the heads.
+      Bytes of arrays that the tensor axis keeps whole, and of those that it splits: with
+      a dimension of the MLP's width or the number of heads.
     """
     model = models.build_model(config, num_classes)
     params = jax.eval_shape(lambda: init_params(model, image_size, 0))
@@ -156,12 +171,12 @@ def count_saved_bytes(
         images = jax.ShapeDtypeStruct(shape, jnp.dtype(config.dtype))
         sizes = [0, 0]
         for leaf in jax.eval_shape(residuals, params, images, key):
-            cut = bool(widths & set(leaf.shape[1:]))
-            sizes[cut] += leaf.size * leaf.dtype.itemsize
+            is_split = bool(widths & set(leaf.shape[1:]))
+            sizes[is_split] += leaf.size * leaf.dtype.itemsize
         return sizes[0], sizes[1]
 
-    # Sizes that no other axis has.
+    # Batch sizes that no other dimension has.
     small, large = 9967, 9973
     more = zip(saved(small), saved(large), strict=True)
-    whole, cut = ((after - before) // (large - small) for before, after in more)
-    return whole, cut
+    whole, split = ((after - before) // (large - small) for before, after in more)
+    return whole, split

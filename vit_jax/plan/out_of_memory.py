@@ -1,4 +1,4 @@
-"""When a device's memory is full: what filled it, and which setting makes room."""
+"""Running out of device memory: what fills it, and which setting makes room."""
 
 import contextlib
 import os
@@ -18,16 +18,16 @@ from vit_jax.training.state import TrainState
 def explain_out_of_memory(
     config: Config, state: TrainState, mesh: Mesh, num_classes: int
 ) -> Iterator[None]:
-    """Turns XLA's "RESOURCE_EXHAUSTED" into one line.
+    """Turns XLA's "RESOURCE_EXHAUSTED" into one line that says what to change.
 
     Args:
       config: resolved.
       state: abstract, with shardings; see `program.Program`.
       mesh: of the run.
-      num_classes: of the head.
+      num_classes: number of outputs of the head.
 
     Raises:
-      ConfigError: a device has no memory left, in compilation or in a step.
+      ConfigError: the block ran out of device memory, in compilation or in a step.
     """
     try:
         yield
@@ -39,35 +39,45 @@ def explain_out_of_memory(
 
 
 def describe_memory(config: Config, counted: CountedMemory, mesh: Mesh) -> str:
-    """Returns the line: the terms by size, and what to change for the largest."""
+    """Returns the error's line: what fills the memory, largest first, and what to change.
+
+    Args:
+      config: resolved.
+      counted: memory of one device.
+      mesh: of the run.
+    """
     terms = {
         "parameters": counted.parameters,
-        "moments": counted.moments,
+        "optimizer state": counted.moments,
         "gradients": counted.gradients,
         "activations": counted.activations,
         "images": counted.batch,
     }
     by_size = sorted(terms.items(), key=lambda term: -term[1])
-    listed = ", ".join(f"{name} {_size(count)}" for name, count in by_size)
+    listed = ", ".join(f"{name} {_format_size(count)}" for name, count in by_size)
     device = mesh.local_devices[0]
     limit = (device.memory_stats() or {}).get("bytes_limit")
-    of = f" of {_size(limit)}" if limit else ""
+    of = f" of {_format_size(limit)}" if limit else ""
     per_image = counted.activations + counted.batch > sum(terms.values()) / 2
     advice = (
-        _fewer_activations(config, mesh) if per_image else _less_state(config, mesh)
+        _advise_fewer_activations(config, mesh)
+        if per_image
+        else _advise_less_state(config, mesh)
     )
     if device.platform == "gpu" and _FRACTION not in os.environ:
-        advice.append(f"{_FRACTION}=0.95 before the command (JAX takes 0.75 of a GPU)")
+        advice.append(
+            f"{_FRACTION}=0.95 before the command (by default JAX allocates 75% of a GPU)"
+        )
     return (
         f"out of memory: each {device.device_kind} device{of} must hold about "
-        f"{_size(counted.total)}: {listed}; add {', or '.join(advice)}"
+        f"{_format_size(counted.total)}: {listed}; add {', or '.join(advice)}"
     )
 
 
 _FRACTION = "XLA_PYTHON_CLIENT_MEM_FRACTION"
 
 
-def _fewer_activations(config: Config, mesh: Mesh) -> list[str]:
+def _advise_fewer_activations(config: Config, mesh: Mesh) -> list[str]:
     advice = []
     if config.model.remat != "full":
         advice.append("--config.model.remat=full")
@@ -82,7 +92,7 @@ def _fewer_activations(config: Config, mesh: Mesh) -> list[str]:
     return advice or ["a smaller --config.data.batch_size"]
 
 
-def _less_state(config: Config, mesh: Mesh) -> list[str]:
+def _advise_less_state(config: Config, mesh: Mesh) -> list[str]:
     advice = []
     if mesh.size > 1 and mesh.shape["fsdp"] == 1:
         advice.append("--config.mesh.preset=fsdp")
@@ -93,5 +103,5 @@ def _less_state(config: Config, mesh: Mesh) -> list[str]:
     return advice or ["more devices, with --config.mesh.preset=fsdp"]
 
 
-def _size(count: float) -> str:
+def _format_size(count: float) -> str:
     return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.1f} MB"

@@ -1,4 +1,4 @@
-"""How long a training step takes at best, and by the compiler's own estimate."""
+"""How long a training step takes: a lower bound, and the compiler's estimate."""
 
 import dataclasses
 import math
@@ -8,27 +8,29 @@ from jax.sharding import Mesh
 from vit_jax.config import Config
 from vit_jax.mesh.axes import RULES
 from vit_jax.mesh.devices import Chip
-from vit_jax.models import find_token_size
+from vit_jax.models import count_prefix, find_token_size
 from vit_jax.plan.memory import CountedMemory
 from vit_jax.plan.summary import Summary
 
 
 @dataclasses.dataclass(frozen=True)
 class StepEstimate:
-    """Seconds of a training step, and what follows from them.
+    """Seconds of a training step, and the rates that follow from them.
 
     Attributes:
-      matrix: the model's own products at the chip's peak.
-      memory: the state and the activations, each read and written once, at the
+      matrix: seconds of the model's matrix products at the chip's peak.
+      memory: seconds of reading and writing state and activations once each, at the
         bandwidth of the memory.
-      links: what the collectives send, at the bandwidth of all links together.
-      roofline: the largest of these three: no step can be faster.
-      compiler: the TPU compiler's estimated cycles at the chip's clock; None without.
+      links: seconds of sending the collectives' bytes, at the bandwidth of all links.
+      roofline: the largest of ``matrix``, ``memory`` and ``links``: no step is faster.
+      compiler: seconds of the cycles that the TPU compiler estimates, at the chip's
+        clock; None without an estimate.
       intensity: FLOPs per byte of memory traffic, as ``memory`` counts it.
-      step: from ``compiler`` where there is one, else from ``roofline``; between all
-        exchange hidden behind arithmetic and none.
-      images_per_s: of all devices, at the slow and the fast end of ``step``.
-      mfu: likewise.
+      step: (least, most) seconds of a step, from ``compiler`` if there is an estimate,
+        else from ``matrix`` and ``memory``: all communication is hidden behind
+        computation, or none.
+      images_per_s: (least, most) images per second, of all devices.
+      mfu: (least, most) model FLOPs utilization, in [0, 1].
     """
 
     matrix: float
@@ -56,14 +58,14 @@ def estimate_step(
       config: resolved.
       mesh: of the chips.
       chip: from the table.
-      flops_per_image: of training, two per multiply-add.
+      flops_per_image: of training, two FLOPs per multiply-add.
       memory: counted, of one device.
       summary: of the compiled program; None: collectives are counted from shapes.
     """
     batch_size, num_devices = config.data.batch_size, mesh.devices.size
     flops = batch_size * flops_per_image / num_devices
-    # Parameters and moments are read and written, gradients and activations are written
-    # and read. Activations come anew with each micro-batch.
+    # Parameters and optimizer state are read and written, gradients and activations
+    # written and read; activations once per micro-batch.
     state = memory.parameters + memory.moments + memory.gradients
     traffic = 2 * (state + memory.activations * config.train.accum_steps)
     if summary is None:
@@ -95,13 +97,14 @@ def estimate_step(
 
 
 def count_sent(config: Config, mesh: Mesh, memory: CountedMemory) -> int:
-    """Counts the bytes that a device sends in a step, where nothing is compiled.
+    """Counts the bytes that a device sends in a step, without compiling.
 
-    Over ``data`` gradients are summed; over ``fsdp`` parameters are gathered before the
-    forward and the backward pass of each micro-batch and gradients are scattered (ZeRO
-    stage 3, Rajbhandari et al. 2020, arXiv:1910.02054); over ``tensor`` each layer sums
-    its residual branches twice forward and twice backward (Shoeybi et al. 2019,
-    arXiv:1909.08053). All by rings, parameters and gradients in float32.
+    Over ``data``, gradients are all-reduced. Over ``fsdp``, parameters are all-gathered
+    before the forward and the backward pass of each micro-batch, and gradients are
+    reduce-scattered (ZeRO stage 3, Rajbhandari et al. 2020, arXiv:1910.02054). Over
+    ``tensor``, each layer all-reduces its residual branches twice in the forward and
+    twice in the backward pass (Shoeybi et al. 2019, arXiv:1909.08053). All collectives
+    use ring algorithms; parameters and gradients are float32.
     """
     data, fsdp, tensor = (mesh.shape[axis] for axis in ("data", "fsdp", "tensor"))
     model, micro_batches = config.model, config.train.accum_steps
@@ -112,7 +115,7 @@ def count_sent(config: Config, mesh: Mesh, memory: CountedMemory) -> int:
         assert model.num_layers
         rows = math.prod(mesh.shape[axis] for axis in RULES["batch"])
         sizes = zip(config.data.image_size, find_token_size(model), strict=True)
-        tokens = math.prod(side // token for side, token in sizes) + 1
+        tokens = math.prod(side // token for side, token in sizes) + count_prefix(model)
         width = 2 if model.dtype == "bfloat16" else 4
         stream = config.data.batch_size / rows * tokens * model.hidden_size * width
         sent += 4 * model.num_layers * 2 * stream * (tensor - 1) / tensor

@@ -1,4 +1,4 @@
-"""A compiled program in numbers: the compiler's cycles, and what devices exchange."""
+"""A compiled program in numbers: the compiler's cycles, and the collectives' traffic."""
 
 import dataclasses
 import math
@@ -6,7 +6,7 @@ import re
 
 from vit_jax.plan.hlo import HloProgram, Instruction
 
-# Bytes of an element; what is not here (token[], opaque[]) has none.
+# Bytes of an element; types that are not listed (token[], opaque[]) have no size.
 _WIDTHS = {
     "pred": 1, "s4": 0.5, "u4": 0.5, "s8": 1, "u8": 1, "s16": 2, "u16": 2, "s32": 4,
     "u32": 4, "s64": 8, "u64": 8, "bf16": 2, "f16": 2, "f32": 4, "f64": 8, "c64": 8,
@@ -30,13 +30,13 @@ COLLECTIVES = (
 
 @dataclasses.dataclass(frozen=True)
 class Collective:
-    """A kind of exchange among groups of devices.
+    """All collectives of one kind in a step.
 
     Attributes:
       kind: one of `COLLECTIVES`.
-      count: how often a step does it.
-      bytes: of the results, on one device.
-      sent: bytes that leave one device, by the ring algorithm of its kind.
+      count: number of collectives.
+      bytes: of their results, on one device.
+      sent: bytes that one device sends, with ring algorithms.
     """
 
     kind: str
@@ -47,14 +47,14 @@ class Collective:
 
 @dataclasses.dataclass(frozen=True)
 class Summary:
-    """A program in numbers, of one device.
+    """A compiled program in numbers, per device.
 
     Attributes:
-      cycles: that the TPU compiler estimates for everything but collectives; None
-        where it prints none (CPU, GPU).
-      collectives: in the order of `COLLECTIVES`, those that occur.
-      custom_calls: kernels that the compiler has no estimate of.
-      unknown_loops: whose trips the text does not tell; they are counted once.
+      cycles: estimate of the TPU compiler for all but the collectives; None for
+        compilers without an estimate (CPU, GPU).
+      collectives: one entry per kind that occurs, in the order of `COLLECTIVES`.
+      custom_calls: number of kernels without an estimate.
+      unknown_loops: number of loops with an unknown trip count; they are counted once.
     """
 
     cycles: int | None
@@ -63,20 +63,20 @@ class Summary:
     unknown_loops: int = 0
 
 
-def summarise(text: str) -> Summary:
-    """Returns what ``jax.stages.Compiled.as_text`` says in numbers."""
+def summarise_program(text: str) -> Summary:
+    """Summarises the text of a program, as ``jax.stages.Compiled.as_text`` returns it."""
     program = HloProgram(text)
     cycles: list[int] = []
-    # An exchange that runs beside arithmetic stands in several places, of one channel.
+    # An asynchronous collective is printed several times, each with the same channel.
     found: dict[tuple[str, str], tuple[int, int, int]] = {}
     custom_calls = 0
-    for times, instruction in program.instructions():
+    for times, instruction in program.list_instructions():
         estimate = _CYCLES.search(instruction.rest)
         if estimate:
             cycles.append(times * int(estimate[1]))
         kind = instruction.opcode.removesuffix("-start")
         if kind in COLLECTIVES:
-            size, sent = _exchange(kind, instruction)
+            size, sent = _measure_exchange(kind, instruction)
             channel = _CHANNEL.search(instruction.rest)
             key = kind, channel[1] if channel else instruction.name
             row = times, times * size, times * sent
@@ -98,7 +98,7 @@ def summarise(text: str) -> Summary:
 
 
 def count_type_bytes(text: str) -> int:
-    """Returns the bytes of an array type, or of all arrays of a tuple's."""
+    """Returns the bytes of an array type, or the sum over the arrays of a tuple type."""
     total = 0.0
     for dtype, shape, _ in _ARRAY.findall(text):
         sides = [int(side.strip("<=")) for side in shape.split(",") if side]
@@ -106,25 +106,25 @@ def count_type_bytes(text: str) -> int:
     return int(total)
 
 
-def _exchange(kind: str, instruction: Instruction) -> tuple[int, int]:
-    """Returns bytes of the result, and bytes that one device sends."""
+def _measure_exchange(kind: str, instruction: Instruction) -> tuple[int, int]:
+    """Returns the bytes of a collective's result, and those that one device sends."""
     result = instruction.type
     if instruction.opcode in ("all-gather-start", "collective-permute-start"):
-        result = _parts(result)[1]  # (what goes in, what comes out, ...)
-    size, group = count_type_bytes(result), _group_size(instruction.rest)
+        result = _split_tuple(result)[1]  # (what goes in, what comes out, ...)
+    size, group = count_type_bytes(result), _find_group_size(instruction.rest)
     others = (group - 1) / group
     sent = {
         "all-reduce": 2 * size * others,  # reduce-scatter, then all-gather
         "all-gather": size * others,
-        "reduce-scatter": size * (group - 1),  # the result is 1/group of what goes in
+        "reduce-scatter": size * (group - 1),  # the result is 1/group of the operand
         "all-to-all": size * others,
         "collective-permute": size,
     }[kind]
     return size, round(sent)
 
 
-def _parts(type_: str) -> list[str]:
-    """Returns the members of a tuple type, nested tuples whole."""
+def _split_tuple(type_: str) -> list[str]:
+    """Returns the members of a tuple type; nested tuples stay whole."""
     depth, parts = 0, [""]
     for character in type_.strip()[1:-1]:
         depth += character in "([{"
@@ -136,14 +136,14 @@ def _parts(type_: str) -> list[str]:
     return parts
 
 
-def _group_size(rest: str) -> int:
+def _find_group_size(rest: str) -> int:
     match = _GROUPS.search(rest)
     if match:
         return int(match[1]) if match[1] else len(match[2].split(","))
     match = _MESH_GROUPS.search(rest)
     if not match:
-        return 2  # pairs
+        return 2  # collective-permute: pairs of devices
     sizes = dict(re.findall(r"'(\w+)'=(\d+)", match[1]))
-    # An axis, or the part of it that is written 'a':(before)size.
+    # An axis, or a part of one, printed as 'a':(before)size.
     axes = re.findall(r"'(\w+)'(?::\(\d+\)(\d+))?", match[2])
     return math.prod(int(part or sizes[name]) for name, part in axes)

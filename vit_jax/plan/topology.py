@@ -1,4 +1,4 @@
-"""Devices that are not here: a TPU slice by its description, other chips by name."""
+"""Devices that are not present: a TPU slice by its topology, other chips by name."""
 
 import dataclasses
 import math
@@ -12,14 +12,14 @@ import jax
 from vit_jax.errors import ConfigError
 from vit_jax.mesh.devices import CHIPS, find_chip
 
-# Chips on one axis of a host, as Cloud TPU wires them; a smaller slice has fewer.
+# Chips of one host along each axis, as Cloud TPU wires them; a smaller slice has fewer.
 _HOST_BOUNDS = (2, 2, 1)
 _TPUS = ("v4", "v5e", "v5p", "v6e")
 
 
 @dataclasses.dataclass(frozen=True)
 class NamedDevice:
-    """Stands in a mesh for a device that nothing is compiled for."""
+    """A placeholder in a mesh, for a device that nothing is compiled for."""
 
     id: int
     device_kind: str
@@ -28,21 +28,21 @@ class NamedDevice:
 
 
 def describe_tpu(topology: str) -> Sequence[jax.Device]:
-    """Returns the devices of ``v5e:2x4``: one compiles for them, none can run.
+    """Returns the devices of a slice such as ``v5e:2x4``: for compiling, not running.
 
-    libtpu holds the compiler; it needs no TPU. A v4 is one device of two cores, as on
-    Cloud TPU.
+    The compiler is in libtpu and needs no TPU. A v4 chip is one device of two cores, as
+    on Cloud TPU.
 
     Raises:
-      ConfigError: not a topology, or libtpu is not installed.
+      ConfigError: the topology does not exist, or libtpu is not installed.
     """
     match = re.fullmatch(r"(\w+):(\d+(?:x\d+){1,2})", topology)
     if not match or match[1] not in _TPUS:
         raise ConfigError(
-            f"topology must be one of {', '.join(_TPUS)} and its sides, such as "
-            f'v5e:4x4 or v5p:4x4x4, got "{topology}"'
+            f"topology must be one of {', '.join(_TPUS)} and the shape of a slice, such "
+            f'as v5e:4x4 or v5p:4x4x4, got "{topology}"'
         )
-    # Read by libtpu: ask no metadata server, and let other processes compile too.
+    # Read by libtpu: query no metadata server, and let other processes compile too.
     os.environ.setdefault("TPU_SKIP_MDS_QUERY", "1")
     os.environ.setdefault("ALLOW_MULTIPLE_LIBTPU_LOAD", "1")
     from jax.experimental import topologies
@@ -59,13 +59,13 @@ def describe_tpu(topology: str) -> Sequence[jax.Device]:
     except Exception as error:
         missing = "not installed" in str(error) or "libtpu.so" in str(error)
         hint = (
-            'its compiler comes with pip install "vit_jax[tpu]"'
+            'install the TPU compiler with pip install "vit_jax[tpu]"'
             if missing
-            else "give the sides of a slice that exists, such as 2x4 or 4x4x4"
+            else "use the shape of a slice that exists, such as 2x4 or 4x4x4"
         )
         reason = str(error).splitlines()[0]
         raise ConfigError(
-            f'topology "{topology}" cannot be described: {reason}; {hint}'
+            f"topology must be one that libtpu knows, got {topology} ({reason}); {hint}"
         ) from error
     devices = described.devices
     assert len(devices) == math.prod(sides), "one device per chip"
@@ -73,7 +73,7 @@ def describe_tpu(topology: str) -> Sequence[jax.Device]:
 
 
 def name_devices(chip: str, count: int) -> Sequence[jax.Device]:
-    """Returns stand-ins for ``count`` chips of the table, for what needs no compiler.
+    """Returns placeholders for ``count`` chips of the table; nothing compiles for them.
 
     Raises:
       ConfigError: the chip is not in the table.

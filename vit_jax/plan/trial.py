@@ -1,9 +1,9 @@
-"""A config's training step on a mesh, traced and compiled, with no data and no files."""
+"""Tracing and compiling a config's training step for a mesh, without data or files."""
 
-import dataclasses
 import math
 import re
 import time
+from typing import NamedTuple
 
 import jax
 import numpy as np
@@ -13,19 +13,19 @@ from vit_jax.config import Config
 from vit_jax.config.durations import resolve_steps
 from vit_jax.mesh.sharding import make_batch_sharding
 from vit_jax.plan.memory import ProgramMemory, measure_program
-from vit_jax.plan.summary import Summary, summarise
+from vit_jax.plan.summary import Summary, summarise_program
 from vit_jax.training.program import Program, make_program
 
 
-@dataclasses.dataclass(frozen=True)
-class Trial:
-    """What the compiler says of a training step.
+class Trial(NamedTuple):
+    """The result of compiling a training step.
 
     Attributes:
-      memory: of one device; None where the compiler refused for want of memory.
-      needed: bytes that it says it needs then, if it says so.
-      summary: of the compiled text; None as above.
-      seconds: that tracing and compiling took.
+      memory: of one device; None if the program does not fit into the memory.
+      needed: bytes that the compiler reports for a program that does not fit, 0 if it
+        reports none; None if the program fits.
+      summary: of the compiled program; None if it does not fit.
+      seconds: of tracing and compiling.
     """
 
     memory: ProgramMemory | None
@@ -35,7 +35,7 @@ class Trial:
 
 
 def make_trial_program(config: Config, num_classes: int, mesh: Mesh) -> Program:
-    """Returns the program of a resolved config; the epoch has any length."""
+    """Returns the program of a resolved config, for an epoch of 1,000 batches."""
     steps = resolve_steps(config, config.data.batch_size * 1000)
     return make_program(config, steps, num_classes, mesh)
 
@@ -51,7 +51,13 @@ def make_abstract_batch(config: Config, mesh: Mesh) -> dict[str, jax.ShapeDtypeS
 
 
 def compile_step(config: Config, program: Program, mesh: Mesh) -> Trial:
-    """Compiles the training step for the devices of the mesh."""
+    """Compiles the training step for the devices of the mesh.
+
+    Args:
+      config: resolved.
+      program: of the config; see `make_trial_program`.
+      mesh: of the program.
+    """
     start = time.perf_counter()
     batch = make_abstract_batch(config, mesh)
     lowered = program.train_step.lower(program.abstract_state, batch)
@@ -63,7 +69,7 @@ def compile_step(config: Config, program: Program, mesh: Mesh) -> Trial:
             raise
         return Trial(None, needed, None, time.perf_counter() - start)
     seconds = time.perf_counter() - start
-    summary = summarise(compiled.as_text())
+    summary = summarise_program(compiled.as_text())
     return Trial(measure_program(compiled), None, summary, seconds)
 
 
@@ -72,7 +78,10 @@ _NEEDED = re.compile(r"(?:Used |\()([\d.]+)([KMGT]?)(?: of |\) exceeds)")
 
 
 def parse_memory_needed(message: str) -> int | None:
-    """Returns the bytes that an out-of-memory message of the TPU compiler names."""
+    """Returns the bytes that an out-of-memory message of the TPU compiler reports.
+
+    Returns 0 if the message reports no number, and None for any other message.
+    """
     if "RESOURCE_EXHAUSTED" not in message:
         return None
     match = _NEEDED.search(message)

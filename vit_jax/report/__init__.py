@@ -1,15 +1,17 @@
-"""One page about a run: what it was, how it went, what came out. Needs ``plots``."""
+"""An HTML page about a run: its curves, accuracy and config. Needs the extra ``plots``."""
 
 from pathlib import Path
 
 import jax
 
+from vit_jax import models
 from vit_jax.checkpoints.load import load
 from vit_jax.errors import ConfigError
 from vit_jax.figures import Album
 from vit_jax.figures.canvas import new_figure
 from vit_jax.report.page import render_page
-from vit_jax.report.sections import all_sections, summary
+from vit_jax.report.sections import make_sections
+from vit_jax.report.summary import render_summary
 from vit_jax.storage import bucket
 from vit_jax.training.metrics import read_metrics
 
@@ -17,40 +19,47 @@ __all__ = ["write_report"]
 
 
 def write_report(workdir: str | Path, output: str | Path | None = None) -> Path:
-    """Writes an HTML page about a run; returns its path. It needs no other file.
+    """Writes an HTML page about a run; returns its path.
+
+    The page is a single file. The newest checkpoint of the run is evaluated for it.
 
     Args:
-      workdir: of the run; its newest checkpoint is evaluated once more.
-      output: None: ``report.html`` in the workdir.
+      workdir: of the run; may be in a bucket.
+      output: path of the page; None: ``report.html`` in the workdir.
 
     Raises:
-      ConfigError: no checkpoint, Matplotlib is missing, the data is not there, or the
-        file cannot be written.
+      ConfigError: there is no checkpoint, Matplotlib is not installed, or the page cannot
+        be written.
 
     Example:
       >>> write_report("runs/digits")
     """
     workdir = bucket.open_location(workdir)
     output = bucket.open_location(output) if output else workdir / "report.html"
-    new_figure(1, 1, "")  # before any work is done, that it can be
+    new_figure(1, 1, "")  # fails before any work if Matplotlib is missing
     loaded = load(workdir)
     if loaded.run is None:
         raise ConfigError(
-            f"WORKDIR must be of a run, got {workdir}; for other checkpoints use "
-            "`vit-jax figures` and `vit-jax eval`"
+            f"WORKDIR must be the workdir of a run, got {workdir}; for other checkpoints "
+            "use `vit-jax figures` and `vit-jax eval`"
         )
     path = workdir / "metrics.jsonl"
     lines = read_metrics(path) if path.exists() else []
     album = Album(loaded)
     num_params = sum(leaf.size for leaf in jax.tree.leaves(loaded.params))
-    model = loaded.config.variant or str(loaded.config.family)
+    model = models.describe_model(loaded.config)
     page = render_page(
         title=loaded.run.name,
-        subtitle=f"{model} on {loaded.run.data.source}, step {loaded.step:,}, in "
+        subtitle=f"{model[:1].upper()}{model[1:]} on {loaded.run.data.source}, step {loaded.step:,}, in "
         f"{bucket.make_absolute(workdir)}",
-        top=summary(album, lines, num_params),
-        sections=all_sections(album, lines, workdir),
+        top=render_summary(album, lines, num_params),
+        sections=make_sections(album, lines, workdir),
     )
+    _write_page(output, page)
+    return output
+
+
+def _write_page(output: Path, page: str) -> None:
     try:
         if not bucket.is_bucket(output):
             output.parent.mkdir(parents=True, exist_ok=True)
@@ -60,6 +69,5 @@ def write_report(workdir: str | Path, output: str | Path | None = None) -> Path:
         if why is None:
             raise
         raise ConfigError(
-            f"output {output} cannot be written to: {why}; name another file"
+            f"output {output} cannot be written to: {why}; choose another file"
         ) from error
-    return output

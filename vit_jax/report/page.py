@@ -1,4 +1,4 @@
-"""HTML in plain strings: one page that needs no other file."""
+"""HTML as strings: a page in a single file, with its pictures inside."""
 
 import base64
 import html
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class Section(NamedTuple):
-    """A heading and the HTML under it."""
+    """A heading, as text, and the HTML below it."""
 
     title: str
     body: str
@@ -27,17 +27,18 @@ def render_page(
 
     Args:
       title: of the page.
-      subtitle: one sentence under it.
+      subtitle: one sentence below the title.
       top: HTML before the first section.
-      sections: in order.
+      sections: in the order of the page.
     """
     sections = list(sections)
     css = resources.files(__package__ or "").joinpath("style.css").read_text("utf-8")
     links = "".join(
-        f'<a href="#{_anchor(s.title)}">{render_text(s.title)}</a>' for s in sections
+        f'<a href="#{_make_anchor(s.title)}">{render_text(s.title)}</a>'
+        for s in sections
     )
     parts = "".join(
-        f'<section id="{_anchor(s.title)}"><h2>{render_text(s.title)}</h2>{s.body}</section>'
+        f'<section id="{_make_anchor(s.title)}"><h2>{render_text(s.title)}</h2>{s.body}</section>'
         for s in sections
     )
     return (
@@ -50,12 +51,12 @@ def render_page(
 
 
 def render_text(value: Any) -> str:
-    """Returns a value as HTML that shows it."""
+    """Returns a value as text, escaped for HTML."""
     return html.escape(str(value))
 
 
 def render_cards(values: Iterable[tuple[str, str, str]]) -> str:
-    """Returns boxes of (value, name, remark)."""
+    """Returns a row of boxes from (value, name, remark); the remark may be empty."""
     boxes = "".join(
         f'<div class="card"><b>{render_text(value)}</b><span>{render_text(name)}'
         f"{'<br>' + render_text(remark) if remark else ''}</span></div>"
@@ -65,8 +66,13 @@ def render_cards(values: Iterable[tuple[str, str, str]]) -> str:
 
 
 def render_table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """Returns a table that scrolls; cells are HTML, a head with a leading ``>`` is of
-    numbers, with ``~`` of times."""
+    """Returns a table that scrolls.
+
+    Args:
+      heads: titles of the columns, as text; a leading ``>`` marks a column of numbers, a
+        leading ``~`` one that must not wrap.
+      rows: cells, as HTML.
+    """
     kinds = {">": ' class="number"', "~": ' class="time"'}
     classes = [kinds.get(head[:1], ' class="long"') for head in heads]
     head = "".join(
@@ -88,37 +94,42 @@ def render_table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 def render_picture(
     figure: "Figure", alt: str, form: str = "png", wide: bool = False
 ) -> str:
-    """Returns a figure, drawn into the page.
+    """Returns a figure as an image inside the page.
 
     Args:
       figure: of Matplotlib.
-      alt: what a reader hears who does not see it.
-      form: ``png``, or ``svg`` where there are few lines.
-      wide: scrolls on a narrow screen, so that it stays legible.
+      alt: description for readers who cannot see it.
+      form: ``png``, or ``svg`` for figures of few lines.
+      wide: whether the image scrolls on narrow screens, so that it stays legible.
     """
     buffer = io.BytesIO()
     figure.savefig(buffer, format=form)
     kind = "svg+xml" if form == "svg" else form
-    image = _image(buffer.getvalue(), kind, alt)
+    image = _render_image(buffer.getvalue(), kind, alt)
     return f'<figure class="{"wide" if wide else "fit"}">{image}</figure>'
 
 
 def make_thumbnail(pixels: np.ndarray, caption: str) -> str:
-    """Returns a small image, uint8 [h, w, 3], with a caption."""
+    """Returns a small image with a caption.
+
+    Args:
+      pixels: uint8 [h, w, 3].
+      caption: as text.
+    """
     from PIL import Image
 
     image = Image.fromarray(pixels)
     image.thumbnail((192, 192))
     buffer = io.BytesIO()
     image.save(buffer, "PNG")
-    shown = _image(buffer.getvalue(), "png", caption)
+    shown = _render_image(buffer.getvalue(), "png", caption)
     return f"<figure>{shown}<figcaption>{render_text(caption)}</figcaption></figure>"
 
 
-def _image(content: bytes, kind: str, alt: str) -> str:
+def _render_image(content: bytes, kind: str, alt: str) -> str:
     encoded = base64.b64encode(content).decode()
     return f'<img alt="{render_text(alt)}" src="data:image/{kind};base64,{encoded}">'
 
 
-def _anchor(title: str) -> str:
+def _make_anchor(title: str) -> str:
     return title.lower().replace(" ", "-")

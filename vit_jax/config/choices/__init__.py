@@ -6,7 +6,7 @@ new row is all there is to type. A caller adds their own with ``register``:
 >>> LOSSES.register("focal", focal_loss, "down-weights easy examples")
 """
 
-from vit_jax.config.choices.commands import EVALUATORS, FIGURES, PHASES
+from vit_jax.config.choices.commands import EVALUATORS, FEATURES, FIGURES, PHASES
 from vit_jax.config.choices.data import (
     AUGMENTATIONS,
     EVAL_CROPS,
@@ -44,6 +44,7 @@ __all__ = [
     "EVALUATORS",
     "EVAL_CROPS",
     "FAMILIES",
+    "FEATURES",
     "FIGURES",
     "FORMATS",
     "INTERPOLATIONS",

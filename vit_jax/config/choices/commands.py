@@ -28,6 +28,18 @@ EVALUATORS = Choices(
     },
 )
 
+# What `infer.features.make_feature_function` computes.
+FEATURES = Choices(
+    "kind of feature",
+    "features --kind",
+    {
+        "features": (None, "the input of the head (pre-logits)"),
+        "token": (None, "the class token of a layer"),
+        "mean": (None, "the mean of the patches of a layer"),
+        "grid": (None, "all patches of a layer, by row and column"),
+    },
+)
+
 # Called with an Album; yields file names and figures.
 FIGURES = Choices(
     "kind of figure",

@@ -1,13 +1,15 @@
-"""Commands that judge a checkpoint: eval, report."""
+"""Commands that evaluate a checkpoint: eval, report."""
 
 import argparse
 import json
 from pathlib import Path
 
 from vit_jax.cli.parsers import CHECKPOINT, Commands, add_command, complete_files
+from vit_jax.config.choices import EVALUATORS
 
 
 def add(commands: Commands) -> None:
+    """Adds `eval` and `report`."""
     _add_eval(commands)
     _add_report(commands)
 
@@ -22,26 +24,34 @@ def _add_eval(commands: Commands) -> None:
         "  vit-jax eval --checkpoint=deit/ViT-B_16-224 --source=folder:imagenet\n"
         "  vit-jax eval --workdir=runs/digits --evaluator=knn\n",
         _evaluate,
+        [EVALUATORS],
     )
     which = parser.add_mutually_exclusive_group(required=True)
     complete_files(
-        which.add_argument("--workdir", help="of the run; its newest checkpoint")
+        which.add_argument("--workdir", help="of a run; its newest checkpoint is used")
     )
     complete_files(which.add_argument("--checkpoint", help=CHECKPOINT))
-    parser.add_argument("--split", help="a TFDS split string (default: the run's)")
-    parser.add_argument("--source", help="other data with the same classes")
+    parser.add_argument(
+        "--split", help="split to evaluate, a TFDS split string (default: the run's)"
+    )
+    parser.add_argument(
+        "--source",
+        help="data to evaluate on, with the same classes (default: the run's)",
+    )
     parser.add_argument(
         "--evaluator",
         metavar="NAME",
-        help="classes, calibration, real, fewshot, knn or probe (default: top-1, top-5 "
-        "and loss)",
+        help="another evaluator, listed below (default: top-1, top-5 and loss)",
     )
     parser.add_argument(
         "--train_split",
-        help="what fewshot, knn and probe learn from (default: the run's)",
+        help="split that fewshot, knn and probe learn from (default: the run's)",
     )
     parser.add_argument(
-        "--labels", type=Path, metavar="FILE", help="real.json, for the evaluator real"
+        "--labels",
+        type=Path,
+        metavar="FILE",
+        help="file of labels, real.json, for the evaluator real",
     )
     parser.add_argument("--json", action="store_true", help="print one JSON object")
 
@@ -50,13 +60,15 @@ def _add_report(commands: Commands) -> None:
     parser = add_command(
         commands,
         "report",
-        "Write one HTML page about a run: curves, accuracy, mistakes, attention.",
+        "Write an HTML page about a run: curves, accuracy, mistakes, attention.",
         "  vit-jax report runs/digits\n"
         "  vit-jax report runs/digits --output=digits.html\n",
         _report,
     )
-    complete_files(parser.add_argument("workdir", help="of the run"))
-    parser.add_argument("--output", help="the page (default: WORKDIR/report.html)")
+    complete_files(parser.add_argument("workdir", help="workdir of the run"))
+    parser.add_argument(
+        "--output", help="path of the page (default: WORKDIR/report.html)"
+    )
 
 
 def _evaluate(arguments: argparse.Namespace, _: list[str]) -> int:
