@@ -14,6 +14,7 @@ from vit_jax.bench import format_bench, measure, run_bench
 from vit_jax.bench.phases import measure_peak_memory, time_inference
 from vit_jax.bench.timing import compile_twice, time_calls
 from vit_jax.config import MeshConfig
+from vit_jax.config.choices import Choices
 from vit_jax.errors import ConfigError
 from vit_jax.mesh.sharding import make_mesh
 from vit_jax.models.flops import count_inference_flops, count_training_flops
@@ -121,9 +122,11 @@ def test_rates_and_shares_agree(result):
 
 
 def test_mfu_is_against_the_tables_peak(monkeypatch):
-    timed = {"rate": 100.0, "quartiles": [90.0, 110.0]}
-    phases = {"train": (lambda *_: dict(timed), lambda *_: int(1e12))}
-    monkeypatch.setattr(measure, "PHASES", phases)
+    timed = {
+        "rate": 100.0, "quartiles": [90.0, 110.0], "flops_per_image": 1e12,
+    }  # fmt: skip
+    rows = {"train": (lambda *_: dict(timed), "")}
+    monkeypatch.setattr(measure, "PHASES", Choices("phase", "--phase", rows))
     monkeypatch.setattr("vit_jax.bench.measure.find_peak_rate", lambda *_: 400.0)
     part = run_bench(TINY, num_classes=10, phases=("train",), repeats=1, seconds=0.001)
     assert part["train"]["mfu"] == pytest.approx(0.25)

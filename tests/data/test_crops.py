@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from vit_jax.config import Preprocessing
+from vit_jax.config.choices import INTERPOLATIONS
 from vit_jax.data.images import crops
 from vit_jax.errors import ConfigError
 
@@ -83,7 +84,7 @@ def test_area_and_antialiased_kernels() -> None:
     assert middle.tolist() == [65, 85, 105, 125, 145, 165]
 
 
-@pytest.mark.parametrize("interpolation", crops.INTERPOLATIONS)
+@pytest.mark.parametrize("interpolation", INTERPOLATIONS)
 def test_every_interpolation_keeps_shape_and_constants(interpolation: str) -> None:
     image = np.full((13, 7, 3), 77, np.uint8)
     for size in ((5, 5), (13, 7), (26, 3), (40, 40)):

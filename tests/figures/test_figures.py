@@ -203,7 +203,7 @@ def test_all_of_a_run_are_drawn(tmp_path, capsys):
     argv = ["figures", f"--checkpoint={tiny_run()}", f"--output={output}"]
     assert main(argv) == 0
     drawn = {path.stem.split("-")[0]: path for path in output.glob("*.png")}
-    assert set(drawn) == set(figures.KINDS)
+    assert set(drawn) == set(figures.FIGURES)
     assert capsys.readouterr().out.count("wrote ") == len(list(output.iterdir()))
     for path in drawn.values():
         pixels = np.asarray(Image.open(path).convert("RGB"))
@@ -228,7 +228,7 @@ def test_what_a_mixer_lacks_is_left_out(tmp_path):
         golden_model("mixer").name, images, tmp_path / "out"
     )
     assert [path.stem for path in written.paths] == ["filters"]
-    assert set(written.left_out) == set(figures.KINDS) - {"filters"}
+    assert set(written.left_out) == set(figures.FIGURES) - {"filters"}
 
 
 @pytest.mark.parametrize("to", ["timm", "huggingface"])

@@ -10,7 +10,7 @@ import pytest
 
 from vit_jax import models
 from vit_jax.config import ModelConfig
-from vit_jax.data.images.crops import INTERPOLATIONS
+from vit_jax.config.choices import INTERPOLATIONS
 from vit_jax.models.flops import count_multiply_adds
 from vit_jax.weights import places
 from vit_jax.weights.class_names import CLASS_SETS

@@ -4,25 +4,21 @@ import os
 import platform
 import shlex
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from importlib import metadata
 from typing import Any
 
 import jax
 from jax.sharding import Mesh
 
-from vit_jax.bench.phases import time_inference, time_matrix_product, time_training
+from vit_jax.bench.phases import time_matrix_product
 from vit_jax.config import Config
-from vit_jax.errors import check, check_choice
+from vit_jax.config.choices import PHASES
+from vit_jax.errors import check
 from vit_jax.mesh.devices import find_chip_of_device, find_peak_rate
 from vit_jax.mesh.sharding import make_mesh
-from vit_jax.models.flops import count_inference_flops, count_training_flops
 from vit_jax.training.resolve import resolve_config
 
-PHASES: dict[str, tuple[Callable[..., dict[str, Any]], Callable[..., int]]] = {
-    "train": (time_training, count_training_flops),
-    "inference": (time_inference, count_inference_flops),
-}
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "vit_jax", "libtpu", "jax-cuda13-plugin")
 
 
@@ -30,7 +26,7 @@ def run_bench(
     config: Config,
     *,
     num_classes: int = 1000,
-    phases: Sequence[str] = tuple(PHASES),
+    phases: Sequence[str] = (),
     repeats: int = 10,
     seconds: float = 1.0,
     devices: Sequence[jax.Device] | None = None,
@@ -40,7 +36,7 @@ def run_bench(
     Args:
       config: of a run; its data are not read.
       num_classes: of the head.
-      phases: of `PHASES`.
+      phases: of `PHASES`; none: all.
       repeats: of which rates are the median and the quartiles.
       seconds: that one repeat takes, about.
       devices: None: all.
@@ -60,24 +56,21 @@ def run_bench(
       >>> bench(load_config("configs/digits.py"))["train"]["images_per_s"]
     """
     for phase in phases:
-        check_choice("phase", phase, PHASES)
+        PHASES.check("phase", phase)
     check(repeats > 0, "repeats", "> 0", repeats)
     check(seconds > 0, "seconds", "> 0", seconds)
     config = resolve_config(config)
     mesh = make_mesh(config.mesh, devices)
-    model, size = config.model, config.data.image_size
-    product = time_matrix_product(mesh, model.dtype, repeats, seconds / 4)
+    product = time_matrix_product(mesh, config.model.dtype, repeats, seconds / 4)
     result: dict[str, Any] = {"config": _describe(config, num_classes)}
-    for phase in phases:
-        time_phase, count_flops = PHASES[phase]
+    for phase in phases or PHASES:
+        time_phase = PHASES.resolve(phase)
         timed = time_phase(config, mesh, num_classes, repeats, seconds)
-        flops = count_flops(model, num_classes, size)
-        rate = timed.pop("rate")
+        rate, flops = timed.pop("rate"), timed["flops_per_image"]
         peak = find_peak_rate(flops, mesh.devices.flat)
         result[phase] = {
             "images_per_s": rate,
             **timed,
-            "flops_per_image": flops,
             "mfu": rate / peak if peak else None,
             "share_of_matrix_product": rate * flops / product["flops_per_s"],
         }

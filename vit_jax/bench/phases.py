@@ -21,6 +21,7 @@ from vit_jax.mesh.sharding import (
     make_batch_sharding,
     shard_batch,
 )
+from vit_jax.models.flops import count_inference_flops, count_training_flops
 from vit_jax.plan.memory import measure_program
 from vit_jax.plan.trial import make_trial_program
 from vit_jax.training.step import apply_model
@@ -54,6 +55,9 @@ def time_training(
         **compiling,
         "compiler_memory": measure_program(step).total,
         "peak_memory": measure_peak_memory(mesh),
+        "flops_per_image": count_training_flops(
+            config.model, num_classes, config.data.image_size
+        ),
     }
 
 
@@ -88,7 +92,14 @@ def time_inference(
     timed = time_calls(run, size, repeats, seconds)
     # The device's own peak would be that of initialisation, moments and all.
     memory = measure_program(infer).total
-    return {"batch_size": size, **timed, **compiling, "compiler_memory": memory}
+    flops = count_inference_flops(config.model, num_classes, config.data.image_size)
+    return {
+        "batch_size": size,
+        **timed,
+        **compiling,
+        "compiler_memory": memory,
+        "flops_per_image": flops,
+    }
 
 
 def time_matrix_product(

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from vit_jax.bench.measure import PHASES
+from vit_jax.config.choices import PHASES
 
 GIB = 2**30
 

@@ -213,13 +213,12 @@ def _plan(arguments: argparse.Namespace, overrides: list[str]) -> int:
 
 def _bench(arguments: argparse.Namespace, overrides: list[str]) -> int:
     from vit_jax import bench
-    from vit_jax.bench.measure import PHASES
     from vit_jax.config.file import load_config
 
     result = bench.run_bench(
         load_config(arguments.config, overrides),
         num_classes=arguments.num_classes,
-        phases=arguments.phase or tuple(PHASES),
+        phases=arguments.phase or (),
         repeats=arguments.repeats,
         seconds=arguments.seconds,
     )

@@ -2,22 +2,15 @@
 
 import dataclasses
 
-from vit_jax.errors import check_choice
-
-# Sizes of the mesh axes data, fsdp, tensor; -1 takes the devices left.
-MESH_PRESETS: dict[str, tuple[int, int, int]] = {
-    "dp": (-1, 1, 1),
-    "fsdp": (1, -1, 1),
-    "fsdp_tp": (1, -1, 2),
-}
+from vit_jax.config.choices import MESH_PRESETS
 
 
 @dataclasses.dataclass(frozen=True)
 class MeshConfig:
-    """Sizes of the mesh axes; None is the preset's, one may be -1: the devices left.
+    """Sizes of the mesh axes; None: the preset's; one may be -1: the devices left.
 
-    ``data`` cuts the batch; ``fsdp`` the batch, the parameters and their moments;
-    ``tensor`` heads, MLP and classes.
+    ``data`` splits the batch; ``fsdp`` the batch, the parameters and the optimizer
+    state; ``tensor`` the heads, the MLP and the classes.
     """
 
     data: int | None = None
@@ -26,7 +19,7 @@ class MeshConfig:
     preset: str = "dp"
 
     def __post_init__(self) -> None:
-        check_choice("config.mesh.preset", self.preset, MESH_PRESETS)
+        MESH_PRESETS.check("config.mesh.preset", self.preset)
 
     @property
     def sizes(self) -> tuple[int, int, int]:
@@ -35,7 +28,7 @@ class MeshConfig:
             size if given is None else given
             for given, size in zip(
                 (self.data, self.fsdp, self.tensor),
-                MESH_PRESETS[self.preset],
+                MESH_PRESETS.resolve(self.preset),
                 strict=True,
             )
         )

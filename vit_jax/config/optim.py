@@ -3,7 +3,8 @@
 import dataclasses
 import math
 
-from vit_jax.errors import ConfigError, check, check_choice
+from vit_jax.config.choices import ACCUMULATOR_DTYPES, OPTIMIZERS, SCHEDULES
+from vit_jax.errors import ConfigError, check
 
 Table = tuple[tuple[str, float], ...]  # (parameter path pattern, multiplier), in order
 
@@ -33,15 +34,9 @@ class OptimConfig:
 
     def __post_init__(self) -> None:
         where = "config.optim"
-        check_choice(f"{where}.name", self.name, ("sgd", "adam", "adamw"))
-        check_choice(
-            f"{where}.schedule", self.schedule, ("cosine", "linear", "constant")
-        )
-        check_choice(
-            f"{where}.accumulator_dtype",
-            self.accumulator_dtype,
-            ("float32", "bfloat16"),
-        )
+        OPTIMIZERS.check(f"{where}.name", self.name)
+        SCHEDULES.check(f"{where}.schedule", self.schedule)
+        ACCUMULATOR_DTYPES.check(f"{where}.accumulator_dtype", self.accumulator_dtype)
         for name in ("learning_rate", "clip_global_norm", "weight_decay", "linear_end"):
             value = getattr(self, name)
             check(0 <= value < math.inf, f"{where}.{name}", "finite and >= 0", value)

@@ -2,7 +2,8 @@
 
 import dataclasses
 
-from vit_jax.errors import check, check_choice
+from vit_jax.config.choices import LOSSES
+from vit_jax.errors import check
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,7 +36,7 @@ class TrainConfig:
             )
         decay = self.ema_decay
         check(decay is None or 0 < decay < 1, f"{where}.ema_decay", "in (0, 1)", decay)
-        check_choice(f"{where}.loss", self.loss, ("softmax", "sigmoid"))
+        LOSSES.check(f"{where}.loss", self.loss)
         check(
             0 <= self.label_smoothing < 1,
             f"{where}.label_smoothing",

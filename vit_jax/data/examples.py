@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from vit_jax.config import DataConfig
+from vit_jax.config.choices import TRAIN_CROPS
 from vit_jax.data.augment.randaugment import rand_augment
 from vit_jax.data.bad_files import BadFiles
 from vit_jax.data.images import crops
@@ -43,6 +44,7 @@ class TrainExamples:
             source.num_examples, int(words[0]), data.repeated_augmentation
         )
         self._crop_key = words[1:]
+        self._choose_box = TRAIN_CROPS.resolve(data.train_crop)
 
     def __call__(self, position: int, out: np.ndarray) -> Example:
         index = self._order(position)
@@ -68,9 +70,7 @@ class TrainExamples:
         target = out.shape[0], out.shape[1]
 
         def choose(size: Size) -> Box:
-            if data.train_crop == "resize":
-                return 0, 0, *size
-            return crops.sample_box(rng, size, data.crop_area, data.crop_aspect)
+            return self._choose_box(rng, size, data.crop_area, data.crop_aspect)
 
         min_size = target if data.shrink_on_decode else None
         box = _read_box(self._source, index, choose, min_size, data, self._bad_files)

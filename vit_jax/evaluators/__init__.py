@@ -11,12 +11,10 @@
 """
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from vit_jax.errors import check_choice
-from vit_jax.evaluators import calibration, classes, fewshot, knn, probe, real
+from vit_jax.config.choices import EVALUATORS
 from vit_jax.evaluators.subject import Subject, collect, open_subject
 
 __all__ = [
@@ -27,15 +25,6 @@ __all__ = [
     "open_subject",
     "run_evaluator",
 ]
-
-EVALUATORS: dict[str, Callable[[Subject], dict[str, Any]]] = {
-    "classes": classes.evaluate,
-    "calibration": calibration.evaluate,
-    "real": real.evaluate,
-    "fewshot": fewshot.evaluate,
-    "knn": knn.evaluate,
-    "probe": probe.evaluate,
-}
 
 
 def run_evaluator(
@@ -62,9 +51,9 @@ def run_evaluator(
     Example:
       >>> run("knn", "runs/digits")["top1"]
     """
-    check_choice("--evaluator", name, EVALUATORS)
+    EVALUATORS.check("--evaluator", name)
     subject = open_subject(checkpoint, split, source, train_split, labels)
-    return EVALUATORS[name](subject)
+    return EVALUATORS.resolve(name)(subject)
 
 
 def describe_numbers(values: dict[str, Any]) -> list[str]:

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from vit_jax.checkpoints.load import load
-from vit_jax.errors import ConfigError, check_choice
+from vit_jax.config.choices import FIGURES
+from vit_jax.errors import ConfigError
 from vit_jax.figures.album import Album, Mistake
 from vit_jax.figures.canvas import new_figure
 from vit_jax.figures.draw_attention import (
@@ -24,7 +25,7 @@ from vit_jax.figures.draw_predictions import (
     draw_reliability,
 )
 from vit_jax.figures.draw_run import PANELS, draw_curve, draw_curves
-from vit_jax.figures.kinds import KINDS, draw_kind
+from vit_jax.figures.kinds import draw_kind
 from vit_jax.figures.looking import (
     AttentionWeights,
     compute_attention,
@@ -42,7 +43,7 @@ from vit_jax.figures.parameters import (
 )
 
 __all__ = [
-    "KINDS",
+    "FIGURES",
     "PANELS",
     "Album",
     "AttentionWeights",
@@ -101,7 +102,7 @@ def write_figures(
       checkpoint: a workdir, a checkpoint file of any format, or the name of weights.
       images: files to look at; none: some of the evaluated split.
       output: a folder; made if need be.
-      kinds: of `KINDS`; none: all that the checkpoint has.
+      kinds: of `FIGURES`; none: all that the checkpoint has.
       source: other data than the run's.
       split: None: the run's ``eval_split``.
 
@@ -113,12 +114,12 @@ def write_figures(
       >>> write_figures("runs/digits", output="figures").paths
     """
     for kind in kinds:
-        check_choice("--kind", kind, KINDS)
+        FIGURES.check("--kind", kind)
     new_figure(1, 1, "")  # before any work is done, that it can be
     output = Path(output)
     album = Album(load(checkpoint), [str(path) for path in images], source, split)
     written, left_out = [], {}
-    for kind in kinds or KINDS:
+    for kind in kinds or FIGURES:
         try:
             for stem, figure in draw_kind(album, kind):
                 path = output / f"{stem}.png"

@@ -1,11 +1,12 @@
 """Each kind of figure by name, drawn from an album."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from vit_jax.config.choices import FIGURES
 from vit_jax.errors import ConfigError
 from vit_jax.figures import looking, parameters
 from vit_jax.figures.album import Album
@@ -35,15 +36,15 @@ NUM_FOR_DISTANCE = 128  # as in the paper
 
 
 def draw_kind(album: Album, kind: str) -> Named:
-    """Yields the figures of a kind, one of `KINDS`, with names for their files.
+    """Yields the figures of a kind, a row of `FIGURES`, with names for their files.
 
     Raises:
       ConfigError: the checkpoint does not have what the figure shows.
     """
-    yield from KINDS[kind](album)
+    yield from FIGURES.resolve(kind)(album)
 
 
-def _attention(album: Album) -> Named:
+def show_attention(album: Album) -> Named:
     images, names = album.samples
     number = len(images) if album.paths else NUM_MAPS
     for i, name in enumerate(names[:number]):
@@ -54,7 +55,7 @@ def _attention(album: Album) -> Named:
         yield stem, draw_attention_maps(maps, images[i], title)
 
 
-def _rollout(album: Album) -> Named:
+def show_rollout(album: Album) -> Named:
     images, names = album.samples
     maps = [
         looking.compute_rollout_maps(
@@ -66,7 +67,7 @@ def _rollout(album: Album) -> Named:
     yield "rollout", draw_rollout(np.stack(maps), images, names, title)
 
 
-def _distance(album: Album) -> Named:
+def show_distance(album: Album) -> Named:
     number = NUM_FOR_DISTANCE
     images, _ = album.samples if album.paths else album.of_split(number)
     distance = looking.compute_mean_attention_distance(album.loaded, images)
@@ -75,14 +76,14 @@ def _distance(album: Album) -> Named:
     yield "distance", draw_attention_distance(distance, size, len(images), title)
 
 
-def _positions(album: Album) -> Named:
+def show_positions(album: Album) -> Named:
     table = parameters.get_position_table(album.loaded)
     similarity = parameters.compute_position_similarity(table)
     title = f"Position embeddings ({album.loaded.config.posemb}): {album.name}"
     yield "positions", draw_position_similarity(similarity, title)
 
 
-def _filters(album: Album) -> Named:
+def show_filters(album: Album) -> Named:
     components, shares = parameters.compute_filter_components(
         parameters.get_patch_kernel(album.loaded)
     )
@@ -92,7 +93,7 @@ def _filters(album: Album) -> Named:
     yield "filters", draw_filters(components, shares, what, title)
 
 
-def _curves(album: Album) -> Named:
+def show_curves(album: Album) -> Named:
     path = bucket.find_location(album.loaded.name) / "metrics.jsonl"
     if not path.exists():
         raise ConfigError(
@@ -102,12 +103,12 @@ def _curves(album: Album) -> Named:
     yield "curves", draw_curves(read_metrics(path), f"Training: {album.name}")
 
 
-def _confusion(album: Album) -> Named:
+def show_confusion(album: Album) -> Named:
     title = f"Confusion: {album.name}, split {album.subject.split}"
     yield "confusion", draw_confusion(album.confusion(), album.class_names(), title)
 
 
-def _mistakes(album: Album) -> Named:
+def show_mistakes(album: Album) -> Named:
     found = album.mistakes()
     captions = [
         f"{shorten(m.truth, 14)}, called {shorten(m.answer, 14)} ({m.confidence:.0%})"
@@ -118,19 +119,6 @@ def _mistakes(album: Album) -> Named:
     yield "mistakes", draw_mistakes(images, captions, title)
 
 
-def _reliability(album: Album) -> Named:
+def show_reliability(album: Album) -> Named:
     title = f"Reliability: {album.name}, split {album.subject.split}"
     yield "reliability", draw_reliability(album.reliability(), title)
-
-
-KINDS: dict[str, Callable[[Album], Named]] = {
-    "attention": _attention,
-    "rollout": _rollout,
-    "distance": _distance,
-    "positions": _positions,
-    "filters": _filters,
-    "curves": _curves,
-    "confusion": _confusion,
-    "mistakes": _mistakes,
-    "reliability": _reliability,
-}

@@ -1,13 +1,30 @@
 """On the device, inside the jitted step: flip, and uint8 -> the range of the weights."""
 
+from typing import Protocol
+
 import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, UInt8
 
 from vit_jax.config import DataConfig, PerChannel, Preprocessing
-from vit_jax.data.augment.color import color_jitter, three_augment
+from vit_jax.config.choices import AUGMENTATIONS
+from vit_jax.data.augment.color import color_jitter
 from vit_jax.data.augment.erasing import erase_rectangle
+
+
+class Augment(Protocol):
+    """Changes images on the device, inside the jitted step: ``config.data.augment``.
+
+    It is a function of the images and the key alone, so that a resumed run draws what
+    it would have drawn.
+    """
+
+    def __call__(
+        self, images: UInt8[Array, "b h w c"], key: jax.Array
+    ) -> UInt8[Array, "b h w c"]:
+        """Returns the images, of the same shape, each changed at random."""
+        ...
 
 
 def prepare_images(
@@ -38,8 +55,9 @@ def _change(
     """Returns the images after all that is random; each operation has its own key."""
     if data.flip:
         images = flip_images(images, _fold(key, 0))
-    if data.augment == "three":
-        images = three_augment(images, _fold(key, 1))
+    if data.augment != "none":
+        augment: Augment = AUGMENTATIONS.resolve(data.augment)
+        images = augment(images, _fold(key, 1))
     if data.color_jitter:
         images = color_jitter(images, _fold(key, 2), data.color_jitter)
     if data.erasing:
@@ -50,6 +68,14 @@ def _change(
 def _fold(key: jax.Array | None, number: int) -> jax.Array:
     assert key is not None, "augmentation needs a key"
     return jax.random.fold_in(key, number)
+
+
+def keep_images(
+    images: UInt8[Array, "b h w c"], key: jax.Array
+) -> UInt8[Array, "b h w c"]:
+    """Returns the images as they are."""
+    del key
+    return images
 
 
 def flip_images(

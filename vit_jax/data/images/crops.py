@@ -7,15 +7,8 @@ from types import ModuleType
 import numpy as np
 
 from vit_jax.config import Preprocessing
+from vit_jax.config.choices import EVAL_CROPS, INTERPOLATIONS
 from vit_jax.data.images.jpeg import Box, Size
-from vit_jax.errors import check_choice
-
-# bilinear: two by two neighbours at half-pixel centres whatever the scale, as
-#   tf.image.resize does, which the original used for training and evaluation.
-# area: the mean of the covered pixels when shrinking, else bilinear.
-# bilinear_antialias, bicubic: the kernel widens with the scale (Pillow), which is what
-#   timm and torchvision weights were trained and evaluated with.
-INTERPOLATIONS = ("bilinear", "area", "bilinear_antialias", "bicubic")
 
 _ATTEMPTS = 100
 
@@ -57,18 +50,48 @@ def sample_box(
     return 0, 0, height, width
 
 
+def take_whole(
+    rng: np.random.Generator,
+    size: Size,
+    area: tuple[float, float],
+    aspect: tuple[float, float],
+) -> Box:
+    """Returns the whole image as a box; nothing is drawn."""
+    del rng, area, aspect
+    return 0, 0, *size
+
+
 def crop_eval(
     image: np.ndarray, preprocessing: Preprocessing, out: np.ndarray | None = None
 ) -> np.ndarray:
     """Returns the image as evaluation and prediction see it: uint8 [H, W, 3].
 
-    ``resize`` scales the whole image to H x W, whatever its shape, as the original.
-    ``center`` keeps the shape: it scales the image until the crop is
-    ``eval_crop_fraction`` of it in the tighter direction, and cuts the centre (timm and
-    torchvision: 224 / 0.875 = 256).
+    Args:
+      image: uint8 [h, w, 3].
+      preprocessing: ``eval_crop`` is a row of `EVAL_CROPS`.
+      out: where to write it, such as a row of a batch; None: new memory.
+
+    Raises:
+      ConfigError: an unknown crop or interpolation.
     """
-    if preprocessing.eval_crop == "resize":
-        return resize(image, preprocessing.image_size, preprocessing.interpolation, out)
+    return EVAL_CROPS.resolve(preprocessing.eval_crop)(image, preprocessing, out)
+
+
+def resize_whole(
+    image: np.ndarray, preprocessing: Preprocessing, out: np.ndarray | None = None
+) -> np.ndarray:
+    """Returns the whole image scaled to H x W, whatever its shape, as the original."""
+    return resize(image, preprocessing.image_size, preprocessing.interpolation, out)
+
+
+def crop_center(
+    image: np.ndarray, preprocessing: Preprocessing, out: np.ndarray | None = None
+) -> np.ndarray:
+    """Returns the centre of the image, which keeps its shape.
+
+    It is scaled until the crop is ``eval_crop_fraction`` of it in the tighter direction
+    (timm and torchvision: 224 / 0.875 = 256).
+    """
     height, width = preprocessing.image_size
     fraction = preprocessing.eval_crop_fraction
     small = math.floor(height / fraction), math.floor(width / fraction)
@@ -92,29 +115,66 @@ def resize(
     Args:
       image: uint8 [h, w, 3].
       size: (height, width).
-      interpolation: one of ``INTERPOLATIONS``.
+      interpolation: a row of `INTERPOLATIONS`.
       out: where to write it, such as a row of a batch; None: new memory.
 
     Raises:
-      ConfigError: ``interpolation`` is not one of ``INTERPOLATIONS``.
+      ConfigError: an unknown interpolation.
     """
-    height, width = size
     if image.shape[:2] == size:
         return _put(image, out)
-    if interpolation in ("bilinear", "area"):
-        cv2 = load_cv2()
-        shrinks = image.shape[0] >= height and image.shape[1] >= width
-        use_area = interpolation == "area" and shrinks
-        flag = cv2.INTER_AREA if use_area else cv2.INTER_LINEAR
-        # OpenCV writes to memory of the right shape and type, else to its own.
-        resized = cv2.resize(image, (width, height), dst=out, interpolation=flag)
-        return resized if out is None else out
-    check_choice("data.interpolation", interpolation, INTERPOLATIONS)
+    return INTERPOLATIONS.resolve(interpolation)(image, size, out)
+
+
+def resize_bilinear(
+    image: np.ndarray, size: Size, out: np.ndarray | None
+) -> np.ndarray:
+    """Mixes two by two neighbours at half-pixel centres, whatever the scale.
+
+    As tf.image.resize, which the original used for training and evaluation.
+    """
+    height, width = size
+    cv2 = load_cv2()
+    # OpenCV writes to memory of the right shape and type, else to its own.
+    resized = cv2.resize(
+        image, (width, height), dst=out, interpolation=cv2.INTER_LINEAR
+    )
+    return resized if out is None else out
+
+
+def resize_area(image: np.ndarray, size: Size, out: np.ndarray | None) -> np.ndarray:
+    """Takes the mean of the covered pixels when shrinking; else as `resize_bilinear`."""
+    height, width = size
+    if image.shape[0] < height or image.shape[1] < width:
+        return resize_bilinear(image, size, out)
+    cv2 = load_cv2()
+    resized = cv2.resize(image, (width, height), dst=out, interpolation=cv2.INTER_AREA)
+    return resized if out is None else out
+
+
+def resize_bilinear_antialias(
+    image: np.ndarray, size: Size, out: np.ndarray | None
+) -> np.ndarray:
+    """Resizes as Pillow: the kernel widens with the scale when shrinking.
+
+    What timm and torchvision weights were trained and evaluated with, where not with
+    `resize_bicubic`.
+    """
+    return _resize_with_pillow(image, size, "BILINEAR", out)
+
+
+def resize_bicubic(image: np.ndarray, size: Size, out: np.ndarray | None) -> np.ndarray:
+    """As `resize_bilinear_antialias`, with the bicubic kernel."""
+    return _resize_with_pillow(image, size, "BICUBIC", out)
+
+
+def _resize_with_pillow(
+    image: np.ndarray, size: Size, kernel: str, out: np.ndarray | None
+) -> np.ndarray:
     from PIL import Image
 
-    kernels = {"bilinear_antialias": "BILINEAR", "bicubic": "BICUBIC"}
-    kernel = Image.Resampling[kernels[interpolation]]
-    resized = Image.fromarray(image).resize((width, height), kernel)
+    height, width = size
+    resized = Image.fromarray(image).resize((width, height), Image.Resampling[kernel])
     return _put(np.asarray(resized), out)
 
 

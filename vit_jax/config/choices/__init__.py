@@ -1,0 +1,45 @@
+"""Every choice that a config key or an option names, one table each.
+
+Config checks, error messages, ``--help`` and docs/choices.md print these tables, so that
+a row is all there is to type. A caller adds their own with ``register``:
+
+>>> LOSSES.register("focal", focal_loss, "down-weights easy examples")
+"""
+
+from vit_jax.config.choices.commands import EVALUATORS, FIGURES, PHASES
+from vit_jax.config.choices.data import (
+    AUGMENTATIONS,
+    EVAL_CROPS,
+    INTERPOLATIONS,
+    SOURCES,
+    TRAIN_CROPS,
+)
+from vit_jax.config.choices.table import Choice, Choices, accept_unknown
+from vit_jax.config.choices.training import (
+    ACCUMULATOR_DTYPES,
+    LOSSES,
+    MESH_PRESETS,
+    OBJECTIVES,
+    OPTIMIZERS,
+    SCHEDULES,
+)
+
+__all__ = [
+    "ACCUMULATOR_DTYPES",
+    "AUGMENTATIONS",
+    "EVALUATORS",
+    "EVAL_CROPS",
+    "FIGURES",
+    "INTERPOLATIONS",
+    "LOSSES",
+    "MESH_PRESETS",
+    "OBJECTIVES",
+    "OPTIMIZERS",
+    "PHASES",
+    "SCHEDULES",
+    "SOURCES",
+    "TRAIN_CROPS",
+    "Choice",
+    "Choices",
+    "accept_unknown",
+]
