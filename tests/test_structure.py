@@ -2,11 +2,15 @@
 
 import ast
 import functools
+import re
 from pathlib import Path
 
 import pytest
 
 from benchmarks import additions, structure, verbs
+from vit_jax.config import choices
+from vit_jax.config.file import load_config
+from vit_jax.errors import ConfigError
 
 ROOT = Path(__file__).parent.parent
 TREES = structure.parse_package(ROOT)
@@ -90,6 +94,40 @@ def touched() -> dict[str, list[str]]:
 @pytest.mark.parametrize(("row", "most"), MOST_FILES.items())
 def test_an_addition_touches_few_files(row, most):
     assert 0 < len(touched()[row]) <= most
+
+
+def tables() -> dict[str, str]:
+    """Returns addition -> the table of choices that the document names."""
+    text = (ROOT / "docs" / "design.md").read_text()
+    rows = re.findall(r"^\| ([\w ]+) \| `.*[;|] `([A-Z]+)` \|$", text, re.MULTILINE)
+    return dict(rows)
+
+
+@pytest.mark.parametrize(("row", "name"), tables().items())
+def test_a_registered_choice_is_found_and_printed(row, name):
+    """What the document promises of each table, and where a config names the choice."""
+    table = getattr(choices, name)
+    assert any(path.startswith("config/choices/") for path in touched()[row])
+    toy = object()
+    with pytest.raises(ConfigError, match="toy_choice"):
+        table.resolve("toy_choice")
+    table.register("toy_choice", toy, "for a test")
+    try:
+        assert table.resolve("toy_choice") is toy
+        with pytest.raises(ConfigError, match="toy_choice"):  # among those to choose
+            table.resolve("no such thing")
+        if table.key.startswith("config.") and name != "SOURCES":  # opened, not checked
+            override = f"--{table.key}=toy_choice"
+            config = load_config("configs/digits.py", [override])
+            assert "toy_choice" in repr(config)
+            with pytest.raises(ConfigError):
+                load_config("configs/digits.py", [f"--{table.key}=no:such"])
+    finally:
+        del table._rows["toy_choice"]
+
+
+def test_every_table_of_the_document_is_walked():
+    assert len(tables()) == 9
 
 
 def test_every_addition_has_a_bound():
