@@ -159,7 +159,9 @@ def test_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         preprocessing=imagenet,
     )
     monkeypatch.setattr(weights, "describe_published", lambda name: published)
-    monkeypatch.setattr(weights, "fetch_weights", lambda name: tmp_path / "x.safetensors")
+    monkeypatch.setattr(
+        weights, "fetch_weights", lambda name: tmp_path / "x.safetensors"
+    )
     monkeypatch.setattr(weights, "list_missing_parts", lambda name, path: ("head",))
     loaded = load_pretrained("tiny")
     assert loaded.config.activation == "quick_gelu"

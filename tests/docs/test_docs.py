@@ -99,6 +99,63 @@ def test_the_table_beside_timm_is_what_the_files_say():
             assert f"| {dtype}, {name} | {row} |" in text
 
 
+def test_the_gpu_is_what_its_file_says():
+    text = " ".join((ROOT / "docs" / "performance.md").read_text().split())
+    parts = json.loads((RESULTS / "gpu_nvidia_h200.json").read_text())["parts"]
+
+    def found(phase, case, model="ViT-B/16, batch 256"):
+        return parts[f"{phase} {model}, {case}"]
+
+    rows = {
+        "here, `attention=xla` (the default)": ("xla", "xla"),
+        "here, `attention=cudnn`": ("cudnn", "cudnn"),
+        "timm, eager": ("timm eager", "timm eager"),
+        "timm, compiled; in inference, bfloat16 weights too": (
+            "timm compiled",
+            "timm compiled, bfloat16 weights",
+        ),
+    }
+    for name, (training, inference) in rows.items():
+        both = found("train", training), found("inference", inference)
+        cells = " | ".join(f"{x['images_per_s']:,.0f} | {x['mfu']:.1%}" for x in both)
+        assert f"| {name} | {cells} |" in text
+    ours, plain = found("train", "cudnn"), found("train", "xla")
+    rate = ours["images_per_s"]
+    assert f"takes {plain['images_per_s'] / rate:.2f} times as long" in text
+    memory = (f"{x['peak_memory'] / 2**30:.1f}" for x in (ours, plain))
+    assert "{} GiB in place of {}".format(*memory) in text
+    theirs = found("train", "timm compiled")["images_per_s"]
+    assert f"{rate / theirs:.2f} times as fast as timm's best at that batch" in text
+    theirs = found("inference", "timm compiled, bfloat16 weights")["images_per_s"]
+    share = found("inference", "cudnn")["images_per_s"] / theirs
+    assert f"{share:.2f} times in inference" in text
+    most = found("train", "cudnn", "ViT-B/16, batch 512")["images_per_s"]
+    assert f"With 512 images it trains {most:,.0f}" in text
+    large = found("train", "cudnn", "ViT-L/16, batch 128")
+    theirs = found("train", "timm eager", "ViT-L/16, batch 128")["images_per_s"]
+    assert (
+        f"{large['images_per_s']:,.0f} (MFU {large['mfu']:.1%}) beside {theirs:,.0f}"
+        in text
+    )
+    product = parts["device"]["product_flops_per_s"]
+    assert f"reached {product / 1e12:.0f} there" in text
+    assert f"a training step of ViT-B/16 is {ours['share_of_product']:.0%}" in text
+    kinds = ours["profile"]["by_kind"]
+    total = sum(kinds.values())
+    assert kinds["products"] / total == pytest.approx(0.5, abs=0.02)
+    assert f"attention ({kinds['attention'] / total:.0%})" in text
+    between = (kinds["reductions"] + kinds["pointwise"]) / total
+    assert f"between the products ({between:.0%})" in text
+    assert f"patch embedding ({kinds['patch embedding'] / total:.0%})" in text
+    for row in parts["attention"]["rows"]:
+        if "error" in row:
+            low, high = {"xla": (0.004, 0.0055), "cudnn": (0.002, 0.0025)}[row["impl"]]
+            assert all(low < x < high for x in row["error"].values())
+    for part in parts.values():
+        if part.get("peak_memory") and part.get("compiler_memory"):
+            assert abs(part["peak_memory"] / part["compiler_memory"] - 1) < 0.005
+
+
 def test_layouts_are_what_the_compiler_said():
     text = (ROOT / "docs" / "scaling.md").read_text()
     rows = json.loads((RESULTS / "layout.json").read_text())["rows"]

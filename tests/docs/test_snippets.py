@@ -63,6 +63,7 @@ NOT_HERE = {
     "python -m vit_jax.main --config=vit_jax/configs/inference_time.py --workdir=W":
         _THEIRS,
     "python benchmarks/peers.py": _LONG,
+    "python benchmarks/gpu.py": _LONG,
     "python benchmarks/input.py": _LONG,
     "python benchmarks/augment.py": _LONG,
     "python benchmarks/load.py": _LONG,

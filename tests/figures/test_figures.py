@@ -1,5 +1,6 @@
 """Attention, rollout, distance and parameters against NumPy; every picture is drawn."""
 
+import dataclasses
 import sys
 
 import jax
@@ -131,6 +132,7 @@ def test_a_scan_stacks_them():
     config, images = OPTIONS["plain"], random_images()
     params = random_params(config)
     model = models.build_model(config, 5)
+    scanned = models.build_model(dataclasses.replace(config, scan=True), 5)
 
     def weights(model, params):
         _, state = model.apply(
@@ -139,7 +141,7 @@ def test_a_scan_stacks_them():
         return state["attention"]
 
     np.testing.assert_allclose(
-        jax.tree.leaves(weights(model.clone(scan=True), stack_layer_params(params)))[0],
+        jax.tree.leaves(weights(scanned, stack_layer_params(params)))[0],
         np.stack(jax.tree.leaves(weights(model, params))),
         atol=1e-6,
     )

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from tests.models.tiny import tiny
 from tests.trained import tiny_run
 from vit_jax import models
 from vit_jax.checkpoints.card import check_same_run, read_card
@@ -72,27 +73,80 @@ def test_dropout_of_the_weights() -> None:
     np.testing.assert_allclose(untouched, 1, rtol=1e-6)
 
 
-@pytest.mark.parametrize("bias", [None, BIAS])
-def test_the_fused_kernel_is_asked_for_the_same_numbers(monkeypatch, bias) -> None:
+@pytest.mark.parametrize("with_bias", [False, True])
+@pytest.mark.parametrize(("queries", "keys"), [(6, 6), (5, 6), (6, 5), (5, 5)])
+def test_the_fused_kernel_is_asked_for_the_same_numbers(
+    monkeypatch, queries: int, keys: int, with_bias: bool
+) -> None:
     """Its arguments, given to JAX's own formula: a chip that has it is not here."""
     asked = []
 
-    def by_jax(*args, implementation):
-        asked.append(implementation)
-        return dot_product_attention(*args, implementation="xla")
+    def by_jax(q, k, v, bias, *, implementation, **lengths):
+        asked.append((implementation, q.shape[1], k.shape[1]))
+        return dot_product_attention(q, k, v, bias, implementation="xla", **lengths)
 
     dot_product_attention = jax.nn.dot_product_attention
     monkeypatch.setattr(jax.nn, "dot_product_attention", by_jax)
+    rng = np.random.default_rng(0)
+    q, k, v, weights = (
+        jnp.asarray(rng.normal(size=(2, tokens, 3, 4)), jnp.float32)
+        for tokens in (queries, keys, keys, queries)
+    )
+    bias = jnp.asarray(rng.normal(size=(2, 3, queries, keys)), jnp.float32)
 
     def loss(args, impl):
-        return (attend(*args, bias=bias, impl=impl) * Q).sum()
+        q, k, v, bias = args
+        out = attend(q, k, v, bias=bias if with_bias else None, impl=impl)
+        assert out.shape == q.shape
+        return (out * weights).sum()
 
     for function in (loss, jax.grad(loss)):
-        ours, theirs = (function((Q, K, V), impl) for impl in ("xla", "cudnn"))
+        ours, theirs = (function((q, k, v, bias), impl) for impl in ("xla", "cudnn"))
         jax.tree.map(
             lambda a, b: np.testing.assert_allclose(a, b, atol=1e-5), ours, theirs
         )
-    assert asked == ["cudnn", "cudnn"]
+    # JAX differentiates the kernel for even numbers of tokens alone.
+    assert asked == [("cudnn", queries + queries % 2, keys + keys % 2)] * 2
+
+
+@pytest.mark.parametrize(("queries", "keys"), [(6, 6), (5, 5), (1, 7)])
+@pytest.mark.parametrize("rope", [False, True])
+def test_the_module_pads_for_the_fused_kernel(
+    monkeypatch, queries: int, keys: int, rope: bool
+) -> None:
+    """Output, gradients and the weights that are shown: as without the kernel."""
+    if rope and queries != keys:
+        pytest.skip("one table of angles, for queries and keys")
+
+    def by_jax(*args, implementation, **lengths):
+        assert args[0].shape[1] % 2 == args[1].shape[1] % 2 == 0
+        return dot_product_attention(*args, implementation="xla", **lengths)
+
+    dot_product_attention = jax.nn.dot_product_attention
+    monkeypatch.setattr(jax.nn, "dot_product_attention", by_jax)
+    x = jax.random.normal(jax.random.key(1), (2, queries, 8))
+    y = x if queries == keys else jax.random.normal(jax.random.key(2), (2, keys, 8))
+    angles = jax.random.normal(jax.random.key(3), (queries, 2)) if rope else None
+    config = ModelConfig(num_heads=2, posemb="none")
+    params = Attention(config).init(jax.random.key(4), x, y, False, angles)
+    params = {"params": jax.tree.map(lambda p: p + 0.1, params["params"])}
+
+    def run(impl: str) -> Any:
+        attention = Attention(dataclasses.replace(config, attention=impl))
+
+        def loss(params, x, y):
+            out, sown = attention.apply(
+                params, x, y, False, angles, mutable=["attention"]
+            )
+            return (out**2).sum(), (out, sown)
+
+        return jax.grad(loss, argnums=(0, 1, 2), has_aux=True)(params, x, y)
+
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, atol=2e-5),
+        run("xla"),
+        run("cudnn"),
+    )
 
 
 CUDNN = ModelConfig(
@@ -151,7 +205,7 @@ def test_a_checkpoint_is_the_same_under_any_implementation(tmp_path) -> None:
 
 def test_qk_norm_makes_the_size_of_queries_and_keys_irrelevant() -> None:
     x = jax.random.normal(jax.random.key(1), (1, 7, 8))
-    attention = Attention(num_heads=2, qk_norm=True)
+    attention = Attention(tiny(qk_norm=True))
     params: Any = attention.init(jax.random.key(2), x, x, False)["params"]
     assert params["query_ln"]["scale"].shape == (4,)
     scaled = dict(params)

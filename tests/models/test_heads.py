@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from tests.models.tiny import tiny
 from vit_jax.models.heads import MAPHead, pool_tokens
 
 TOKENS = jnp.arange(12.0).reshape(1, 6, 2)  # class token, one register, four patches
@@ -27,7 +28,7 @@ def test_unknown_pooling() -> None:
 
 
 def test_map_head_does_not_see_the_order() -> None:
-    head = MAPHead(num_heads=2, mlp_dim=8)
+    head = MAPHead(tiny(num_heads=2, mlp_dim=8))
     tokens = jax.random.normal(jax.random.key(0), (2, 5, 4))
     params = head.init(jax.random.key(1), tokens, False)
     pooled: Any = head.apply(params, tokens, False)

@@ -46,11 +46,20 @@ OPTIONS: dict[str, ModelConfig] = {
     "rope2d": tiny(posemb="rope2d"),
     "none": tiny(posemb="none"),
     "rates": tiny(
-        dropout_rate=0.1, attention_dropout_rate=0.2, stochastic_depth_rate=0.3
+        dropout_rate=0.1,
+        attention_dropout_rate=0.2,
+        stochastic_depth_rate=0.3,
+        stochastic_depth_rescale=False,
+        head_bias_init=-1.0,
     ),
     "deit": tiny(distillation_token=True, activation="gelu"),
     "dinov2": tiny(num_registers=4, posemb_prefix=False, layer_scale_init=1e-5),
-    "clip": tiny(pre_norm=True, patch_bias=False, activation="quick_gelu"),
+    "clip": tiny(
+        pre_norm=True,
+        patch_bias=False,
+        activation="quick_gelu",
+        layer_norm_epsilon=1e-5,
+    ),
     "swiglu": tiny(activation="swiglu"),
     "qk_norm": tiny(qk_norm=True),
     "fc_norm": tiny(fc_norm=True, classifier="gap"),

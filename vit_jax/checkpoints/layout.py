@@ -11,7 +11,7 @@ from typing import TypeVar
 
 from vit_jax.checkpoints.lazy import Shape
 from vit_jax.config import ModelConfig
-from vit_jax.models.heads import WITH_CLASS_TOKEN
+from vit_jax.models.heads import needs_class_token
 
 Entry = tuple[str, Shape]
 Grid = tuple[int, int]
@@ -21,7 +21,7 @@ POSITION = "Transformer/posembed_input/pos_embedding"
 
 def num_prefix(model: ModelConfig) -> int:
     """Returns how many tokens stand before the patches."""
-    has_class_token = model.classifier in WITH_CLASS_TOKEN
+    has_class_token = needs_class_token(model)
     return has_class_token + model.distillation_token + model.num_registers
 
 
@@ -80,7 +80,7 @@ def _vit(
 
 
 def _prefix(model: ModelConfig, d: int) -> Iterator[Entry]:
-    if model.classifier in WITH_CLASS_TOKEN:
+    if needs_class_token(model):
         yield "cls", (1, 1, d)
     if model.distillation_token:
         yield "dist", (1, 1, d)

@@ -10,6 +10,7 @@ import jax
 from flax import linen as nn
 from jax.sharding import Mesh
 
+from vit_jax import models
 from vit_jax.checkpoints.card import read_card
 from vit_jax.checkpoints.own import load_trained
 from vit_jax.checkpoints.pretrained import load_pretrained
@@ -24,7 +25,6 @@ from vit_jax.config import (
 from vit_jax.data import augment
 from vit_jax.errors import ConfigError
 from vit_jax.mesh.sharding import bind_mesh, make_mesh, replicate_sharding
-from vit_jax.models.heads import WITH_CLASS_TOKEN
 from vit_jax.storage import bucket
 
 _LOG = logging.getLogger(__name__)
@@ -72,13 +72,12 @@ class Loaded:
     @property
     def num_prefix(self) -> int:
         """How many tokens stand before the patches."""
-        return getattr(self.model, "num_prefix", 0)
+        return models.count_prefix(self.config)
 
     @property
     def has_class_token(self) -> bool:
         """Whether token 0 is a class token."""
-        is_mixer = self.config.family == "mixer"
-        return not is_mixer and self.config.classifier in WITH_CLASS_TOKEN
+        return models.has_class_token(self.config)
 
     def need_head(self) -> int:
         """Returns the number of classes.

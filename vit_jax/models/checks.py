@@ -1,7 +1,6 @@
 """Which values of a `ModelConfig` make a model."""
 
 import dataclasses
-import math
 
 import jax
 from jax.sharding import Mesh
@@ -91,7 +90,12 @@ def _check_attention(config: ModelConfig) -> None:
             "0",
             config.attention_dropout_rate,
         ),
-        (config.posemb != "relative", "posemb", "one without a bias", config.posemb),
+        (
+            POSEMBS[config.posemb].make_bias is None,
+            "posemb",
+            "one without a bias",
+            config.posemb,
+        ),
         (
             width % 8 == 0 and width <= CUDNN_HEAD,
             "hidden_size / num_heads",
@@ -126,17 +130,12 @@ def _check_heads(config: ModelConfig) -> None:
     """Checks the width against the heads and the position embedding."""
     if config.num_heads is None or config.hidden_size is None:
         return
-    width, unit = config.hidden_size, config.num_heads
-    if config.posemb == "rope2d":
-        unit *= 4
-    elif config.posemb == "sincos2d":
-        unit = math.lcm(unit, 4)
-    elif config.posemb == "learned2d":
-        unit = math.lcm(unit, 2)
-    if config.posemb == "sincos2d" and width < 8:
+    width, kind = config.hidden_size, POSEMBS[config.posemb]
+    unit, lowest = kind.unit(config.num_heads), kind.lowest_width
+    if width < lowest:
         raise ConfigError(
-            f"config.model.hidden_size must be at least 8 for posemb sincos2d, got "
-            f"{width}; use {unit * -(-8 // unit)}"
+            f"config.model.hidden_size must be at least {lowest} for posemb "
+            f"{config.posemb}, got {width}; use {unit * -(-lowest // unit)}"
         )
     if width % unit:
         below, above = nearest_multiples(width, unit)

@@ -1,42 +1,28 @@
 """The model families, and the way from a `ModelConfig` to a module."""
 
 import dataclasses
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Any
 
-import jax.numpy as jnp
 from flax import linen as nn
 
 from vit_jax.config import ModelConfig
 from vit_jax.errors import ConfigError, check_choice
+from vit_jax.mesh.sharding import Axes
 from vit_jax.models import mixer, resnet, vit
 from vit_jax.models.checks import check_values
-from vit_jax.models.mixer import MlpMixer
+from vit_jax.models.dimensions import Size
+from vit_jax.models.family import CONFIG_FIELDS, Family
+from vit_jax.models.heads import needs_class_token
+from vit_jax.models.inference import Inferred, Shapes
 from vit_jax.models.patches import nearest_multiples
-from vit_jax.models.resnet import HybridViT
 from vit_jax.models.variants import VARIANTS
-from vit_jax.models.vit import ViT
-
-Axes = tuple[tuple[str, tuple[str | None, ...]], ...]
-
-
-class Family(NamedTuple):
-    """A kind of model: its module, and the logical axes of its parameters."""
-
-    module: type[nn.Module]
-    axes: Axes
-
-    def fields(self) -> dict[str, dataclasses.Field]:
-        """Returns the fields of the module that a `ModelConfig` gives."""
-        fields = dataclasses.fields(self.module)
-        return {f.name: f for f in fields if f.name in _CONFIG_FIELDS}
-
 
 FAMILIES: dict[str, Family] = {
-    "vit": Family(ViT, vit.AXES),
-    "hybrid": Family(HybridViT, resnet.AXES),
-    "mixer": Family(MlpMixer, mixer.AXES),
+    "vit": vit.FAMILY,
+    "hybrid": resnet.FAMILY,
+    "mixer": mixer.FAMILY,
 }
-_CONFIG_FIELDS = {field.name: field for field in dataclasses.fields(ModelConfig)}
 
 
 def resolve_model(config: ModelConfig) -> ModelConfig:
@@ -75,30 +61,44 @@ def build_model(config: ModelConfig, num_classes: int | None) -> nn.Module:
         ConfigError: as `resolve_model`.
     """
     config = resolve_model(config)
-    family = FAMILIES[str(config.family)]
-    fields = {name: getattr(config, name) for name in family.fields()}
-    fields["dtype"] = jnp.dtype(config.dtype)
-    return family.module(num_classes=num_classes, **fields)
+    return find_family(config).module(config, num_classes)
+
+
+def find_family(config: ModelConfig) -> Family:
+    """Returns what the family of a config says about itself.
+
+    Raises:
+        ConfigError: as `resolve_model`.
+    """
+    return FAMILIES[str(resolve_model(config).family)]
 
 
 def find_axes(config: ModelConfig) -> Axes:
     """Returns the table parameter path -> logical axes of a config's family."""
-    return FAMILIES[str(resolve_model(config).family)].axes
+    return find_family(config).axes
 
 
-def find_token_size(config: ModelConfig) -> tuple[int, int]:
+def find_token_size(config: ModelConfig) -> Size:
     """Returns how many pixels (down, across) one token covers."""
-    config = resolve_model(config)
-    assert config.patch_size is not None
-    down, across = config.patch_size
-    if config.resnet_layers is None:
-        return down, across
-    # The root's convolution and pooling halve, then each stage but the first.
-    stride = 4 * 2 ** max(len(config.resnet_layers) - 1, 0)
-    return down * stride, across * stride
+    return find_family(config).find_token_size(resolve_model(config))
 
 
-def check_image_size(config: ModelConfig, image_size: tuple[int, int]) -> None:
+def count_prefix(config: ModelConfig) -> int:
+    """Returns how many tokens stand before the patches."""
+    return find_family(config).count_prefix(config)
+
+
+def has_class_token(config: ModelConfig) -> bool:
+    """Returns whether token 0 is a class token."""
+    return count_prefix(config) > 0 and needs_class_token(config)
+
+
+def describe_model(config: ModelConfig) -> str:
+    """Returns the variant's name, or family and width of a model that has none."""
+    return config.variant or f"a {config.family or 'vit'} of width {config.hidden_size}"
+
+
+def check_image_size(config: ModelConfig, image_size: Size) -> None:
     """Checks that the tokens cover the image: the module itself would drop the rest.
 
     Raises:
@@ -114,19 +114,33 @@ def check_image_size(config: ModelConfig, image_size: tuple[int, int]) -> None:
             )
 
 
+def infer_model(shapes: Shapes, given: Mapping[str, Any]) -> Inferred:
+    """Returns the model that has these arrays.
+
+    Args:
+        shapes: of a file, by canonical name.
+        given: fields of `ModelConfig` that are known from elsewhere; they win.
+
+    Raises:
+        ConfigError: an array is missing that gives a dimension.
+    """
+    # A hybrid has all that a ViT has: the last one that fits is the one.
+    fitting = [f for f in FAMILIES.values() if f.marker in shapes] or [vit.FAMILY]
+    return fitting[-1].infer(shapes, given)
+
+
 def _check_fields(config: ModelConfig) -> None:
     """Checks that what the family needs is given, and what it lacks is not."""
     check_choice("config.model.family", str(config.family), FAMILIES)
-    has = FAMILIES[str(config.family)].fields()
-    for name, field in _CONFIG_FIELDS.items():
+    family = FAMILIES[str(config.family)]
+    for name, field in CONFIG_FIELDS.items():
         value = getattr(config, name)
-        if name in has:
-            if value is None and has[name].default is dataclasses.MISSING:
-                raise ConfigError(
-                    f"config.model.{name} must be given where no variant is, got None; "
-                    "set it, or config.model.variant"
-                )
-        elif name not in ("variant", "family") and value != field.default:
+        if name in family.required and value is None:
+            raise ConfigError(
+                f"config.model.{name} must be given where no variant is, got None; "
+                "set it, or config.model.variant"
+            )
+        if name not in (*family.fields, "variant", "family") and value != field.default:
             raise ConfigError(
                 f"config.model.{name} must be {field.default} in the family "
                 f"{config.family}, which does not have it, got {value}; leave it out"

@@ -4,48 +4,58 @@ One multiply-add counts as one, which is what most papers of this field print as
 (DeiT, DeiT III, Mixer) and timm as MACs; Zhai et al. 2022 (arXiv:2106.04560) and
 hardware data sheets count two. Norms, activations, softmax and additions are left out:
 about one part in a hundred.
+
+The products are counted in the traced module, so that no option can be forgotten.
 """
 
+import dataclasses
+import functools
 import math
+from typing import Any
 
-from vit_jax.config import ModelConfig
-from vit_jax.models import find_token_size, resolve_model
-from vit_jax.models.heads import WITH_CLASS_TOKEN
+import jax
+import jax.numpy as jnp
+from flax.traverse_util import unflatten_dict
+from jax.extend import core
 
-Grid = tuple[int, int]
+from vit_jax.config import PLAIN, ModelConfig
+from vit_jax.models.dimensions import Size
+from vit_jax.models.families import build_model, find_token_size, resolve_model
+from vit_jax.models.shapes import find_stacked_shapes
 
 
 def count_multiply_adds(
-    config: ModelConfig, num_classes: int | None, image_size: tuple[int, int]
+    config: ModelConfig, num_classes: int | None, image_size: Size
 ) -> int:
     """Returns the multiply-adds of one forward pass over one image.
 
     Args:
         config: of any family.
         num_classes: of the head; None: no head.
-        image_size: (height, width) in pixels.
+        image_size: (height, width) in pixels; what tokens do not cover is not counted.
 
     Raises:
-        ConfigError: as ``models.resolve``.
+        ConfigError: as `resolve_model`.
     """
     config = resolve_model(config)
-    height, width = find_token_size(config)
-    grid = image_size[0] // height, image_size[1] // width
-    if config.family == "mixer":
-        return _mixer(config, num_classes, math.prod(grid))
-    stem = _resnet(config, image_size) if config.family == "hybrid" else 0
-    return stem + _vit(config, num_classes, math.prod(grid))
+    # How it is computed does not matter, and a scan is traced in the time of one layer.
+    same: dict[str, Any] = {**PLAIN, "scan": True, "dtype": "float32", "variant": None}
+    sides = zip(image_size, find_token_size(config), strict=True)
+    height, width = (size // token * token for size, token in sides)
+    return _count_traced(
+        dataclasses.replace(config, **same), num_classes, (height, width)
+    )
 
 
 def count_inference_flops(
-    config: ModelConfig, num_classes: int | None, image_size: tuple[int, int]
+    config: ModelConfig, num_classes: int | None, image_size: Size
 ) -> int:
     """Returns the FLOPs of one forward pass over one image: two per multiply-add."""
     return 2 * count_multiply_adds(config, num_classes, image_size)
 
 
 def count_training_flops(
-    config: ModelConfig, num_classes: int | None, image_size: tuple[int, int]
+    config: ModelConfig, num_classes: int | None, image_size: Size
 ) -> int:
     """Returns the FLOPs of one image in training: three forward passes' worth.
 
@@ -55,81 +65,79 @@ def count_training_flops(
     return 3 * count_inference_flops(config, num_classes, image_size)
 
 
-def _dims(config: ModelConfig) -> tuple[int, int, int]:
-    """Returns width, MLP width and layers of a resolved config."""
-    assert config.hidden_size
-    assert config.mlp_dim
-    assert config.num_layers
-    return config.hidden_size, config.mlp_dim, config.num_layers
+@functools.lru_cache(maxsize=256)
+def _count_traced(
+    config: ModelConfig, num_classes: int | None, image_size: Size
+) -> int:
+    """Returns the multiply-adds of a model that scans its layers; none is run."""
+    model: Any = build_model(config, num_classes)
+    shapes = find_stacked_shapes(config, num_classes, image_size)
+    params = unflatten_dict(
+        {k: jax.ShapeDtypeStruct(v, jnp.float32) for k, v in shapes.items()}, sep="/"
+    )
+    images = jax.ShapeDtypeStruct((1, *image_size, 3), jnp.float32)
+
+    def run(params: Any, images: jax.Array) -> jax.Array:
+        return model.apply({"params": params}, images, train=False)
+
+    return count_products(jax.make_jaxpr(run)(params, images).jaxpr)
 
 
-def _patch_area(config: ModelConfig) -> int:
-    assert config.patch_size
-    return math.prod(config.patch_size)
+def count_products(jaxpr: core.Jaxpr) -> int:
+    """Returns the multiply-adds of all matrix products and convolutions of a program.
 
-
-def _vit(config: ModelConfig, num_classes: int | None, num_patches: int) -> int:
-    d, m, num_layers = _dims(config)
-    channels = _channels(config)
-    n = num_patches + config.num_registers + config.distillation_token
-    n += config.classifier in WITH_CLASS_TOKEN
-    mlp = (3 if config.activation == "swiglu" else 2) * d * m  # gate, value, out
-    attention = 4 * n * d * d + 2 * n * n * d
-    if config.posemb == "relative":
-        attention += n * n * d
-    total = num_patches * _patch_area(config) * channels * d
-    total += num_layers * (attention + n * mlp)
-    if config.classifier == "map":  # one query
-        total += 2 * num_patches * (d * d + d) + 2 * d * d + mlp
-    features = 1
-    if "unpooled" in config.classifier:
-        features = num_patches + (config.classifier in WITH_CLASS_TOKEN)
-    if config.representation_size:
-        total += features * d * config.representation_size
-    heads = features * (2 if config.distillation_token else 1)
-    return total + heads * (config.representation_size or d) * (num_classes or 0)
-
-
-def _channels(config: ModelConfig) -> int:
-    """Returns how many channels the patches are cut from."""
-    if config.resnet_layers is None:
-        return 3
-    width = int(64 * config.resnet_width_factor)
-    if not config.resnet_layers:
-        return width
-    return width * 2 ** (len(config.resnet_layers) - 1) * 4
-
-
-def _resnet(config: ModelConfig, image_size: tuple[int, int]) -> int:
-    """The root and the stages of bottleneck units; SAME padding, so sizes round up."""
-    assert config.resnet_layers is not None
-    width = int(64 * config.resnet_width_factor)
-    size = _half(image_size)
-    total = math.prod(size) * 7 * 7 * 3 * width
-    size = _half(size)  # the pooling
-    wide = width
-    for i, num_units in enumerate(config.resnet_layers):
-        narrow = width * 2**i
-        for unit in range(num_units):
-            before = size
-            if i and not unit:
-                size = _half(size)
-            area = math.prod(size)
-            total += math.prod(before) * wide * narrow  # 1x1, before the stride
-            total += area * 9 * narrow * narrow + area * narrow * 4 * narrow
-            if not unit:
-                total += area * wide * 4 * narrow  # the shortcut's projection
-            wide = 4 * narrow
+    Raises:
+        NotImplementedError: a product is inside of something that runs it an unknown
+            number of times, a kernel of its own say.
+    """
+    total = 0
+    for equation in jaxpr.eqns:
+        name, params = equation.primitive.name, equation.params
+        if name == "dot_general":
+            (contracted, _), _ = params["dimension_numbers"]
+            shape = _find_shape(equation.invars[0])
+            each = math.prod(shape[axis] for axis in contracted)
+            total += math.prod(_find_shape(equation.outvars[0])) * each
+        elif name == "conv_general_dilated":
+            kernel = _find_shape(equation.invars[1])
+            outputs = params["dimension_numbers"].rhs_spec[0]
+            each = math.prod(kernel) // kernel[outputs]
+            total += math.prod(_find_shape(equation.outvars[0])) * each
+        else:
+            inner = sum(count_products(sub) for sub in _list_inner(params))
+            if name == "scan":
+                inner *= params["length"]
+            elif inner and name not in _CALLS:
+                raise NotImplementedError(
+                    f"the products inside of {name} cannot be counted; add it to "
+                    "vit_jax/models/flops.py"
+                )
+            total += inner
     return total
 
 
-def _half(size: Grid) -> Grid:
-    return math.ceil(size[0] / 2), math.ceil(size[1] / 2)
+# What runs its inner program once.
+_CALLS = {
+    "jit",
+    "pjit",
+    "closed_call",
+    "core_call",
+    "checkpoint",
+    "remat2",
+    "custom_jvp_call",
+    "custom_vjp_call",
+}
 
 
-def _mixer(config: ModelConfig, num_classes: int | None, n: int) -> int:
-    d, m, num_layers = _dims(config)
-    assert config.tokens_mlp_dim
-    layer = 2 * n * config.tokens_mlp_dim * d + 2 * n * d * m
-    patches = n * _patch_area(config) * 3 * d
-    return patches + num_layers * layer + d * (num_classes or 0)
+def _find_shape(variable: Any) -> tuple[int, ...]:
+    return variable.aval.shape
+
+
+def _list_inner(params: dict[str, Any]) -> list[core.Jaxpr]:
+    """Returns the programs inside of an equation."""
+    leaves = jax.tree.leaves(
+        list(params.values()),
+        is_leaf=lambda x: isinstance(x, core.ClosedJaxpr | core.Jaxpr),
+    )
+    closed = [leaf.jaxpr for leaf in leaves if isinstance(leaf, core.ClosedJaxpr)]
+    return closed + [leaf for leaf in leaves if isinstance(leaf, core.Jaxpr)]

@@ -1,5 +1,6 @@
 """Fresh parameters, and the keys of every random stream."""
 
+import dataclasses
 from typing import Any
 
 import jax
@@ -13,11 +14,11 @@ def init_params(model: nn.Module, image_size: tuple[int, int], seed: int) -> Any
     """Returns fresh parameters; the same for any mesh, stacked by scan or not."""
     images = jnp.zeros((1, *image_size, 3), jnp.float32)
     key = derive_key(seed, "init")
-    if getattr(model, "scan", False):
+    config = getattr(model, "config", None)
+    if config is not None and config.scan:
         # A scan would draw other numbers: each layer's key comes from its name.
-        return stack_layer_params(
-            init_params(model.clone(scan=False), image_size, seed)
-        )
+        loop = model.clone(config=dataclasses.replace(config, scan=False))
+        return stack_layer_params(init_params(loop, image_size, seed))
     return model.init(key, images, train=False)["params"]
 
 

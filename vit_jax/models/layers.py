@@ -14,7 +14,9 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jaxtyping import Array, Float
 
+from vit_jax.config import ModelConfig
 from vit_jax.mesh.sharding import STACKED, format_path
+from vit_jax.models.dimensions import known
 from vit_jax.models.residual import stochastic_depth_rate
 
 # What a layer keeps for its backward pass; the rest is computed again. ``half`` keeps
@@ -47,10 +49,7 @@ def run_layers(
     x: Float[Array, "b n d"],
     *,
     name: str,
-    num_layers: int,
-    rate: float,
-    scan: bool,
-    remat: str,
+    config: ModelConfig,
 ) -> Float[Array, "b n d"]:
     """Returns what the last layer makes of ``x``.
 
@@ -63,20 +62,21 @@ def run_layers(
         call: ``(block, x, rate) -> x``; the rate is of this layer's stochastic depth,
             a number, or an array under scan.
         name: of the stacked layers; in a loop ``{name}_{i}``.
-        rate: of stochastic depth in the last layer.
-        scan: whether to stack.
-        remat: one of `REMAT`.
+        config: resolved; how many layers, ``scan`` and ``remat``, and the rate of
+            stochastic depth in the last layer.
     """
+    num_layers, rate = known(config.num_layers), config.stochastic_depth_rate
     rates = [stochastic_depth_rate(rate, i, num_layers) for i in range(num_layers)]
     wanted = parent.is_mutable_collection("intermediates")
 
     def layer(block: Any, x: Any, layer_rate: Any, keep: bool = False) -> Any:
         # Functions are lifted, not classes: remat would put its name before a layer's.
         # The rate is not an argument of what remat sees, so that 0 stays a number.
-        policy = "none" if keep else remat
-        return _remat(lambda b, x: call(b, x, layer_rate), policy, scan)(block, x)
+        policy = "none" if keep else config.remat
+        call_layer = _remat(lambda b, x: call(b, x, layer_rate), policy, config.scan)
+        return call_layer(block, x)
 
-    if scan:
+    if config.scan:
 
         def step(block: Any, x: Any, layer_rate: Any) -> tuple[Any, Any]:
             y = layer(block, x, layer_rate if rate else 0.0)
@@ -92,7 +92,7 @@ def run_layers(
     else:
         outputs = []
         for i in range(num_layers):
-            keep = remat == "half" and i % 2 == 0
+            keep = config.remat == "half" and i % 2 == 0
             x = layer(make_block(name=f"{name}_{i}"), x, rates[i], keep)
             outputs.append(x)
     for i in range(num_layers if wanted else 0):

@@ -1,58 +1,90 @@
 """The MLP of a block, and its activations."""
 
 import functools
+from collections.abc import Callable
+from typing import NamedTuple
 
 import jax.numpy as jnp
 from flax import linen as nn
-from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
+from vit_jax.config import ModelConfig
+from vit_jax.mesh.sharding import Axes
+from vit_jax.models.dimensions import known
+
+
+class Activation(NamedTuple):
+    """``apply``: [... m] -> [... h]; a gated one halves the width."""
+
+    apply: Callable[[Float[Array, "... m"]], Float[Array, "... h"]]
+    is_gated: bool = False
+
+
+def quick_gelu(x: Float[Array, "... m"]) -> Float[Array, "... m"]:
+    """Returns x sigmoid(1.702 x)."""
+    return x * nn.sigmoid(1.702 * x)
+
+
+def swiglu(x: Float[Array, "... m"]) -> Float[Array, "... h"]:
+    """Returns the second half of ``x``, gated by the first."""
+    gate, value = jnp.split(x, 2, axis=-1)
+    return nn.silu(gate) * value
+
+
 # gelu_tanh: the original and big_vision. gelu: with the error function, timm, DeiT and
-# Hugging Face. quick_gelu: x sigmoid(1.702 x), OpenAI's CLIP. The three differ by about
-# 1e-3 at most, which is enough to spoil a comparison. swiglu: arXiv:2002.05202, DINOv2.
-ACTIVATIONS = ("gelu_tanh", "gelu", "quick_gelu", "swiglu")
+# Hugging Face. quick_gelu: OpenAI's CLIP. The three differ by about 1e-3 at most, which
+# is enough to spoil a comparison. swiglu: arXiv:2002.05202, DINOv2.
+ACTIVATIONS: dict[str, Activation] = {
+    "gelu_tanh": Activation(functools.partial(nn.gelu, approximate=True)),
+    "gelu": Activation(functools.partial(nn.gelu, approximate=False)),
+    "quick_gelu": Activation(quick_gelu),
+    "swiglu": Activation(swiglu, is_gated=True),
+}
 
 
 def activate(x: Float[Array, "... m"], activation: str) -> Float[Array, "... h"]:
-    """Applies the activation; ``swiglu`` gates one half of ``x`` with the other."""
-    match activation:
-        case "gelu_tanh" | "gelu":
-            return nn.gelu(x, approximate=activation == "gelu_tanh")
-        case "quick_gelu":
-            return x * nn.sigmoid(1.702 * x)
-        case "swiglu":
-            gate, value = jnp.split(x, 2, axis=-1)
-            return nn.silu(gate) * value
-    raise ValueError(
-        f'activation must be one of {", ".join(ACTIVATIONS)}, got "{activation}"'
-    )
+    """Applies one of `ACTIVATIONS`; a gated one halves the width.
+
+    Raises:
+        ValueError: an unknown name.
+    """
+    if activation not in ACTIVATIONS:
+        raise ValueError(
+            f'activation must be one of {", ".join(ACTIVATIONS)}, got "{activation}"'
+        )
+    return ACTIVATIONS[activation].apply(x)
 
 
 class MlpBlock(nn.Module):
     """Two dense layers with an activation between; dropout after each.
 
-    ``mlp_dim`` is what the second layer sees: with ``swiglu`` the first one makes twice
-    as much, gate and value packed into one kernel.
+    ``config.mlp_dim`` is what the second layer sees: where the activation is gated the
+    first one makes twice as much, gate and value packed into one kernel.
     """
 
-    mlp_dim: int
-    activation: str = "gelu_tanh"
-    dropout_rate: float = 0.0
-    dtype: DTypeLike = jnp.float32
+    config: ModelConfig
 
     @nn.compact
     def __call__(self, x: Float[Array, "b n d"], train: bool) -> Float[Array, "b n d"]:
-        width = x.shape[-1]
+        config, width = self.config, x.shape[-1]
         dense = functools.partial(
             nn.Dense,
             kernel_init=nn.initializers.xavier_uniform(),
             bias_init=nn.initializers.normal(stddev=1e-6),
-            dtype=self.dtype,
+            dtype=config.dtype,
         )
-        packed = 2 if self.activation == "swiglu" else 1
-        x = activate(dense(self.mlp_dim * packed, name="Dense_0")(x), self.activation)
-        x = nn.Dropout(self.dropout_rate, name="dropout_0")(x, deterministic=not train)
+        dropout = functools.partial(nn.Dropout, config.dropout_rate)
+        packed = 2 if ACTIVATIONS[config.activation].is_gated else 1
+        x = dense(known(config.mlp_dim) * packed, name="Dense_0")(x)
+        x = activate(x, config.activation)
+        x = dropout(name="dropout_0")(x, deterministic=not train)
         x = dense(width, name="Dense_1")(x)
-        return nn.Dropout(self.dropout_rate, name="dropout_1")(
-            x, deterministic=not train
-        )
+        return dropout(name="dropout_1")(x, deterministic=not train)
+
+
+AXES: Axes = (
+    ("MlpBlock_0/Dense_0/kernel", ("embed", "mlp")),
+    ("MlpBlock_0/Dense_0/bias", ("mlp",)),
+    ("MlpBlock_0/Dense_1/kernel", ("mlp", "embed")),
+    ("MlpBlock_0/Dense_1/bias", ("embed",)),
+)

@@ -5,6 +5,8 @@ from flax import linen as nn
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
+from vit_jax.mesh.sharding import Axes
+
 
 def layer_norm(
     x: Float[Array, "... d"], *, name: str, epsilon: float = 1e-6, dtype: DTypeLike
@@ -42,3 +44,12 @@ def group_norm(
         name=name,
     )
     return norm(x.astype(jnp.float32)).astype(dtype)
+
+
+def list_norm_axes(*names: str, axis: str = "embed") -> Axes:
+    """Returns the rows of `AXES` of norms: their scales and biases lie along one axis."""
+    return tuple(
+        (f"{name}/{parameter}", (axis,))
+        for name in names
+        for parameter in ("scale", "bias")
+    )

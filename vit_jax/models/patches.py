@@ -1,7 +1,32 @@
 """Images to a grid of patch tokens."""
 
+import dataclasses
+
 from flax import linen as nn
 from jax.typing import DTypeLike
+
+from vit_jax.mesh.sharding import Axes
+
+
+@dataclasses.dataclass(frozen=True)
+class PatchKernel:
+    """The array that sees pixels.
+
+    Attributes:
+        name: of the kernel [y x c d]; its bias is beside it.
+        what: its filters, for the title of a figure.
+        is_plain: whether it is one product per patch, without padding, so that patches
+            can be resized and the range of the pixels folded into it.
+    """
+
+    name: str
+    what: str = "patch filters"
+    is_plain: bool = True
+
+    @property
+    def bias(self) -> str:
+        """The name of the bias."""
+        return self.name.replace("kernel", "bias")
 
 
 def patch_embedding(
@@ -40,3 +65,9 @@ def nearest_multiples(size: int, unit: int) -> tuple[int, int]:
     """Returns the multiples of ``unit`` next below and above ``size``; none is 0."""
     below = max(size // unit, 1) * unit
     return below, below + unit
+
+
+AXES: Axes = (
+    ("embedding/kernel", ("patch_h", "patch_w", "channels", "embed")),
+    ("embedding/bias", ("embed",)),
+)

@@ -15,54 +15,41 @@ stands in front of the patches and takes part in the offsets; in all others noth
 is a learned vector itself, so that a learned row would add no freedom.
 """
 
+import math
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
 import jax.numpy as jnp
 import numpy as np
 from einops import rearrange
 from flax import linen as nn
-from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
-POSEMBS = ("learned", "learned2d", "sincos2d", "relative", "rope2d", "none")
-ADDED = ("learned", "learned2d", "sincos2d")  # the ones summed into the tokens
-Grid = tuple[int, int]  # patches (down, across)
+from vit_jax.config import ModelConfig
+from vit_jax.mesh.sharding import Axes
+from vit_jax.models.dimensions import Grid
+from vit_jax.models.positions import FIXED, FREE, LINES, POSITION, TABLE, Positions
 
 _init = nn.initializers.normal(stddev=0.02)
 
 
 class PositionEmbedding(nn.Module):
-    """Adds one of the kinds in ADDED to the tokens.
+    """Adds the table of the config's kind to the tokens."""
 
-    Attributes:
-        kind: ``learned``, ``learned2d`` or ``sincos2d``.
-        with_prefix: whether ``learned`` has rows for the tokens before the patches.
-        dtype: of the result.
-    """
-
-    kind: str
-    with_prefix: bool
-    dtype: DTypeLike
+    config: ModelConfig
 
     @nn.compact
     def __call__(
         self, tokens: Float[Array, "b n d"], grid: Grid
     ) -> Float[Array, "b n d"]:
         num_prefix = tokens.shape[1] - grid[0] * grid[1]
-        table = self._table(grid, tokens.shape[-1], num_prefix)
+        make_table = POSEMBS[self.config.posemb].make_table
+        assert make_table is not None, "nothing is added"
+        rows = num_prefix if self.config.posemb_prefix else 0
+        table = make_table(self, grid, tokens.shape[-1], rows)
         missing = tokens.shape[1] - table.shape[1]
         table = jnp.pad(table, ((0, 0), (missing, 0), (0, 0)))
-        return tokens + table.astype(self.dtype)
-
-    def _table(self, grid: Grid, width: int, num_prefix: int) -> Float[Array, "1 n d"]:
-        if self.kind == "sincos2d":
-            return jnp.asarray(sincos2d(grid, width))[None]
-        if self.kind == "learned2d":
-            rows = self.param("pos_embedding_rows", _init, (1, grid[0], width // 2))
-            columns = self.param(
-                "pos_embedding_columns", _init, (1, grid[1], width // 2)
-            )
-            return join_rows_and_columns(rows, columns)
-        num_rows = grid[0] * grid[1] + (num_prefix if self.with_prefix else 0)
-        return self.param("pos_embedding", _init, (1, num_rows, width))
+        return tokens + table.astype(self.config.dtype)
 
 
 def join_rows_and_columns(
@@ -160,8 +147,99 @@ def relative_bias(
         table: one embedding for each offset from 1 - n to n - 1; r is 2 n - 1.
     """
     num_tokens, head_dim = queries.shape[1], queries.shape[-1]
-    position = np.arange(num_tokens)
+    position = jnp.arange(num_tokens)  # in NumPy n^2 numbers would be in the program
     offset = position[:, None] - position[None, :] + num_tokens - 1
     keys = jnp.take(table, offset, axis=0)
     queries = queries / jnp.sqrt(head_dim).astype(queries.dtype)
     return jnp.einsum("bike,ije->bkij", queries, keys)
+
+
+class PositionKind(NamedTuple):
+    """A row of `POSEMBS`: where a kind acts, and what it asks of the model.
+
+    A function that gets a module makes its parameters in it.
+
+    Attributes:
+        make_table: ``(module, grid, width, num_prefix) -> [1 n d]``, added to the last n
+            tokens; ``num_prefix`` rows are of the tokens before the patches.
+        make_angles: ``(grid, head_dim, num_prefix) -> [n f]``, for `rotate`.
+        make_bias: ``(module, queries) -> [b k n n]``, added to the attention's logits.
+        layout: how its parameters depend on the grid; see `positions`.
+        arrays: names of those that are resampled for another grid.
+        unit: ``num_heads -> `` what the width must be a multiple of.
+        lowest_width: the least.
+    """
+
+    make_table: Callable[..., Any] | None = None
+    make_angles: Callable[..., Any] | None = None
+    make_bias: Callable[..., Any] | None = None
+    layout: str = FREE
+    arrays: tuple[str, ...] = ()
+    unit: Callable[[int], int] = lambda num_heads: num_heads
+    lowest_width: int = 1
+
+    def describe(self, num_prefix: int) -> Positions:
+        """Returns where the positions enter; ``num_prefix`` tokens may have rows."""
+        return Positions(
+            self.layout, self.arrays, num_prefix if self.layout == TABLE else 0
+        )
+
+
+def _learn(
+    module: nn.Module, grid: Grid, width: int, num_prefix: int
+) -> Float[Array, "1 n d"]:
+    num_rows = grid[0] * grid[1] + num_prefix
+    return module.param("pos_embedding", _init, (1, num_rows, width))
+
+
+def _learn_lines(
+    module: nn.Module, grid: Grid, width: int, num_prefix: int
+) -> Float[Array, "1 n d"]:
+    rows = module.param("pos_embedding_rows", _init, (1, grid[0], width // 2))
+    columns = module.param("pos_embedding_columns", _init, (1, grid[1], width // 2))
+    return join_rows_and_columns(rows, columns)
+
+
+def _compute_sincos(
+    module: nn.Module, grid: Grid, width: int, num_prefix: int
+) -> Float[Array, "1 n d"]:
+    return jnp.asarray(sincos2d(grid, width))[None]
+
+
+def _learn_offsets(
+    module: nn.Module, queries: Float[Array, "b n k e"]
+) -> Float[Array, "b k n n"]:
+    """One table per layer, shared by the heads (arXiv:1803.02155, section 3.4)."""
+    shape = (2 * queries.shape[1] - 1, queries.shape[-1])
+    table = module.param("relative_embedding", _init, shape)
+    return relative_bias(queries, table.astype(queries.dtype))
+
+
+POSEMBS: dict[str, PositionKind] = {
+    "learned": PositionKind(make_table=_learn, layout=TABLE, arrays=(POSITION,)),
+    "learned2d": PositionKind(
+        make_table=_learn_lines,
+        layout=LINES,
+        arrays=(f"{POSITION}_rows", f"{POSITION}_columns"),
+        unit=lambda num_heads: math.lcm(num_heads, 2),
+    ),
+    "sincos2d": PositionKind(
+        make_table=_compute_sincos,
+        unit=lambda num_heads: math.lcm(num_heads, 4),
+        lowest_width=8,
+    ),
+    "relative": PositionKind(make_bias=_learn_offsets, layout=FIXED),
+    "rope2d": PositionKind(
+        make_angles=rope2d_angles, unit=lambda num_heads: 4 * num_heads
+    ),
+    "none": PositionKind(),
+}
+# The ones summed into the tokens.
+ADDED = tuple(name for name, kind in POSEMBS.items() if kind.make_table is not None)
+
+AXES: Axes = (
+    ("pos_embedding", (None, "tokens", "embed")),
+    ("pos_embedding_rows", (None, "tokens", None)),
+    ("pos_embedding_columns", (None, "tokens", None)),
+    ("relative_embedding", (None, "head_dim")),
+)

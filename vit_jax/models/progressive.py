@@ -14,10 +14,9 @@ from flax.traverse_util import flatten_dict, unflatten_dict
 from vit_jax import models
 from vit_jax.config import Config, ModelConfig
 from vit_jax.errors import ConfigError
-
-Size = tuple[int, int]  # height, width in pixels
-
-_TABLE = "Transformer/posembed_input/pos_embedding"
+from vit_jax.models.dimensions import Size
+from vit_jax.models.posemb import POSEMBS
+from vit_jax.models.positions import TABLE, Positions
 
 
 def make_size_at(config: Config, total_steps: int) -> Callable[[int], Size]:
@@ -39,10 +38,11 @@ def make_size_at(config: Config, total_steps: int) -> Callable[[int], Size]:
     ]
     for _, size in starts:
         models.check_image_size(config.model, size)
-        if size != full and not _has_any_size(config.model):
+        if size != full and not _describe_positions(config.model).any_size:
+            *others, last = (n for n, k in POSEMBS.items() if k.describe(0).any_size)
             raise ConfigError(
-                "config.data.progressive needs a ViT with posemb learned, sincos2d, "
-                f"rope2d or none, got {config.model.family or 'vit'} with "
+                f"config.data.progressive needs a ViT with posemb {', '.join(others)} "
+                f"or {last}, got {config.model.family or 'vit'} with "
                 f'"{config.model.posemb}"; remove it or choose another posemb'
             )
 
@@ -57,9 +57,8 @@ def _scaled(full: Size, side: int) -> Size:
     return round(full[0] * side / short), round(full[1] * side / short)
 
 
-def _has_any_size(model: ModelConfig) -> bool:
-    fits = model.posemb in ("learned", "sincos2d", "rope2d", "none")
-    return model.family != "mixer" and fits
+def _describe_positions(model: ModelConfig) -> Positions:
+    return models.find_family(model).describe_positions(model)
 
 
 def fit_positions(params: Any, model: ModelConfig, full: Size, size: Size) -> Any:
@@ -68,16 +67,17 @@ def fit_positions(params: Any, model: ModelConfig, full: Size, size: Size) -> An
     Bilinear between the tokens' centres, antialiased; gradients flow through it to the
     table.
     """
-    if size == full or model.posemb != "learned":
+    positions = _describe_positions(model)
+    if size == full or positions.layout != TABLE:
         return params
     down, across = models.find_token_size(model)
     old = full[0] // down, full[1] // across
     new = size[0] // down, size[1] // across
     flat: dict[str, Any] = dict(flatten_dict(params, sep="/"))
-    table = flat[_TABLE]
-    prefix = table.shape[1] - old[0] * old[1]
+    (name,), prefix = positions.arrays, positions.num_prefix
+    table = flat[name]
     grid = table[:, prefix:].reshape(1, *old, -1)
     grid = jax.image.resize(grid, (1, *new, grid.shape[-1]), "bilinear")
     grid = grid.reshape(1, new[0] * new[1], -1)
-    flat[_TABLE] = jnp.concatenate([table[:, :prefix], grid], axis=1)
+    flat[name] = jnp.concatenate([table[:, :prefix], grid], axis=1)
     return unflatten_dict(flat, sep="/")

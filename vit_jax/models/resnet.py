@@ -1,11 +1,15 @@
-"""Hybrids: a ResNet whose feature map the Vision Transformer cuts into patches.
+"""Hybrids: a ResNet whose feature map the Vision Transformer splits into patches.
 
 The ResNet is BiT's (Kolesnikov et al. 2020, arXiv:1912.11370): weight-standardised
 convolutions and group norm. Dosovitskiy et al. 2021 (arXiv:2010.11929), section 3.1,
 put the Transformer on it.
 """
 
+import dataclasses
 import functools
+import re
+from collections.abc import Mapping
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -13,22 +17,24 @@ from flax import linen as nn
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
+from vit_jax.config import ModelConfig
+from vit_jax.mesh.sharding import Axes
 from vit_jax.models import vit
-from vit_jax.models.norm import group_norm
+from vit_jax.models.dimensions import known
+from vit_jax.models.inference import Inferred, Shapes
+from vit_jax.models.norm import group_norm, list_norm_axes
+from vit_jax.models.patches import PatchKernel
+from vit_jax.models.vit_inference import infer_vit
 
 Strides = tuple[int, int]
 
 
-class HybridViT(vit.ViT, kw_only=True):
-    """A ViT whose patches are cut from the feature map of a ResNet.
+class HybridViT(vit.ViT):
+    """A ViT whose patches are cells of the feature map of a ResNet.
 
-    Attributes:
-        resnet_layers: bottleneck units of each stage; () is the root alone.
-        resnet_width_factor: times 64 channels in the root.
+    ``config.resnet_layers`` are the bottleneck units of each stage, () is the root alone;
+    ``resnet_width_factor`` times 64 channels come out of the root.
     """
-
-    resnet_layers: tuple[int, ...]
-    resnet_width_factor: float = 1.0
 
     def stem(self, images: Float[Array, "b h w c"]) -> Float[Array, "b y x f"]:
         """Returns the feature map: a quarter of the side, halved by each later stage.
@@ -36,15 +42,14 @@ class HybridViT(vit.ViT, kw_only=True):
         SAME padding throughout, with -inf in the pooling; for even sides it puts the
         odd row at the end. Published weights depend on that.
         """
-        width = int(64 * self.resnet_width_factor)
-        x = StdConv(width, (7, 7), (2, 2), self.dtype, name="conv_root")(images)
-        x = nn.relu(group_norm(x, name="gn_root", dtype=self.dtype))
+        dtype = self.config.dtype
+        width = int(64 * self.config.resnet_width_factor)
+        x = StdConv(width, (7, 7), (2, 2), dtype, name="conv_root")(images)
+        x = nn.relu(group_norm(x, name="gn_root", dtype=dtype))
         x = nn.max_pool(x, (3, 3), strides=(2, 2), padding="SAME")
-        for i, num_units in enumerate(self.resnet_layers):
+        for i, num_units in enumerate(known(self.config.resnet_layers)):
             strides = (1, 1) if i == 0 else (2, 2)
-            x = Stage(
-                num_units, width * 2**i, strides, self.dtype, name=f"block{i + 1}"
-            )(x)
+            x = Stage(num_units, width * 2**i, strides, dtype, name=f"block{i + 1}")(x)
         return x
 
 
@@ -124,16 +129,51 @@ def standardize(kernel: Float[Array, "y x i o"]) -> Float[Array, "y x i o"]:
     return kernel / (kernel.std(axis=(0, 1, 2), keepdims=True) + 1e-5)
 
 
-# See `vit.AXES`. Of a convolution only the output channels have a name.
-AXES: tuple[tuple[str, tuple[str | None, ...]], ...] = (
+def find_stride(config: ModelConfig) -> int:
+    """Returns how many pixels, down and across, a cell of the feature map covers."""
+    # The root's convolution and pooling halve, then each stage but the first.
+    return 4 * 2 ** max(len(known(config.resnet_layers)) - 1, 0)
+
+
+def infer_hybrid(shapes: Shapes, given: Mapping[str, Any]) -> Inferred:
+    """Returns the hybrid that has these arrays; see `vit_inference.infer_vit`."""
+    units: dict[int, set[int]] = {}
+    for name in shapes:
+        if match := _UNIT.match(name):
+            units.setdefault(int(match[1]), set()).add(int(match[2]))
+    # A gap in the numbers shows when the names are compared.
+    layers = tuple(len(units[stage]) for stage in sorted(units))
+    width = shapes.get("conv_root/kernel", 4)[3]
+    found = {
+        "family": "hybrid",
+        "resnet_layers": layers,
+        "resnet_width_factor": width / 64,
+    }
+    return infer_vit(shapes, found | {k: v for k, v in given.items() if v is not None})
+
+
+_UNIT = re.compile(r"block(\d{1,6})/unit(\d{1,5})(?:/|$)", re.ASCII)
+
+# Of a convolution only the output channels have a name.
+AXES: Axes = (
     *(
         (f"{name}/kernel", (None, None, None, "channels"))
         for name in ("conv_root", "conv_proj", "conv1", "conv2", "conv3")
     ),
-    *(
-        (f"{name}/{parameter}", ("channels",))
-        for name in ("gn_root", "gn_proj", "gn1", "gn2", "gn3")
-        for parameter in ("scale", "bias")
-    ),
+    *list_norm_axes("gn_root", "gn_proj", "gn1", "gn2", "gn3", axis="channels"),
     *vit.AXES,
+)
+
+FAMILY = dataclasses.replace(
+    vit.FAMILY,
+    module=HybridViT,
+    required=(*vit.REQUIRED, "resnet_layers"),
+    fields=vit.FAMILY.fields | {"resnet_layers", "resnet_width_factor"},
+    axes=AXES,
+    marker="conv_root/kernel",
+    infer=infer_hybrid,
+    patches=PatchKernel(
+        "conv_root/kernel", what="ResNet's root filters", is_plain=False
+    ),
+    find_stride=find_stride,
 )

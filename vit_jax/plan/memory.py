@@ -105,13 +105,13 @@ def count_memory(
 
 def count_stream_tokens(config: Config) -> int:
     """Returns how many tokens a ViT's layers see; 1 of a Mixer, which keeps them whole."""
-    if config.model.family == "mixer":
+    if not models.find_family(config.model).shards_tokens:
         return 1
-    model: Any = models.build_model(config.model, None)
     sides = zip(
         config.data.image_size, models.find_token_size(config.model), strict=True
     )
-    return model.num_prefix + math.prod(side // token for side, token in sides)
+    num_patches = math.prod(side // token for side, token in sides)
+    return models.count_prefix(config.model) + num_patches
 
 
 def count_bytes_per_device(abstract_tree: Any) -> int:
