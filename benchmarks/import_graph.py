@@ -95,6 +95,9 @@ def read_imports(root: Path) -> Edges:
             elif isinstance(node, ast.Import):
                 targets = [a.name for a in node.names if a.name in modules]
             for target in targets:
+                if target not in modules:
+                    where = f"{module}:{getattr(node, 'lineno', 0)}"
+                    raise ValueError(f"{where} imports {target}, which does not exist")
                 if target != module:
                     edges[module].setdefault(target, getattr(node, "lineno", 0))
     return edges
