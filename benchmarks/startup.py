@@ -52,7 +52,7 @@ def compare(command: list[str], roots: list[Path], runs: int) -> list[list[float
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--against", type=Path, required=True, help="another checkout")
     parser.add_argument("--runs", type=int, default=15, help="of each, that count")
     parser.add_argument("--output", type=Path, help="a JSON file")

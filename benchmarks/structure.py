@@ -174,7 +174,7 @@ def _format_rows(columns: dict[str, dict[str, Any]]) -> Iterator[str]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("roots", nargs="*", type=Path, help="checkouts to measure")
     parser.add_argument(
         "--output", type=Path, help="a JSON file with the lists in full"
