@@ -2,7 +2,7 @@
 
 `total_steps` are those of Dosovitskiy et al. 2021, table 4. The original keeps the last
 percent or two of a training split for choosing the learning rate. `num_classes` is what
-the data must turn out to have.
+the data must have.
 """
 
 from typing import Any

@@ -24,7 +24,7 @@ INLINE = re.compile(r"(?<!`)`([^`]+)`(?!`)")
 
 PROGRAMS = ("vit-jax", "pip", "python", "python3", "python3.11", "python3.12", "git",
             "gcloud", "gcsfuse", "kubectl", "make", "mkdocs", "mpirun", "sbatch", "srun",
-            "tail")  # fmt: skip
+            "tail", "twine")  # fmt: skip
 _TOOLS = ("bash", "cp", "mkdir", "nohup", "rm", "touch")  # themselves, and no others
 _TYPED = re.compile(rf"(?:\w+=\S+ )?(?:{'|'.join(PROGRAMS)}|\.ci/run)(?: |$)")
 _FILES = {"sh": "vit.sh", "yaml": "vit.yaml"}  # what the documents call them

@@ -76,6 +76,10 @@ NOT_HERE = {
     "ruff check --fix .": _LINT,
     "ruff format .": _LINT,
     "pyright --pythonpath .venv/bin/python": _LINT,
+    "mkdocs build --strict --quiet": _LINT,
+    "pip install --quiet --disable-pip-version-check build twine": _LINT,
+    "python -m build": _LINT,
+    "twine check --strict dist/*": _LINT,
 }  # fmt: skip
 
 

@@ -15,7 +15,7 @@ from tests.desk import RUNS, lay_desk
 from tests.shell import DOCUMENTS, ROOT, Call, blocks
 from tests.stand_ins import one_device, small_models, stand_in
 from vit_jax.bench import run_bench
-from vit_jax.config import DataConfig
+from vit_jax.config import DataConfig, choices
 from vit_jax.config.file import load_config
 from vit_jax.plan import make_plan
 
@@ -25,6 +25,14 @@ def here(tmp_path, monkeypatch) -> Path:
     """The folder that a reader works in, and nothing beyond it."""
     stand_in(monkeypatch, tmp_path)
     return tmp_path
+
+
+@pytest.fixture(autouse=True)
+def tables(monkeypatch):
+    """What an example registers is forgotten after it."""
+    for table in vars(choices).values():
+        if isinstance(table, choices.Choices):
+            monkeypatch.setattr(table, "_rows", dict(table._rows))
 
 
 def api_examples() -> list[str]:

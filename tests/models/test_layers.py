@@ -4,6 +4,7 @@ import dataclasses
 import re
 from typing import Any
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -38,11 +39,7 @@ def gradients(config: ModelConfig, params: Any, **rngs: jax.Array) -> Any:
 def assert_close(one: Any, other: Any) -> None:
     """2e-5 of the largest entry there is: only the order of sums differs."""
     largest = max(np.abs(leaf).max() for leaf in jax.tree.leaves(other))
-    jax.tree.map(
-        lambda a, b: np.testing.assert_allclose(a, b, rtol=2e-5, atol=2e-5 * largest),
-        one,
-        other,
-    )
+    chex.assert_trees_all_close(one, other, rtol=2e-5, atol=2e-5 * largest)
 
 
 @pytest.mark.parametrize("option", ["plain", "mixer", "rope2d", "relative", "dinov2"])
@@ -117,6 +114,6 @@ def test_scan_starts_from_the_loops_parameters() -> None:
         ))()
         for scan in (False, True)
     )  # fmt: skip
-    jax.tree.map(np.testing.assert_array_equal, stack_layer_params(loop), scan)
-    jax.tree.map(np.testing.assert_array_equal, loop, unstack_layer_params(scan))
+    chex.assert_trees_all_equal(stack_layer_params(loop), scan)
+    chex.assert_trees_all_equal(loop, unstack_layer_params(scan))
     assert jax.tree.structure(unstack_layer_params(scan)) == jax.tree.structure(loop)
