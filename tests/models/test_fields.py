@@ -8,7 +8,8 @@ import pytest
 
 from tests.models.tiny import IMAGES, OPTIONS
 from vit_jax import models
-from vit_jax.config import PLAIN, ModelConfig
+from vit_jax.checkpoints.formats import support
+from vit_jax.config import PLAIN, ModelConfig, choices
 
 FIELDS = {field.name: field for field in dataclasses.fields(ModelConfig)}
 # Which variant or family it is; everything else is a model's own.
@@ -89,9 +90,6 @@ def test_some_option_sets_the_field(name: str) -> None:
 
 def test_no_format_writes_a_field_away_in_silence() -> None:
     """A format holds a field by name, or the field must have its default there."""
-    support = pytest.importorskip("vit_jax.checkpoints.formats.support")
-    from vit_jax.config import choices
-
     model = models.resolve_model(OPTIONS["plain"])
     for name, form in ((n, choices.FORMATS.resolve(n)) for n in choices.FORMATS):
         held = form.support(model)
