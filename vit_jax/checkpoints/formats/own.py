@@ -40,16 +40,19 @@ def read_step(step: Path) -> Checkpoint:
     """
     card = read_step_card(step)
     with report_damage(step):
-        saved = models.resolve_model(read_model_config(card))
+        saved = read_model_config(card)
         sizes = from_dict(Preprocessing, card["preprocessing"], "card.preprocessing")
         num_classes, names = card["num_classes"], card["class_names"]
         loss = card["config"]["train"].get("loss", SOFTMAX)
-    model = dataclasses.replace(saved, **PLAIN)
+    # Plain before it is resolved: this machine need not have what the run used.
+    model = models.resolve_model(dataclasses.replace(saved, **PLAIN))
     sides = zip(sizes.image_size, models.find_token_size(model), strict=True)
     down, across = (size // unit for size, unit in sides)
     average = holds_average(step)
     folder = step / ("ema" if average else "params")
-    tensors = _open_arrays(folder, saved, num_classes, sizes.image_size)
+    tensors = _open_arrays(
+        folder, model, num_classes, sizes.image_size, is_stacked=saved.scan
+    )
     return Checkpoint(
         format="vit_jax",
         tensors=tensors,
@@ -65,22 +68,27 @@ def read_step(step: Path) -> Checkpoint:
 
 
 def _open_arrays(
-    folder: Path, saved: ModelConfig, num_classes: int, image_size: tuple[int, int]
+    folder: Path,
+    model: ModelConfig,
+    num_classes: int,
+    image_size: tuple[int, int],
+    *,
+    is_stacked: bool,
 ) -> dict[str, Lazy]:
     """Returns the arrays under canonical names, once they are all there and no others.
 
     Raises:
         MismatchError: it names what is missing, what is left over and what differs.
     """
-    find = find_stacked_shapes if saved.scan else find_shapes
-    expected = find(saved, num_classes, image_size)
+    find = find_stacked_shapes if is_stacked else find_shapes
+    expected = find(model, num_classes, image_size)
     found = list_arrays(folder)
     trees.check_tree(found, expected, f"checkpoint {folder.parent}", _ADVICE)
     arrays = {name: _lazy(folder, name, found[name]) for name in expected}
-    if not saved.scan:
+    if not is_stacked:
         return arrays
     arrays = unstack_layers(arrays, str(folder))
-    return {name: arrays[name] for name in find_shapes(saved, num_classes, image_size)}
+    return {name: arrays[name] for name in find_shapes(model, num_classes, image_size)}
 
 
 def _lazy(folder: Path, name: str, array: jax.ShapeDtypeStruct) -> Lazy:
