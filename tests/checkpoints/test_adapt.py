@@ -10,10 +10,13 @@ import pytest
 from tests.models.references import Case, google_config
 from tests.models.tiny import OPTIONS, flat, random_images, random_params, tiny
 from vit_jax import checkpoints, models
-from vit_jax.checkpoints import layout
 from vit_jax.checkpoints.adapt.fit import fit_checkpoint
 from vit_jax.checkpoints.adapt.positions import resample_positions
-from vit_jax.checkpoints.adapt.resample import half_pixel, resample, resize_patches
+from vit_jax.checkpoints.adapt.resample import (
+    make_half_pixel_matrix,
+    resample,
+    resize_patches,
+)
 from vit_jax.checkpoints.lazy import make_lazy
 from vit_jax.checkpoints.record import Checkpoint
 from vit_jax.config import ModelConfig, Preprocessing
@@ -41,6 +44,13 @@ def checkpoint_of(
     return Checkpoint(
         "vit_jax", tensors, config, num_classes, grid, Preprocessing(size)
     )
+
+
+def shapes_on(grid, model: ModelConfig, num_classes: int | None):
+    """Returns what a model has for a grid of patches."""
+    down, across = models.find_token_size(model)
+    size = (grid[0] * down, grid[1] * across) if grid else None
+    return models.find_shapes(model, num_classes, size)
 
 
 @pytest.mark.parametrize("name", LOADS)
@@ -99,7 +109,7 @@ def test_unusual_loads_are_clear_errors(golden: Path) -> None:
         except ConfigError as error:
             errors.append(str(error))
         else:  # what is loaded, is loaded whole
-            shapes = layout.shapes(fitted.model, fitted.num_classes, fitted.grid)
+            shapes = shapes_on(fitted.grid, fitted.model, fitted.num_classes)
             assert {k: v.shape for k, v in fitted.tensors.items()} == shapes
     assert len(errors) >= 5
     assert not any("\n" in error for error in errors)
@@ -167,7 +177,7 @@ def test_larger_patches_see_the_same_in_larger_images() -> None:
     rng = np.random.default_rng(0)
     image, kernel = rng.normal(size=(4, 6)), rng.normal(size=(4, 6, 1, 1))
     resized = resize_patches(kernel.astype(np.float32), (8, 9))
-    larger = half_pixel(4, 8) @ image @ half_pixel(6, 9).T
+    larger = make_half_pixel_matrix(4, 8) @ image @ make_half_pixel_matrix(6, 9).T
     expected = np.sum(image * kernel[:, :, 0, 0])
     np.testing.assert_allclose(
         np.sum(larger * resized[:, :, 0, 0]), expected, atol=1e-5

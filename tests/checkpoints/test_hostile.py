@@ -16,12 +16,11 @@ import numpy as np
 import pytest
 
 from tests.checkpoints import mutations
-from tests.checkpoints.test_adapt import checkpoint_of
+from tests.checkpoints.test_adapt import checkpoint_of, shapes_on
 from tests.checkpoints.test_round_trips import raw, save, savez
 from tests.models.references import GOLDEN
 from tests.models.tiny import tiny
 from vit_jax import checkpoints
-from vit_jax.checkpoints import layout
 from vit_jax.errors import ConfigError
 
 Arrays = dict[str, np.ndarray]
@@ -80,7 +79,7 @@ def try_to_read(path: Path, whole: Arrays | None = None) -> str | None:
     finally:
         assert time.perf_counter() - start < SECONDS
     grid = checkpoint.grid
-    shapes = layout.shapes(checkpoint.model, checkpoint.num_classes, grid or (1, 4))
+    shapes = shapes_on(grid or (1, 4), checkpoint.model, checkpoint.num_classes)
     assert arrays.keys() == shapes.keys()
     assert all(np.issubdtype(v.dtype, np.floating) or v.dtype.name == "bfloat16"
                for v in arrays.values())  # fmt: skip

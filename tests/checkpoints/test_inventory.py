@@ -10,7 +10,6 @@ import pytest
 from tests.models.references import GOLDEN
 from tests.models.tiny import OPTIONS, shapes
 from vit_jax import models
-from vit_jax.checkpoints import layout
 from vit_jax.checkpoints.formats.google import renumber
 from vit_jax.checkpoints.formats.huggingface_config import read_huggingface_config
 from vit_jax.checkpoints.formats.huggingface_rules import ARCHITECTURES
@@ -109,7 +108,7 @@ def test_prelinen_names() -> None:
             )
         )
         grid = (14, 14)
-        ours = layout.shapes(config, 21843, grid)
+        ours = models.find_shapes(config, 21843, (224, 224))
         tree = {k: empty(v) for k, v in ours.items()}
         source = Checkpoint("vit_jax", tree, config, 21843, grid)
         prelinen = FORMATS.resolve("google_prelinen")
@@ -119,19 +118,18 @@ def test_prelinen_names() -> None:
 
 @pytest.mark.parametrize("name", sorted(OPTIONS))
 @pytest.mark.parametrize("num_classes", [5, None])
-def test_layout_is_what_the_modules_make(name: str, num_classes: int | None) -> None:
+def test_shapes_are_what_the_modules_make(name: str, num_classes: int | None) -> None:
     config = models.resolve_model(OPTIONS[name])
     expected = {k: v.shape for k, v in shapes(config, num_classes).items()}
-    down, across = models.find_token_size(config)
-    assert layout.shapes(config, num_classes, (24 // down, 24 // across)) == expected
+    assert models.find_shapes(config, num_classes, (24, 24)) == expected
 
 
 @pytest.mark.parametrize("variant", sorted(models.VARIANTS))
-def test_layout_of_every_variant(variant: str) -> None:
+def test_shapes_of_every_variant(variant: str) -> None:
     config = models.resolve_model(ModelConfig(variant=variant))
     down, across = models.find_token_size(config)
     expected = shapes(config, 10, (1, 2 * down, 3 * across, 3))
-    got = layout.shapes(config, 10, (2, 3))
+    got = models.find_shapes(config, 10, (2 * down, 3 * across))
     assert got == {k: v.shape for k, v in expected.items()}
     assert all(isinstance(side, int) for shape in got.values() for side in shape)
     assert jax.tree.leaves(got)

@@ -80,7 +80,7 @@ def test_timm_makes_a_published_mixer_from_our_folder(tmp_path: Path) -> None:
     """Its names and shapes; its GELU is another one."""
     timm = importlib.import_module("timm")
     config = models.resolve_model(ModelConfig(variant="Mixer-S/32"))
-    shapes = checkpoints.layout.shapes(config, 5, (7, 7))
+    shapes = models.find_shapes(config, 5, (224, 224))
     tensors = {k: make_lazy(np.full(s, 2, np.float32)) for k, s in shapes.items()}
     source = checkpoints.Checkpoint("vit_jax", tensors, config, 5)
     checkpoints.write_checkpoint(tmp_path / "x", "timm", source)

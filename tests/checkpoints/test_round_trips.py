@@ -43,7 +43,7 @@ def savez(path: Path, arrays: dict[str, np.ndarray], save: Any = np.savez) -> No
     save(path, **arrays)
 
 
-def heads_of(path: Path) -> dict[str, int]:
+def heads_of(path: Path) -> dict[str, Any]:
     """What these formats do not hold, and these widths do not tell."""
     return {"num_heads": 4} if path.suffix == ".safetensors" else {}
 
@@ -381,8 +381,8 @@ def test_activations_that_timm_has_by_name(name, activation, tmp_path: Path) -> 
 )
 def test_preprocessing_as_transformers_writes_it(preprocessor, crop, fraction) -> None:
     """google/vit, CLIP, DeiT, DINOv2, SigLIP."""
-    facts = huggingface_config.read_huggingface_config({}, preprocessor, "vit")
-    fields = Preprocessing(**facts.preprocessing)
+    found = huggingface_config.read_huggingface_config({}, preprocessor, "vit")
+    fields = Preprocessing(**found.preprocessing)
     assert fields.image_size == (224, 224)
     assert (fields.eval_crop, fields.eval_crop_fraction) == (crop, fraction)
 

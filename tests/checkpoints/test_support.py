@@ -1,6 +1,7 @@
 """What a format does not name, it does not write: field by field."""
 
 import dataclasses
+import json
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 from tests.checkpoints.test_adapt import checkpoint_of
 from tests.models.tiny import OPTIONS, tiny
 from vit_jax import checkpoints, models
+from vit_jax.checkpoints.files.safetensors import read_safetensors, write_safetensors
 from vit_jax.checkpoints.formats.support import WITHOUT_EFFECT, find_unsupported
 from vit_jax.config import ModelConfig
 from vit_jax.config.choices import FORMATS
@@ -59,6 +61,46 @@ def test_what_has_no_effect_is_refused_by_no_format() -> None:
             for model in (BASE, dataclasses.replace(BASE, **other))
         ]
         assert problems[0] == problems[1]
+
+
+@pytest.mark.parametrize(
+    ("file_format", "config", "expected"),
+    [
+        ("timm", {"model_args": {"act_layer": "relu"}}, 'act_layer .*got "relu"'),
+        ("timm", {"model_args": {"global_pool": "avgmax"}}, 'pool .*got "avgmax"'),
+        ("huggingface", {"hidden_act": "silu"}, 'hidden_act .*got "silu"'),
+    ],
+)
+def test_a_value_that_no_table_knows_is_refused_by_name(
+    file_format: str, config: dict[str, Any], expected: str, tmp_path: Path
+) -> None:
+    """It does not become the default."""
+    source = checkpoint_of(tiny(activation="gelu"))
+    checkpoints.write_checkpoint(tmp_path, file_format, source)
+    tensors, _ = read_safetensors(tmp_path / "model.safetensors")
+    write_safetensors(tmp_path / "x", tensors, {})  # without our own metadata
+    (tmp_path / "x").replace(tmp_path / "model.safetensors")
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    with pytest.raises(ConfigError, match=expected):
+        checkpoints.open_checkpoint(tmp_path)
+
+
+@pytest.mark.parametrize("file_format", ["timm", "huggingface"])
+def test_what_the_head_means_is_kept(file_format: str, tmp_path: Path) -> None:
+    source = dataclasses.replace(checkpoint_of(tiny(activation="gelu")), loss="sigmoid")
+    checkpoints.write_checkpoint(tmp_path, file_format, source)
+    assert checkpoints.open_checkpoint(tmp_path).loss == "sigmoid"
+    lines = checkpoints.convert_file(
+        "x", tmp_path / "x.npz", "google", drop=["activation"], checkpoint=source
+    )
+    assert any("trained with sigmoid" in line for line in lines)
+    assert checkpoints.open_checkpoint(tmp_path / "x.npz").loss == "softmax"
+
+
+def test_another_computation_of_the_same_arrays_is_noted() -> None:
+    source = checkpoint_of(tiny(posemb="rope2d"))
+    fitted = checkpoints.fit_checkpoint(source, tiny(posemb="sincos2d"))
+    assert "its posemb is rope2d, the model's sincos2d" in fitted.notes
 
 
 @dataclasses.dataclass(frozen=True)

@@ -30,7 +30,9 @@ def test_what_does_not_fit() -> None:
     with pytest.raises(ConfigError, match="12"):
         make_size_at(resolve_config(odd), 100)
     relative = change(GROWING, model={"posemb": "relative"})
-    with pytest.raises(ConfigError, match="needs a ViT with posemb learned"):
+    with pytest.raises(
+        ConfigError, match="use a ViT with posemb learned, sincos2d, rope2d or none"
+    ):
         make_size_at(resolve_config(relative), 100)
     with pytest.raises(ConfigError, match="progressive must be"):
         change(GROWING, data={"progressive": ((50, 8), (0, 16))})

@@ -106,7 +106,9 @@ def test_they_resume_bit_identical(whole, tmp_path):
 
 
 def test_another_optimizer_is_refused(whole):
-    with pytest.raises(ConfigError, match=r"optim\.name is scale_by_lion there and sgd"):
+    with pytest.raises(
+        ConfigError, match=r"optim\.name is scale_by_lion there and sgd"
+    ):
         train(SMALL, whole[0], source=Squares(40), eval_source=Squares(10))
 
 

@@ -105,7 +105,7 @@ def describe_checkpoint(checkpoint: Checkpoint) -> str:
     """Returns what a checkpoint is, in one line."""
     model = checkpoint.model
     size = sum(tensor.size for tensor in checkpoint.tensors.values())
-    name = model.variant or f"a {model.family} of width {model.hidden_size}"
+    name = models.describe_model(model)
     classes = checkpoint.num_classes
     head = "no head" if classes is None else f"{classes} classes"
     return f"{checkpoint.format}, {name}, {head}, {size:,} parameters"

@@ -14,7 +14,7 @@ import optax
 from PIL import Image
 
 from vit_jax import models
-from vit_jax.checkpoints import layout, nest
+from vit_jax.checkpoints import nest
 from vit_jax.checkpoints.card import make_card
 from vit_jax.config import Config, DataConfig, ModelConfig
 from vit_jax.config.durations import resolve_steps
@@ -44,7 +44,7 @@ CONFIG = Config(
 
 def make_parameters() -> dict[str, np.ndarray]:
     """Returns path -> float64 array: sines, that no random generator can change."""
-    shapes = layout.shapes(models.resolve_model(CONFIG.model), NUM_CLASSES, (2, 2))
+    shapes = models.find_shapes(CONFIG.model, NUM_CLASSES, CONFIG.data.image_size)
     filled = {}
     for i, (name, shape) in enumerate(sorted(shapes.items())):
         size = int(np.prod(shape))

@@ -99,7 +99,7 @@ class ViT(nn.Module):
         zeros, normal = nn.initializers.zeros, nn.initializers.normal
         prefix = (
             ("cls", needs_class_token(config), zeros),
-            # Not zero too, or nothing would tell it from the class token.
+            # Not zero as well, or it would equal the class token.
             ("dist", config.distillation_token, normal(stddev=0.02)),
             # Darcet et al. 2024 (arXiv:2309.16588); the spread is DINOv2's.
             ("registers", config.num_registers, normal(stddev=1e-6)),
@@ -149,7 +149,8 @@ AXES: Axes = (
     *heads.AXES,
 )
 REQUIRED = ("patch_size", "hidden_size", "num_layers", "num_heads", "mlp_dim")
-# A new field is a ViT's, unless it is named here; a test holds it to what it reads.
+# A new field belongs to ViTs unless it is listed here; a test compares with what the
+# module reads.
 OF_OTHERS = {"resnet_layers", "resnet_width_factor", "tokens_mlp_dim"}
 
 FAMILY = Family(

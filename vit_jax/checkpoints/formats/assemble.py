@@ -5,15 +5,26 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from vit_jax import models
-from vit_jax.checkpoints import layout, trees
-from vit_jax.checkpoints.formats.infer import Inferred, Shapes, infer, square
+from vit_jax.checkpoints import trees
 from vit_jax.checkpoints.formats.metadata import Metadata
-from vit_jax.checkpoints.layout import POSITION, Grid
-from vit_jax.checkpoints.lazy import Lazy
+from vit_jax.checkpoints.lazy import Lazy, Shape
 from vit_jax.checkpoints.record import SOFTMAX, Checkpoint
 from vit_jax.checkpoints.trees import Rule
 from vit_jax.config import ModelConfig, Preprocessing
 from vit_jax.errors import ConfigError
+from vit_jax.models import (
+    POSITION,
+    Inferred,
+    Shapes,
+    find_shapes,
+    find_square_grid,
+    infer_model,
+)
+
+Grid = tuple[int, int]
+
+
+_ADVICE = "is the file complete, and of a model that is supported?"
 
 
 def assemble_flax(
@@ -25,11 +36,10 @@ def assemble_flax(
         ConfigError: the arrays are not those of one model.
     """
     found = Shapes({k: v.shape for k, v in tree.items()}, what, torch=False)
-    inferred, grid = _understand(found, metadata)
-    shapes = layout.shapes(inferred.model, inferred.num_classes, _any(inferred, grid))
-    trees.check_tree(tree, shapes, what, _ADVICE)
-    ordered = {name: tree[name] for name in shapes}
-    return _checkpoint(file_format, ordered, inferred, grid, metadata)
+    inferred, grid, expected = _understand(found, metadata)
+    trees.check_tree(tree, expected, what, _ADVICE)
+    ordered = {name: tree[name] for name in expected}
+    return _make_checkpoint(file_format, ordered, inferred, grid, metadata)
 
 
 def assemble_torch(
@@ -39,7 +49,7 @@ def assemble_torch(
     metadata: Metadata,
     what: str,
 ) -> Checkpoint:
-    """Returns the checkpoint whose arrays the rules rename and turn round.
+    """Returns the checkpoint whose arrays the rules rename and rearrange.
 
     Raises:
         ConfigError: the arrays are not those of one model.
@@ -49,48 +59,52 @@ def assemble_torch(
     shapes = {rule.ours[0]: tensors[rule.theirs].shape for rule in known}
     if len(shapes.get(POSITION, ())) == 2:
         shapes[POSITION] = (1, *shapes[POSITION])
-    inferred, grid = _understand(Shapes(shapes, what, torch=True), metadata)
-    expected = layout.shapes(inferred.model, inferred.num_classes, _any(inferred, grid))
+    found = Shapes(shapes, what, torch=True)
+    inferred, grid, expected = _understand(found, metadata)
     tree = trees.convert_from(tensors, rules, expected, what, _ADVICE)
     ordered = {name: tree[name] for name in expected}
-    return _checkpoint(file_format, ordered, inferred, grid, metadata)
+    return _make_checkpoint(file_format, ordered, inferred, grid, metadata)
 
 
-_ADVICE = "is the file complete, and of a model that is supported?"
-
-
-def _understand(found: Shapes, metadata: Metadata) -> tuple[Inferred, Grid | None]:
-    inferred = infer(found, metadata.fields)
-    try:
-        model = models.resolve_model(inferred.model)
-    except ConfigError as error:
-        message = trees.make_printable(str(error).replace("config.model.", ""), 400)
-        raise ConfigError(f"{found.what}: {message}") from error
+def _understand(
+    found: Shapes, metadata: Metadata
+) -> tuple[Inferred, Grid | None, Mapping[str, Shape]]:
+    """Returns the resolved model, its grid, and every array that it must have."""
+    inferred = infer_model(found, metadata.fields)
     num_patches = inferred.num_patches
     if num_patches is not None and num_patches < 1:
         raise ConfigError(
             f"{found.what} must have positions for patches, got {num_patches} of them"
         )
-    grid = square(num_patches)
-    size = metadata.preprocessing.get("image_size")
-    if size is not None and num_patches is not None:
-        down, across = (
-            s // t for s, t in zip(size, models.find_token_size(model), strict=True)
+    try:
+        model = models.resolve_model(inferred.model)
+        grid = _find_grid(model, num_patches, metadata.preprocessing.get("image_size"))
+        # Where no position embedding says how many patches there are, their number does
+        # not matter: if there must be one, it is missing.
+        sides = zip(
+            grid or (1, num_patches or 1), models.find_token_size(model), strict=True
         )
-        grid = (down, across) if down * across == num_patches else grid
-    return dataclasses.replace(inferred, model=model), grid
+        down, across = (patches * pixels for patches, pixels in sides)
+        expected = find_shapes(model, inferred.num_classes, (down, across))
+    except ConfigError as error:
+        message = trees.make_printable(str(error).replace("config.model.", ""), 400)
+        raise ConfigError(f"{found.what}: {message}") from error
+    return dataclasses.replace(inferred, model=model), grid, expected
 
 
-def _any(inferred: Inferred, grid: Grid | None) -> Grid:
-    """Returns a grid of the right number of patches, for shapes alone.
+def _find_grid(
+    model: ModelConfig, num_patches: int | None, size: tuple[int, int] | None
+) -> Grid | None:
+    """Returns the grid of so many patches: the image's, or else a square."""
+    if size is not None and num_patches is not None:
+        sides = zip(size, models.find_token_size(model), strict=True)
+        down, across = (pixels // unit for pixels, unit in sides)
+        if down * across == num_patches:
+            return down, across
+    return find_square_grid(num_patches)
 
-    Where there is no position embedding to count, its shape does not matter: if there
-    must be one, it is missing.
-    """
-    return grid or (1, inferred.num_patches or 1)
 
-
-def _checkpoint(
+def _make_checkpoint(
     file_format: str,
     tree: Mapping[str, Lazy],
     inferred: Inferred,
@@ -100,7 +114,7 @@ def _checkpoint(
     model, notes = inferred.model, [*inferred.notes, *metadata.notes]
     if grid is None and inferred.num_patches is not None:
         notes.append(
-            f"its {inferred.num_patches} patches are no square, and the file does not "
+            f"its {inferred.num_patches} patches are not a square, and the file does not "
             "give their rows and columns"
         )
     names = metadata.class_names

@@ -14,13 +14,13 @@ from vit_jax.checkpoints.formats.format import Format
 from vit_jax.checkpoints.formats.metadata import Metadata
 from vit_jax.checkpoints.formats.support import ANY, SIZES, Support
 from vit_jax.checkpoints.formats.timm_peer import run_timm_npz
-from vit_jax.checkpoints.layout import POSITION
 from vit_jax.checkpoints.lazy import Lazy
 from vit_jax.checkpoints.record import Checkpoint
 from vit_jax.checkpoints.stacked import unstack_layers
 from vit_jax.checkpoints.trees import abridge
 from vit_jax.config import ModelConfig
 from vit_jax.errors import ConfigError
+from vit_jax.models import POSITION
 
 _TOWER = re.compile(r"(?P<prefix>(.*/)?)Transformer/encoderblock(_0)?/")
 _FIELDS: dict[str, Any] = {

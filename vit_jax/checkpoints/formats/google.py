@@ -18,11 +18,11 @@ from vit_jax.checkpoints.formats.format import Format
 from vit_jax.checkpoints.formats.metadata import Metadata
 from vit_jax.checkpoints.formats.support import ANY, SIZES, Support
 from vit_jax.checkpoints.formats.timm_peer import run_timm_npz
-from vit_jax.checkpoints.layout import POSITION, num_prefix
 from vit_jax.checkpoints.lazy import BFLOAT16, Lazy
 from vit_jax.checkpoints.record import Checkpoint
 from vit_jax.config import ModelConfig
 from vit_jax.errors import ConfigError
+from vit_jax.models import POSITION, count_prefix
 
 _NUMBERED = re.compile(r"([A-Za-z]+)_(\d{1,9})")
 _GROUP_NORM = re.compile(r"(.*/)?gn(_root|_proj|\d)/(scale|bias)")
@@ -138,7 +138,7 @@ def renumber(names: Collection[str], what: str) -> dict[str, str]:
 
 def add_class_row(tree: Mapping[str, Lazy], model: ModelConfig) -> dict[str, Lazy]:
     """Returns the tree with a position for each prefix token: zero where it has none."""
-    missing = num_prefix(model)
+    missing = count_prefix(model)
     if model.posemb_prefix or not missing or POSITION not in tree:
         return dict(tree)
     table = tree[POSITION]

@@ -27,11 +27,11 @@ from vit_jax.checkpoints.formats.huggingface_support import (
 )
 from vit_jax.checkpoints.formats.metadata import Metadata, read_json_file
 from vit_jax.checkpoints.formats.timm import add_register_rows
-from vit_jax.checkpoints.formats.torch_rules import dense
-from vit_jax.checkpoints.layout import POSITION
+from vit_jax.checkpoints.formats.torch_rules import map_dense
 from vit_jax.checkpoints.lazy import Lazy
 from vit_jax.checkpoints.record import Checkpoint
 from vit_jax.errors import ConfigError
+from vit_jax.models import POSITION, count_layers
 
 # Features that the heads of these see, and none of ours does.
 _OTHER_FEATURES = {
@@ -74,8 +74,8 @@ def _read(tensors: Mapping[str, Lazy], metadata: Metadata, what: str) -> Checkpo
         tower[_POSITIONS] = add_register_rows(
             tower[_POSITIONS], tower["embeddings.register_tokens"]
         )
-    num_layers = trees.count_layers(tower, architecture.layer, what)
-    rules = [*trees.expand(architecture.table, num_layers), *HEADS]
+    num_layers = count_layers(tower, architecture.layer, what)
+    rules = [*trees.expand_rules(architecture.table, num_layers), *HEADS]
     metadata = metadata.complete({"posemb_prefix": True}, *notes)
     return assemble_torch("huggingface", tower, rules, metadata, what)
 
@@ -89,13 +89,16 @@ def _write(checkpoint: Checkpoint) -> dict[str, Lazy]:
     model = checkpoint.model
     kind = choose_architecture(model)
     architecture = ARCHITECTURES[kind]
-    rules = trees.expand(architecture.table, model.num_layers or 0)
+    rules = trees.expand_rules(architecture.table, model.num_layers or 0)
     if model.activation == "swiglu":  # its MLP has other names
         rules = [rule for rule in rules if ".mlp.fc" not in rule.theirs]
     if checkpoint.num_classes is not None:
         rules = [r._replace(theirs=architecture.prefix + r.theirs) for r in rules]
     first = "cls_classifier" if model.distillation_token else "classifier"
-    rules += [*dense(first, "head"), *dense("distillation_classifier", "head_dist")]
+    rules += [
+        *map_dense(first, "head"),
+        *map_dense("distillation_classifier", "head_dist"),
+    ]
     full = add_class_row(checkpoint.tensors, model)
     if model.num_registers:
         full[POSITION] = _without_register_rows(full[POSITION], model.num_registers)

@@ -13,14 +13,15 @@ from vit_jax.checkpoints.formats.metadata import (
     read_positive,
 )
 from vit_jax.checkpoints.record import Checkpoint
+from vit_jax.checkpoints.trees import make_printable
 from vit_jax.config import ModelConfig, Preprocessing
+from vit_jax.errors import check_choice
 
 _ACTIVATIONS = {
     "gelu": "gelu",
     "gelu_pytorch_tanh": "gelu_tanh",
     "gelu_new": "gelu_tanh",
     "quick_gelu": "quick_gelu",
-    "silu": "swiglu",
 }
 _THEIR_ACTIVATIONS = {
     "gelu": "gelu",
@@ -73,10 +74,11 @@ def read_huggingface_config(
             "config.json is in its folder"
         )
     act = tower.get("hidden_act")
+    if isinstance(act, str) and not tower.get("use_swiglu_ffn"):
+        check_choice("hidden_act of its config.json", make_printable(act), _ACTIVATIONS)
+        activation = _ACTIVATIONS[act]
     fields = {
-        "activation": _ACTIVATIONS.get(act, activation)
-        if isinstance(act, str)
-        else activation,
+        "activation": activation,
         "layer_norm_epsilon": read_positive(tower, "layer_norm_eps", float) or epsilon,
         "num_heads": read_positive(tower, "num_attention_heads"),
     }
@@ -198,12 +200,17 @@ def _preprocessing(
     if size:
         fields["image_size"] = size
     resample = preprocessor.get("resample")
+    notes = []
     if type(resample) is int and resample in _RESAMPLE:
         fields["interpolation"] = _RESAMPLE[resample]
+    elif resample is not None:
+        notes.append(f"its resample {make_printable(str(resample))} is not known; images "
+                     "are resized bilinearly")  # fmt: skip
     mean, std = preprocessor.get("image_mean"), preprocessor.get("image_std")
     scaling = make_value_range(mean, std)
-    note = [] if scaling else ["images from -1 to 1: the file does not say it"]
-    return {**fields, **scaling}, note
+    if not scaling:
+        notes.append("images from -1 to 1: the file does not say it")
+    return {**fields, **scaling}, notes
 
 
 def _class_names(config: Mapping[str, Any]) -> tuple[str, ...] | None:

@@ -2,14 +2,13 @@
 
 import dataclasses
 import functools
-from collections.abc import Mapping
 from pathlib import Path
 
 import jax
 import numpy as np
 
 from vit_jax import models
-from vit_jax.checkpoints import layout, trees
+from vit_jax.checkpoints import trees
 from vit_jax.checkpoints.card import read_model_config, read_step_card
 from vit_jax.checkpoints.files.orbax_files import (
     holds_average,
@@ -17,11 +16,12 @@ from vit_jax.checkpoints.files.orbax_files import (
     read_array,
     report_damage,
 )
-from vit_jax.checkpoints.lazy import Lazy, Rows, Shape, Stored, make_lazy
+from vit_jax.checkpoints.lazy import Lazy, Rows, Stored
 from vit_jax.checkpoints.record import SOFTMAX, Checkpoint
-from vit_jax.checkpoints.stacked import stack_layers, unstack_layers
-from vit_jax.config import PLAIN, Preprocessing
+from vit_jax.checkpoints.stacked import unstack_layers
+from vit_jax.config import PLAIN, ModelConfig, Preprocessing
 from vit_jax.config.file import from_dict
+from vit_jax.models.shapes import find_shapes, find_stacked_shapes
 
 _ADVICE = (
     "it was written by another version of the model; use the version that wrote it, "
@@ -48,11 +48,8 @@ def read_step(step: Path) -> Checkpoint:
     sides = zip(sizes.image_size, models.find_token_size(model), strict=True)
     down, across = (size // unit for size, unit in sides)
     average = holds_average(step)
-    tensors = _open_arrays(
-        step / ("ema" if average else "params"),
-        layout.shapes(model, num_classes, (down, across)),
-        saved.scan,
-    )
+    folder = step / ("ema" if average else "params")
+    tensors = _open_arrays(folder, saved, num_classes, sizes.image_size)
     return Checkpoint(
         format="vit_jax",
         tensors=tensors,
@@ -68,22 +65,22 @@ def read_step(step: Path) -> Checkpoint:
 
 
 def _open_arrays(
-    folder: Path, shapes: Mapping[str, Shape], is_stacked: bool
+    folder: Path, saved: ModelConfig, num_classes: int, image_size: tuple[int, int]
 ) -> dict[str, Lazy]:
     """Returns the arrays under canonical names, once they are all there and no others.
 
     Raises:
-        MismatchError: it names what is missing, what is too much and what differs.
+        MismatchError: it names what is missing, what is left over and what differs.
     """
-    expected = dict(shapes)
-    if is_stacked:  # only the shapes of these are used
-        empty = {k: make_lazy(np.broadcast_to(0.0, s)) for k, s in shapes.items()}
-        expected = {name: t.shape for name, t in stack_layers(empty).items()}
+    find = find_stacked_shapes if saved.scan else find_shapes
+    expected = find(saved, num_classes, image_size)
     found = list_arrays(folder)
     trees.check_tree(found, expected, f"checkpoint {folder.parent}", _ADVICE)
     arrays = {name: _lazy(folder, name, found[name]) for name in expected}
-    arrays = unstack_layers(arrays, str(folder)) if is_stacked else arrays
-    return {name: arrays[name] for name in shapes}
+    if not saved.scan:
+        return arrays
+    arrays = unstack_layers(arrays, str(folder))
+    return {name: arrays[name] for name in find_shapes(saved, num_classes, image_size)}
 
 
 def _lazy(folder: Path, name: str, array: jax.ShapeDtypeStruct) -> Lazy:

@@ -23,60 +23,60 @@ from vit_jax.checkpoints.formats.torch_rules import (
     MAP,
     MAP_ATTENTION,
     QKV,
-    conv,
-    dense,
-    heads,
-    mlp,
-    norm,
-    out,
-    same,
+    map_conv,
+    map_dense,
+    map_heads,
+    map_mlp,
+    map_norm,
+    map_out,
+    map_same,
 )
-from vit_jax.checkpoints.layout import POSITION
 from vit_jax.checkpoints.lazy import Lazy
 from vit_jax.checkpoints.record import Checkpoint
 from vit_jax.checkpoints.trees import Rule
 from vit_jax.config import ModelConfig
+from vit_jax.models import POSITION, count_layers
 
 _VIT = (
-    *conv("patch_embed.proj", "embedding"),
-    *same("cls_token", "cls"),
-    *same("dist_token", "dist"),
-    *same("reg_token", "registers"),
-    *same("register_tokens", "registers"),  # DINOv2's own name
-    *same("pos_embed", POSITION),
-    *norm("norm_pre", "Transformer/pre_norm"),
-    *norm("blocks.{i}.norm1", f"{BLOCK}/LayerNorm_0"),
-    *heads("blocks.{i}.attn.qkv", ATTENTION, QKV),
-    *norm("blocks.{i}.attn.q_norm", f"{ATTENTION}/query_ln"),
-    *norm("blocks.{i}.attn.k_norm", f"{ATTENTION}/key_ln"),
-    *out("blocks.{i}.attn.proj", ATTENTION),
-    *same("blocks.{i}.ls1.gamma", f"{BLOCK}/LayerScale_0/scale"),
-    *norm("blocks.{i}.norm2", f"{BLOCK}/LayerNorm_1"),
-    *mlp("blocks.{i}.mlp", BLOCK),
-    *mlp("blocks.{i}.mlp", BLOCK, "w12", "w3"),  # DINOv2's own name
-    *same("blocks.{i}.ls2.gamma", f"{BLOCK}/LayerScale_1/scale"),
-    *norm("norm", "Transformer/encoder_norm"),
-    *same("attn_pool.latent", f"{MAP}/probe"),
-    *heads("attn_pool.q", MAP_ATTENTION, ("query",)),
-    *heads("attn_pool.kv", MAP_ATTENTION, ("key", "value")),
-    *out("attn_pool.proj", MAP_ATTENTION),
-    *norm("attn_pool.norm", f"{MAP}/LayerNorm_0"),
-    *mlp("attn_pool.mlp", MAP),
-    *norm("fc_norm", "fc_norm"),
-    *dense("pre_logits.fc", "pre_logits"),  # only read: timm has dropped it
-    *dense("head", "head"),
-    *dense("head_dist", "head_dist"),
+    *map_conv("patch_embed.proj", "embedding"),
+    *map_same("cls_token", "cls"),
+    *map_same("dist_token", "dist"),
+    *map_same("reg_token", "registers"),
+    *map_same("register_tokens", "registers"),  # DINOv2's own name
+    *map_same("pos_embed", POSITION),
+    *map_norm("norm_pre", "Transformer/pre_norm"),
+    *map_norm("blocks.{i}.norm1", f"{BLOCK}/LayerNorm_0"),
+    *map_heads("blocks.{i}.attn.qkv", ATTENTION, QKV),
+    *map_norm("blocks.{i}.attn.q_norm", f"{ATTENTION}/query_ln"),
+    *map_norm("blocks.{i}.attn.k_norm", f"{ATTENTION}/key_ln"),
+    *map_out("blocks.{i}.attn.proj", ATTENTION),
+    *map_same("blocks.{i}.ls1.gamma", f"{BLOCK}/LayerScale_0/scale"),
+    *map_norm("blocks.{i}.norm2", f"{BLOCK}/LayerNorm_1"),
+    *map_mlp("blocks.{i}.mlp", BLOCK),
+    *map_mlp("blocks.{i}.mlp", BLOCK, "w12", "w3"),  # DINOv2's own name
+    *map_same("blocks.{i}.ls2.gamma", f"{BLOCK}/LayerScale_1/scale"),
+    *map_norm("norm", "Transformer/encoder_norm"),
+    *map_same("attn_pool.latent", f"{MAP}/probe"),
+    *map_heads("attn_pool.q", MAP_ATTENTION, ("query",)),
+    *map_heads("attn_pool.kv", MAP_ATTENTION, ("key", "value")),
+    *map_out("attn_pool.proj", MAP_ATTENTION),
+    *map_norm("attn_pool.norm", f"{MAP}/LayerNorm_0"),
+    *map_mlp("attn_pool.mlp", MAP),
+    *map_norm("fc_norm", "fc_norm"),
+    *map_dense("pre_logits.fc", "pre_logits"),  # only read: timm has dropped it
+    *map_dense("head", "head"),
+    *map_dense("head_dist", "head_dist"),
 )
 _MIXER = (
-    *conv("stem.proj", "stem"),
-    *norm("blocks.{i}.norm1", "MixerBlock_{i}/LayerNorm_0"),
-    *dense("blocks.{i}.mlp_tokens.fc1", "MixerBlock_{i}/token_mixing/Dense_0"),
-    *dense("blocks.{i}.mlp_tokens.fc2", "MixerBlock_{i}/token_mixing/Dense_1"),
-    *norm("blocks.{i}.norm2", "MixerBlock_{i}/LayerNorm_1"),
-    *dense("blocks.{i}.mlp_channels.fc1", "MixerBlock_{i}/channel_mixing/Dense_0"),
-    *dense("blocks.{i}.mlp_channels.fc2", "MixerBlock_{i}/channel_mixing/Dense_1"),
-    *norm("norm", "pre_head_layer_norm"),
-    *dense("head", "head"),
+    *map_conv("stem.proj", "stem"),
+    *map_norm("blocks.{i}.norm1", "MixerBlock_{i}/LayerNorm_0"),
+    *map_dense("blocks.{i}.mlp_tokens.fc1", "MixerBlock_{i}/token_mixing/Dense_0"),
+    *map_dense("blocks.{i}.mlp_tokens.fc2", "MixerBlock_{i}/token_mixing/Dense_1"),
+    *map_norm("blocks.{i}.norm2", "MixerBlock_{i}/LayerNorm_1"),
+    *map_dense("blocks.{i}.mlp_channels.fc1", "MixerBlock_{i}/channel_mixing/Dense_0"),
+    *map_dense("blocks.{i}.mlp_channels.fc2", "MixerBlock_{i}/channel_mixing/Dense_1"),
+    *map_norm("norm", "pre_head_layer_norm"),
+    *map_dense("head", "head"),
 )
 _RULES = {"vit": _VIT, "hybrid": _VIT, "mixer": _MIXER}
 _SIGN_OF_MIXER = "stem.proj.weight"
@@ -122,10 +122,10 @@ def _recognises(names: Collection[str]) -> bool:
 def _read(tensors: Mapping[str, Lazy], metadata: Metadata, what: str) -> Checkpoint:
     """Returns the checkpoint of a state dict."""
     tensors = {k: v for k, v in tensors.items() if k not in _IGNORED}
-    num_layers = trees.count_layers(tensors, r"blocks\.(\d+)\.", what)
+    num_layers = count_layers(tensors, r"blocks\.(\d+)\.", what)
     units = {(int(m[1]), int(m[2])) for name in tensors if (m := _UNIT.match(name))}
     family = "mixer" if _SIGN_OF_MIXER in tensors else "vit"
-    rules = trees.expand(_RULES[family], num_layers)
+    rules = trees.expand_rules(_RULES[family], num_layers)
     rules += _resnet(units)
     if "register_tokens" in tensors and "pos_embed" in tensors:
         tensors["pos_embed"] = add_register_rows(
@@ -148,7 +148,7 @@ def _write(checkpoint: Checkpoint) -> dict[str, Lazy]:
         for unit in range(num_units)
     }
     table = _RULES[model.family or "vit"]
-    rules = [*trees.expand(table, model.num_layers or 0), *_resnet(units)]
+    rules = [*trees.expand_rules(table, model.num_layers or 0), *_resnet(units)]
     return trees.convert_to(checkpoint.tensors, rules, "timm")
 
 
@@ -178,15 +178,18 @@ def add_register_rows(table: Lazy, registers: Lazy) -> Lazy:
 def _resnet(units: Collection[tuple[int, int]]) -> list[Rule]:
     """Returns the rules of a hybrid's ResNet; it has no stages where it is the root."""
     root = "patch_embed.backbone.stem" if units else "patch_embed.backbone"
-    rules = [*conv(f"{root}.conv", "conv_root"), *norm(f"{root}.norm", "gn_root")]
+    rules = [
+        *map_conv(f"{root}.conv", "conv_root"),
+        *map_norm(f"{root}.norm", "gn_root"),
+    ]
     for stage, unit in sorted(units):
         theirs = f"patch_embed.backbone.stages.{stage}.blocks.{unit}"
         ours = f"block{stage + 1}/unit{unit + 1}"
-        rules += conv(f"{theirs}.downsample.conv", f"{ours}/conv_proj")
-        rules += norm(f"{theirs}.downsample.norm", f"{ours}/gn_proj")
+        rules += map_conv(f"{theirs}.downsample.conv", f"{ours}/conv_proj")
+        rules += map_norm(f"{theirs}.downsample.norm", f"{ours}/gn_proj")
         for i in (1, 2, 3):
-            rules += conv(f"{theirs}.conv{i}", f"{ours}/conv{i}")
-            rules += norm(f"{theirs}.norm{i}", f"{ours}/gn{i}")
+            rules += map_conv(f"{theirs}.conv{i}", f"{ours}/conv{i}")
+            rules += map_norm(f"{theirs}.norm{i}", f"{ours}/gn{i}")
     return rules
 
 

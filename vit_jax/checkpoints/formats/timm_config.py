@@ -12,7 +12,9 @@ from vit_jax.checkpoints.formats.metadata import (
     read_positive,
 )
 from vit_jax.checkpoints.record import Checkpoint
+from vit_jax.checkpoints.trees import make_printable
 from vit_jax.config import ModelConfig, Preprocessing
+from vit_jax.errors import check_choice
 
 _ACTIVATIONS = {
     "gelu": "gelu",
@@ -52,6 +54,9 @@ def read_timm_config(config: Mapping[str, Any], names: Collection[str]) -> Metad
     interpolation = pretrained.get("interpolation")
     if isinstance(interpolation, str) and interpolation in _INTERPOLATIONS:
         preprocessing["interpolation"] = _INTERPOLATIONS[interpolation]
+    elif interpolation is not None:
+        notes.append(f"its interpolation {make_printable(str(interpolation))} is not "
+                     "known; images are resized bilinearly")  # fmt: skip
     scaling = make_value_range(pretrained.get("mean"), pretrained.get("std"))
     preprocessing |= scaling
     if not scaling:
@@ -190,7 +195,10 @@ def _fields(
     clip = "norm_pre.weight" in names or "_clip_" in name
     fields["layer_norm_epsilon"] = 1e-5 if clip else 1e-6
     activation = arguments.get("act_layer")
-    if isinstance(activation, str) and activation in _ACTIVATIONS:
+    if isinstance(activation, str):
+        check_choice(
+            "act_layer of its config.json", make_printable(activation), _ACTIVATIONS
+        )
         fields["activation"] = _ACTIVATIONS[activation]
     elif "quickgelu" in name:
         fields["activation"] = "quick_gelu"
@@ -204,6 +212,10 @@ def _fields(
     if any(n.startswith("patch_embed.backbone.") for n in names):
         notes.append("group norm and standardised convolutions as in the original")
     pool = arguments.get("global_pool")
+    if isinstance(pool, str) and pool:
+        check_choice(
+            "global_pool of its config.json", make_printable(pool), _POOLS.values()
+        )
     if pool == "avg":
         fields["classifier"] = "gap"
     prefix = arguments.get("no_embed_class")
