@@ -31,19 +31,16 @@ def write_checkpoint(path: Path, variant: str) -> None:
     import numpy as np
 
     from vit_jax import checkpoints, models
-    from vit_jax.checkpoints import layout
     from vit_jax.config import ModelConfig
 
     model = models.resolve_model(ModelConfig(variant=variant))
-    down, across = models.find_token_size(model)
     rng = np.random.default_rng(0)
     tensors = {
-        name: rng.standard_normal(shape, np.float32)
-        for name, shape in layout.shapes(
-            model, 21_843, (224 // down, 224 // across)
-        ).items()
+        name: checkpoints.make_lazy(rng.standard_normal(shape, np.float32))
+        for name, shape in models.find_shapes(model, 21_843, (224, 224)).items()
     }
-    checkpoints.write_checkpoint(path, "google_prelinen", tensors, model, 21_843)
+    source = checkpoints.Checkpoint("vit_jax", tensors, model, 21_843)
+    checkpoints.write_checkpoint(path, "google_prelinen", source)
 
 
 def measure(case: str, path: Path) -> dict[str, float]:
@@ -51,7 +48,7 @@ def measure(case: str, path: Path) -> dict[str, float]:
     import jax
     import numpy as np
 
-    from vit_jax.checkpoints.pretrained import load_pretrained
+    from vit_jax.checkpoints.load import load_pretrained
     from vit_jax.config import MeshConfig
     from vit_jax.mesh.sharding import make_mesh
 

@@ -23,11 +23,11 @@ from PIL import Image
 
 from configs.datasets import DATASETS
 from vit_jax import checkpoints, models, weights
-from vit_jax.checkpoints import layout
 from vit_jax.config import ModelConfig
 from vit_jax.data.sources.array_records import write_dataset
 from vit_jax.data.sources.digits import load_arrays
 from vit_jax.plan.topology import name_devices
+from vit_jax.weights import locations
 from vit_jax.weights.class_names import read_synsets
 
 SMALL = {"hidden_size": 16, "num_layers": 2, "num_heads": 2, "mlp_dim": 32,
@@ -67,18 +67,26 @@ def put_weights(url: str, path: Path, **_: Any) -> None:
     assert known.model
     assert known.preprocessing
     model = models.resolve_model(known.model)
-    down, across = models.find_token_size(model)
-    height, width = known.preprocessing.image_size
-    grid = (height // down, width // across)
     rng = np.random.default_rng(0)
     tensors = {
-        name: rng.normal(0, 0.02, shape).astype(np.float32)
-        for name, shape in layout.shapes(model, known.num_classes, grid).items()
+        name: checkpoints.make_lazy(rng.normal(0, 0.02, shape).astype(np.float32))
+        for name, shape in models.find_shapes(
+            model, known.num_classes, known.preprocessing.image_size
+        ).items()
     }
     other = "timm" if "timm/" in url else "huggingface"
     form = "google_prelinen" if path.suffix == ".npz" else other
     path.parent.mkdir(parents=True, exist_ok=True)
-    checkpoints.write_checkpoint(path, form, tensors, model, known.num_classes)
+    source = checkpoints.Checkpoint("vit_jax", tensors, model, known.num_classes)
+    checkpoints.write_checkpoint(path, form, source)
+
+
+def put_hub_weights(location: weights.Location, *_: Any, **__: Any) -> Path:
+    """Stands for a download from the Hub."""
+    path = cache() / locations.make_relative_path(location)
+    if not path.exists():
+        put_weights(location.url, path)
+    return path
 
 
 @functools.cache
@@ -138,11 +146,12 @@ def stand_in(monkeypatch: pytest.MonkeyPatch, here: Path) -> None:
     monkeypatch.setenv("VIT_JAX_CACHE", str(cache()))
     data_dir = str(here / "home" / "tensorflow_datasets")
     monkeypatch.setattr("tensorflow_datasets.core.constants.DATA_DIR", data_dir)
-    for name in ("TFDS_DATA_DIR", "VIT_JAX_WEIGHTS", "VIT_JAX_MIRROR", "HF_HOME"):
+    for name in ("TFDS_DATA_DIR", "VIT_JAX_WEIGHTS", "VIT_JAX_MIRROR"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("HF_HUB_CACHE", str(here / "no_hub"))
+    monkeypatch.setattr("vit_jax.weights.files.find_in_hub_cache", lambda *_: None)
     monkeypatch.setattr("vit_jax.weights.files.download", put_weights)
-    monkeypatch.setattr("vit_jax.checkpoints.load._BATCH_SIZE", 8)
+    monkeypatch.setattr("vit_jax.weights.files.download_from_hub", put_hub_weights)
+    monkeypatch.setattr("vit_jax.checkpoints.loaded._BATCH_SIZE", 8)
     if not importlib.util.find_spec("tensorflow"):
         found = types.SimpleNamespace(import_module=lambda _: None)
         monkeypatch.setattr("vit_jax.data.sources.tfds.importlib", found)

@@ -10,10 +10,13 @@ import pytest
 from tests.models.references import Case, google_config
 from tests.models.tiny import OPTIONS, flat, random_images, random_params, tiny
 from vit_jax import checkpoints, models
-from vit_jax.checkpoints import layout
-from vit_jax.checkpoints.adapt.fit import adapt
+from vit_jax.checkpoints.adapt.fit import fit_checkpoint
 from vit_jax.checkpoints.adapt.positions import resample_positions
-from vit_jax.checkpoints.adapt.resample import half_pixel, resample, resize_patches
+from vit_jax.checkpoints.adapt.resample import (
+    make_half_pixel_matrix,
+    resample,
+    resize_patches,
+)
 from vit_jax.checkpoints.lazy import make_lazy
 from vit_jax.checkpoints.record import Checkpoint
 from vit_jax.config import ModelConfig, Preprocessing
@@ -43,17 +46,24 @@ def checkpoint_of(
     )
 
 
+def shapes_on(grid, model: ModelConfig, num_classes: int | None):
+    """Returns what a model has for a grid of patches."""
+    down, across = models.find_token_size(model)
+    size = (grid[0] * down, grid[1] * across) if grid else None
+    return models.find_shapes(model, num_classes, size)
+
+
 @pytest.mark.parametrize("name", LOADS)
 def test_load_as_the_original(golden: Path, name: str) -> None:
     meta = json.loads((golden / "load" / f"{name}.json").read_text())
     with np.load(golden / "load" / f"{name}.npz") as arrays:
         io = dict(arrays)
-    source = checkpoints.read_checkpoint(
+    source = checkpoints.open_checkpoint(
         (golden / "load" / meta["checkpoint"]).resolve()
     )
     with np.load((golden / "load" / meta["checkpoint"]).resolve()) as arrays:
         raw = dict(arrays)
-    fitted = adapt(
+    fitted = fit_checkpoint(
         source,
         google_config(meta["model_config"]),
         meta["num_classes"],
@@ -89,8 +99,8 @@ def test_unusual_loads_are_clear_errors(golden: Path) -> None:
     errors = []
     for case in cases:
         try:
-            fitted = adapt(
-                checkpoints.read_checkpoint(golden / case["checkpoint"]),
+            fitted = fit_checkpoint(
+                checkpoints.open_checkpoint(golden / case["checkpoint"]),
                 google_config(case["model_config"]),
                 case["num_classes"],
                 tuple(case["image_size"]),
@@ -99,7 +109,7 @@ def test_unusual_loads_are_clear_errors(golden: Path) -> None:
         except ConfigError as error:
             errors.append(str(error))
         else:  # what is loaded, is loaded whole
-            shapes = layout.shapes(fitted.model, fitted.num_classes, fitted.grid)
+            shapes = shapes_on(fitted.grid, fitted.model, fitted.num_classes)
             assert {k: v.shape for k, v in fitted.tensors.items()} == shapes
     assert len(errors) >= 5
     assert not any("\n" in error for error in errors)
@@ -167,7 +177,7 @@ def test_larger_patches_see_the_same_in_larger_images() -> None:
     rng = np.random.default_rng(0)
     image, kernel = rng.normal(size=(4, 6)), rng.normal(size=(4, 6, 1, 1))
     resized = resize_patches(kernel.astype(np.float32), (8, 9))
-    larger = half_pixel(4, 8) @ image @ half_pixel(6, 9).T
+    larger = make_half_pixel_matrix(4, 8) @ image @ make_half_pixel_matrix(6, 9).T
     expected = np.sum(image * kernel[:, :, 0, 0])
     np.testing.assert_allclose(
         np.sum(larger * resized[:, :, 0, 0]), expected, atol=1e-5
@@ -193,50 +203,50 @@ def test_another_range_gives_the_same_logits(name: str) -> None:
         ours, value_range=(0.0, 1.0), mean=tuple(mean), std=tuple(std)
     )
     imagenet = dataclasses.replace(source, preprocessing=theirs)
-    fitted = adapt(imagenet, images=ours)
+    fitted = fit_checkpoint(imagenet, images=ours)
     assert fitted.preprocessing == ours
     np.testing.assert_allclose(logits_of(fitted, images), expected, rtol=0, atol=2e-5)
-    back = adapt(fitted, images=theirs)
+    back = fit_checkpoint(fitted, images=theirs)
     seen = np.asarray(seen, np.float32)
     np.testing.assert_allclose(logits_of(back, seen), expected, rtol=0, atol=2e-5)
-    assert adapt(source, images=ours).tensors == source.tensors
+    assert fit_checkpoint(source, images=ours).tensors == source.tensors
 
 
 def test_a_hybrids_range_cannot_be_folded() -> None:
     source = checkpoint_of(OPTIONS["hybrid"])
     images = Preprocessing((24, 24), value_range=(0.0, 1.0))
     with pytest.raises(ConfigError, match="padded"):
-        adapt(source, images=images)
+        fit_checkpoint(source, images=images)
 
 
 def test_head_is_kept_or_new() -> None:
     source = checkpoint_of(tiny(representation_size=12))
-    kept = adapt(source, num_classes=5)
+    kept = fit_checkpoint(source, num_classes=5)
     assert kept.model.representation_size == 12
     np.testing.assert_array_equal(
         kept.tensors["head/kernel"], source.tensors["head/kernel"]
     )
-    new = adapt(source, num_classes=7)
+    new = fit_checkpoint(source, num_classes=7)
     assert new.model.representation_size is None
     assert new.tensors["head/kernel"].shape == (16, 7)
     assert not np.asarray(new.tensors["head/kernel"]).any()
-    again = adapt(source, num_classes=5, head="new")
+    again = fit_checkpoint(source, num_classes=5, head="new")
     assert not np.asarray(again.tensors["head/kernel"]).any()
-    with_rep = adapt(source, source.model, 7)
+    with_rep = fit_checkpoint(source, source.model, 7)
     assert with_rep.tensors["head/kernel"].shape == (12, 7)
     with pytest.raises(ConfigError, match="head/kernel"):
-        adapt(source, num_classes=7, head="keep")
+        fit_checkpoint(source, num_classes=7, head="keep")
 
 
 def test_a_head_does_not_outlive_its_pre_logits() -> None:
     """As wide as the model, so that the head would fit, and predict nonsense."""
     source = checkpoint_of(tiny(representation_size=16))
     without = tiny()
-    fitted = adapt(source, without)
+    fitted = fit_checkpoint(source, without)
     assert not np.any(fitted.tensors["head/kernel"])
     with pytest.raises(ConfigError, match=r"head must be new .*representation_size=16"):
-        adapt(source, without, head="keep")
-    kept = adapt(source, tiny(representation_size=16))
+        fit_checkpoint(source, without, head="keep")
+    kept = fit_checkpoint(source, tiny(representation_size=16))
     assert np.any(kept.tensors["head/kernel"])
 
 
@@ -248,9 +258,9 @@ def test_another_image_size(name: str) -> None:
     size = (unit[0] * 2, unit[1] * 4)
     if name in ("mixer", "relative"):
         with pytest.raises(ConfigError, match="image_size must keep"):
-            adapt(source, image_size=size)
+            fit_checkpoint(source, image_size=size)
         return
-    fitted = adapt(source, image_size=size)
+    fitted = fit_checkpoint(source, image_size=size)
     assert fitted.grid == (2, 4)
     assert np.isfinite(
         logits_of(fitted, np.asarray(random_images((2, *size, 3))))
@@ -259,25 +269,27 @@ def test_another_image_size(name: str) -> None:
 
 def test_patch_size_and_class_row() -> None:
     source = checkpoint_of(tiny())
-    small = adapt(source, dataclasses.replace(source.model, patch_size=(4, 6)))
+    small = fit_checkpoint(source, dataclasses.replace(source.model, patch_size=(4, 6)))
     assert small.tensors["embedding/kernel"].shape == (4, 6, 3, 16)
     assert small.grid == (6, 4)
     images = np.asarray(random_images())
-    without = adapt(source, dataclasses.replace(source.model, posemb_prefix=False))
+    without = fit_checkpoint(
+        source, dataclasses.replace(source.model, posemb_prefix=False)
+    )
     expected = logits_of(source, images)
     np.testing.assert_allclose(logits_of(without, images), expected, rtol=0, atol=2e-5)
-    back = adapt(without, source.model)
+    back = fit_checkpoint(without, source.model)
     np.testing.assert_allclose(logits_of(back, images), expected, rtol=0, atol=2e-5)
 
 
 def test_other_arithmetic_is_said() -> None:
     source = checkpoint_of(tiny(activation="gelu"))
-    fitted = adapt(source, tiny(layer_norm_epsilon=1e-5))
+    fitted = fit_checkpoint(source, tiny(layer_norm_epsilon=1e-5))
     assert fitted.notes[0] == "its activation is gelu, the model's gelu_tanh"
     assert "layer_norm_epsilon" in fitted.notes[1]
-    assert not adapt(source).notes
+    assert not fit_checkpoint(source).notes
 
 
 def test_image_size_that_does_not_fit() -> None:
     with pytest.raises(ConfigError, match="multiple of 8"):
-        adapt(checkpoint_of(tiny()), image_size=(24, 25))
+        fit_checkpoint(checkpoint_of(tiny()), image_size=(24, 25))

@@ -1,7 +1,9 @@
 """One file into another, from a path to a report."""
 
+import dataclasses
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -39,9 +41,9 @@ def test_format_by_name(tmp_path: Path) -> None:
     source = checkpoint_of(tiny(activation="gelu"))
     save(tmp_path / "a.safetensors", "timm", source)
     checkpoints.convert_file(tmp_path / "a.safetensors", tmp_path / "b.safetensors")
-    assert checkpoints.read_checkpoint(tmp_path / "b.safetensors").format == "timm"
+    assert checkpoints.open_checkpoint(tmp_path / "b.safetensors").format == "timm"
     lines = checkpoints.convert_file(tmp_path / "b.safetensors", tmp_path / "folder")
-    assert checkpoints.read_checkpoint(tmp_path / "folder").format == "huggingface"
+    assert checkpoints.open_checkpoint(tmp_path / "folder").format == "huggingface"
     assert sum(line.startswith("wrote") for line in lines) == 3
     with pytest.raises(ConfigError, match='did you mean "timm"'):
         checkpoints.convert_file(tmp_path / "a.safetensors", tmp_path / "c", "tim")
@@ -79,7 +81,7 @@ def test_a_name_that_is_another_formats(name, to, advice, tmp_path: Path) -> Non
 
 
 def test_a_check_that_fails_is_an_error(tmp_path: Path, monkeypatch) -> None:
-    def wrong(_path, _format, _model, _classes, images):
+    def wrong(_path, _format, _checkpoint, images):
         return "timm", np.ones((len(images), 10), np.float32)
 
     monkeypatch.setattr(peers, "run_peer", wrong)
@@ -111,7 +113,9 @@ def test_nothing_is_left_of_a_write_that_fails(tmp_path: Path) -> None:
     for file_format, name in (("google", "x.npz"), ("timm", "x.safetensors")):
         with pytest.raises(ConfigError, match="damaged"):
             checkpoints.write_checkpoint(
-                tmp_path / name, file_format, broken, source.model, 5
+                tmp_path / name,
+                file_format,
+                dataclasses.replace(source, tensors=broken),
             )
     assert not list(tmp_path.iterdir())
 
@@ -129,7 +133,7 @@ def test_pytorch_files_need_pytorch(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setitem(sys.modules, "torch", None)
     (tmp_path / "x.pth").write_bytes(b"\x80\x02}q\x00.")
     with pytest.raises(ConfigError, match=r"vit_jax\[torch\]"):
-        checkpoints.read_checkpoint(tmp_path / "x.pth")
+        checkpoints.open_checkpoint(tmp_path / "x.pth")
 
 
 def test_pytorch_files(tmp_path: Path) -> None:
@@ -140,7 +144,7 @@ def test_pytorch_files(tmp_path: Path) -> None:
     state = {k: torch.from_numpy(v) for k, v in raw(tmp_path / "x.safetensors").items()}
     for wrapped in (state, {"model": state, "epoch": 3}):
         torch.save(wrapped, tmp_path / "x.pth")
-        again = checkpoints.read_checkpoint(tmp_path / "x.pth", num_heads=2)
+        again = checkpoints.open_checkpoint(tmp_path / "x.pth", num_heads=2)
         for name, tensor in again.tensors.items():
             np.testing.assert_array_equal(tensor, source.tensors[name])
     half = {k: v.to(torch.bfloat16) for k, v in state.items()}
@@ -149,14 +153,15 @@ def test_pytorch_files(tmp_path: Path) -> None:
         == "bfloat16"  # fmt: skip
     torch.save(torch.nn.Linear(2, 2), tmp_path / "x.bin")  # a pickled object
     with pytest.raises(ConfigError, match="cannot be read"):
-        checkpoints.read_checkpoint(tmp_path / "x.bin")
+        checkpoints.open_checkpoint(tmp_path / "x.bin")
 
 
 def test_a_mixed_tree_is_written_from_arrays(tmp_path: Path) -> None:
     """NumPy and JAX arrays do as well as lazy ones."""
     source = checkpoint_of(tiny())
-    arrays = {k: np.asarray(v) for k, v in source.tensors.items()}
-    checkpoints.write_checkpoint(tmp_path / "x.npz", "google", arrays, source.model, 5)
-    again = checkpoints.read_checkpoint(tmp_path / "x.npz")
+    arrays: Any = {k: np.asarray(v) for k, v in source.tensors.items()}
+    in_memory = dataclasses.replace(source, tensors=arrays)
+    checkpoints.write_checkpoint(tmp_path / "x.npz", "google", in_memory)
+    again = checkpoints.open_checkpoint(tmp_path / "x.npz")
     assert all(np.array_equal(again.tensors[k], v) for k, v in arrays.items())
     assert make_lazy(again.tensors["cls"]) is again.tensors["cls"]

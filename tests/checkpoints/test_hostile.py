@@ -16,12 +16,11 @@ import numpy as np
 import pytest
 
 from tests.checkpoints import mutations
-from tests.checkpoints.test_adapt import checkpoint_of
+from tests.checkpoints.test_adapt import checkpoint_of, shapes_on
 from tests.checkpoints.test_round_trips import raw, save, savez
 from tests.models.references import GOLDEN
 from tests.models.tiny import tiny
 from vit_jax import checkpoints
-from vit_jax.checkpoints import layout
 from vit_jax.errors import ConfigError
 
 Arrays = dict[str, np.ndarray]
@@ -68,7 +67,7 @@ def try_to_read(path: Path, whole: Arrays | None = None) -> str | None:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # zipfile's, of names that come twice
-            checkpoint = checkpoints.read_checkpoint(path)
+            checkpoint = checkpoints.open_checkpoint(path)
             arrays = {k: np.asarray(v) for k, v in checkpoint.tensors.items()}
     except ConfigError as error:
         message = str(error)
@@ -80,7 +79,7 @@ def try_to_read(path: Path, whole: Arrays | None = None) -> str | None:
     finally:
         assert time.perf_counter() - start < SECONDS
     grid = checkpoint.grid
-    shapes = layout.shapes(checkpoint.model, checkpoint.num_classes, grid or (1, 4))
+    shapes = shapes_on(grid or (1, 4), checkpoint.model, checkpoint.num_classes)
     assert arrays.keys() == shapes.keys()
     assert all(np.issubdtype(v.dtype, np.floating) or v.dtype.name == "bfloat16"
                for v in arrays.values())  # fmt: skip
@@ -143,7 +142,7 @@ def test_damaged_bytes(kind: str, sources: dict[str, Path], tmp_path: Path) -> N
     # safetensors has no checksums: a bit of a weight can change unnoticed.
     has_checksums = kind not in ("timm", "huggingface")
     tensors = (
-        checkpoints.read_checkpoint(sources[kind]).tensors if has_checksums else {}
+        checkpoints.open_checkpoint(sources[kind]).tensors if has_checksums else {}
     )
     whole = {name: np.asarray(tensor) for name, tensor in tensors.items()}
     bad = 0.9 if has_checksums else 0.3

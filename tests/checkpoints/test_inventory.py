@@ -10,17 +10,15 @@ import pytest
 from tests.models.references import GOLDEN
 from tests.models.tiny import OPTIONS, shapes
 from vit_jax import models
-from vit_jax.checkpoints import layout
-from vit_jax.checkpoints.formats import (
-    huggingface,
-    huggingface_config,
-    timm,
-    timm_config,
-)
-from vit_jax.checkpoints.formats.google import renumber, write
+from vit_jax.checkpoints.formats.google import renumber
+from vit_jax.checkpoints.formats.huggingface_config import read_huggingface_config
+from vit_jax.checkpoints.formats.huggingface_rules import ARCHITECTURES
+from vit_jax.checkpoints.formats.huggingface_support import choose_architecture
+from vit_jax.checkpoints.formats.timm_config import read_timm_config
 from vit_jax.checkpoints.lazy import Lazy, Shape, make_lazy
 from vit_jax.checkpoints.record import Checkpoint
 from vit_jax.config import ModelConfig
+from vit_jax.config.choices import FORMATS
 
 
 def inventory(name: str) -> dict:
@@ -54,10 +52,10 @@ def test_timm(name: str) -> None:
     expected = {k: tuple(v[0]) for k, v in entry["params"].items()}
     tensors = {k: empty(v) for k, v in expected.items()}
     config = {"architecture": name, "pretrained_cfg": entry["pretrained_cfg"]}
-    facts = timm_config.read(config, tensors)
-    checkpoint = timm.read(tensors, facts, name)
+    timm = FORMATS.resolve("timm")
+    checkpoint = timm.read(tensors, read_timm_config(config, tensors), name)
     check_whole(checkpoint, entry["total"])
-    assert shapes_of(timm.write(checkpoint.tensors, checkpoint.model)) == expected
+    assert shapes_of(timm.write(checkpoint)) == expected
     clip = "_clip_" in name
     assert checkpoint.model.layer_norm_epsilon == (1e-5 if clip else 1e-6)
     activations = {"SiLU()": "swiglu", "QuickGELU()": "quick_gelu"}
@@ -74,13 +72,13 @@ def test_huggingface(name: str) -> None:
     entry = HUGGING_FACE[name]
     expected = {k: tuple(v) for k, v in entry["on_disk"].items()}
     tensors = {k: empty(v) for k, v in expected.items()}
-    kind = huggingface.recognises(tensors)
-    assert kind is not None
-    facts = huggingface_config.read(entry["config"], {}, kind)
-    checkpoint = huggingface.read(tensors, facts, name)
-    written = huggingface.write(
-        checkpoint.tensors, checkpoint.model, checkpoint.num_classes
-    )
+    huggingface = FORMATS.resolve("huggingface")
+    assert huggingface.recognises(tensors)
+    kind = next(k for k, a in ARCHITECTURES.items() if a.recognises(tensors))
+    metadata = read_huggingface_config(entry["config"], {}, kind)
+    checkpoint = huggingface.read(tensors, metadata, name)
+    assert choose_architecture(checkpoint.model) == kind
+    written = huggingface.write(checkpoint)
     dropped = {"dinov2.embeddings.mask_token", "classifier.weight", "classifier.bias"}
     if kind == "dinov2":  # its head is none of ours: the tower alone
         assert checkpoint.num_classes is None
@@ -92,7 +90,7 @@ def test_huggingface(name: str) -> None:
     assert shapes_of(written) == expected
     assert checkpoint.model.num_heads == entry["config"]["num_attention_heads"]
     in_memory = {k: empty(v[0]) for k, v in entry["params"].items()}
-    again = huggingface.read(in_memory, facts, name)
+    again = huggingface.read(in_memory, metadata, name)
     assert shapes_of(again.tensors) == shapes_of(checkpoint.tensors)
 
 
@@ -110,27 +108,28 @@ def test_prelinen_names() -> None:
             )
         )
         grid = (14, 14)
-        ours = layout.shapes(config, 21843, grid)
+        ours = models.find_shapes(config, 21843, (224, 224))
         tree = {k: empty(v) for k, v in ours.items()}
-        assert shapes_of(write(tree, config, prelinen=True)) == expected
+        source = Checkpoint("vit_jax", tree, config, 21843, grid)
+        prelinen = FORMATS.resolve("google_prelinen")
+        assert shapes_of(prelinen.write(source)) == expected
         assert set(renumber(expected, name).values()) == set(ours)
 
 
 @pytest.mark.parametrize("name", sorted(OPTIONS))
 @pytest.mark.parametrize("num_classes", [5, None])
-def test_layout_is_what_the_modules_make(name: str, num_classes: int | None) -> None:
+def test_shapes_are_what_the_modules_make(name: str, num_classes: int | None) -> None:
     config = models.resolve_model(OPTIONS[name])
     expected = {k: v.shape for k, v in shapes(config, num_classes).items()}
-    down, across = models.find_token_size(config)
-    assert layout.shapes(config, num_classes, (24 // down, 24 // across)) == expected
+    assert models.find_shapes(config, num_classes, (24, 24)) == expected
 
 
 @pytest.mark.parametrize("variant", sorted(models.VARIANTS))
-def test_layout_of_every_variant(variant: str) -> None:
+def test_shapes_of_every_variant(variant: str) -> None:
     config = models.resolve_model(ModelConfig(variant=variant))
     down, across = models.find_token_size(config)
     expected = shapes(config, 10, (1, 2 * down, 3 * across, 3))
-    got = layout.shapes(config, 10, (2, 3))
+    got = models.find_shapes(config, 10, (2 * down, 3 * across))
     assert got == {k: v.shape for k, v in expected.items()}
     assert all(isinstance(side, int) for shape in got.values() for side in shape)
     assert jax.tree.leaves(got)

@@ -13,6 +13,7 @@ from tests.models.references import GOLDEN
 from tests.models.tiny import OPTIONS, random_images, tiny
 from vit_jax import checkpoints, models
 from vit_jax.checkpoints import peers
+from vit_jax.checkpoints.lazy import make_lazy
 from vit_jax.config import ModelConfig
 
 pytestmark = pytest.mark.skipif(not have_timm(), reason="timm is not installed")
@@ -30,7 +31,7 @@ def check(path: Path, file_format: str, source: checkpoints.Checkpoint) -> None:
     assert source.preprocessing is not None
     images = random_images((2, *source.preprocessing.image_size, 3))
     images = np.array(images)
-    theirs = peers.run_peer(path, file_format, source.model, source.num_classes, images)
+    theirs = peers.run_peer(path, file_format, source, images)
     assert theirs is not None
     ours = logits_of(source, images)
     assert np.abs(ours).max() > 0.01
@@ -46,7 +47,7 @@ def test_timm_computes_the_same(name: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", sorted(BY_LOADER))
 def test_timms_loader_reads_our_npz(name: str, tmp_path: Path) -> None:
-    source = checkpoints.read_checkpoint(GOLDEN / name)
+    source = checkpoints.open_checkpoint(GOLDEN / name)
     save(tmp_path / "x.npz", BY_LOADER[name], source)
     check(tmp_path / "x.npz", BY_LOADER[name], source)
 
@@ -79,9 +80,10 @@ def test_timm_makes_a_published_mixer_from_our_folder(tmp_path: Path) -> None:
     """Its names and shapes; its GELU is another one."""
     timm = importlib.import_module("timm")
     config = models.resolve_model(ModelConfig(variant="Mixer-S/32"))
-    shapes = checkpoints.layout.shapes(config, 5, (7, 7))
-    tensors = {k: np.full(s, 2, np.float32) for k, s in shapes.items()}
-    checkpoints.write_checkpoint(tmp_path / "x", "timm", tensors, config, 5)
+    shapes = models.find_shapes(config, 5, (224, 224))
+    tensors = {k: make_lazy(np.full(s, 2, np.float32)) for k, s in shapes.items()}
+    source = checkpoints.Checkpoint("vit_jax", tensors, config, 5)
+    checkpoints.write_checkpoint(tmp_path / "x", "timm", source)
     model = timm.create_model(f"local-dir:{tmp_path / 'x'}", pretrained=True)
     assert all((p == 2).all() for p in model.parameters())
 

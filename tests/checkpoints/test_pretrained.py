@@ -14,8 +14,8 @@ from tests.models.references import GOLDEN
 from tests.models.tiny import flat, random_images, tiny
 from tests.runs import TINY, change
 from vit_jax import checkpoints, weights
-from vit_jax.checkpoints import pretrained
-from vit_jax.checkpoints.pretrained import Pretrained, load_pretrained, place_params
+from vit_jax.checkpoints.load import Loaded, load_pretrained
+from vit_jax.checkpoints.place import place_params
 from vit_jax.config import MeshConfig, ModelConfig, Preprocessing
 from vit_jax.errors import ConfigError
 from vit_jax.mesh.sharding import make_mesh
@@ -31,7 +31,7 @@ FILES = {
 }
 
 
-def run(loaded: Pretrained, images: np.ndarray) -> np.ndarray:
+def run(loaded: Loaded, images: np.ndarray) -> np.ndarray:
     def apply(params, x):
         return loaded.model.apply({"params": params}, x, train=False)
 
@@ -171,7 +171,7 @@ def test_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert loaded.notes == ("this file leaves out: head",)
     # Images as our trainer makes them: the scaling goes into the weights.
     ours = Preprocessing((24, 24))
-    folded = pretrained.load_pretrained("tiny", images=ours)
+    folded = load_pretrained("tiny", images=ours)
     images = np.asarray(random_images())
     seen = ((images + 1) / 2 - 0.5) / 0.2
     np.testing.assert_allclose(
@@ -199,7 +199,7 @@ def test_what_augregs_index_chooses(
     monkeypatch.setenv("VIT_JAX_OFFLINE", "1")
     assert load_pretrained("augreg/B_8").config.patch_size == (8, 8)
     (folder / f"{stem}.npz").write_bytes(b"spoilt")
-    with pytest.raises(ConfigError, match=r"remove that file, and it is fetched again"):
+    with pytest.raises(ConfigError, match=r"remove that file to have it fetched again"):
         load_pretrained("augreg/B_8")
 
 

@@ -47,7 +47,7 @@ def test_google(name: str) -> None:
     if case.config.classifier in ("unpooled", "token_unpooled"):
         given["classifier"] = case.config.classifier
     for entry in meta["checkpoints"]:
-        checkpoint = checkpoints.read_checkpoint(
+        checkpoint = checkpoints.open_checkpoint(
             GOLDEN / "google_vit" / entry["file"], **given
         )
         check_same(checkpoint, case)
@@ -62,7 +62,7 @@ def test_google(name: str) -> None:
 def test_big_vision(name: str) -> None:
     meta = json.loads((GOLDEN / "big_vision" / f"{name}.json").read_text())
     case = big_vision(name)
-    checkpoint = checkpoints.read_checkpoint(GOLDEN / "big_vision" / meta["checkpoint"])
+    checkpoint = checkpoints.open_checkpoint(GOLDEN / "big_vision" / meta["checkpoint"])
     check_same(checkpoint, case)
     assert checkpoint.format == "big_vision"
     if name == "map_img_tower":
@@ -73,7 +73,7 @@ def test_big_vision(name: str) -> None:
 def test_timm(name: str) -> None:
     case = timm(name)
     given = {"num_heads": case.config.num_heads, "activation": case.config.activation}
-    checkpoint = checkpoints.read_checkpoint(
+    checkpoint = checkpoints.open_checkpoint(
         GOLDEN / "timm" / f"{name}.safetensors", **given
     )
     check_same(checkpoint, case)
@@ -86,7 +86,7 @@ def test_huggingface(tmp_path) -> None:
     (tmp_path / "config.json").write_text(json.dumps(meta["config"]))
     data = (GOLDEN / "huggingface" / "vit.safetensors").read_bytes()
     (tmp_path / "model.safetensors").write_bytes(data)
-    checkpoint = checkpoints.read_checkpoint(tmp_path)
+    checkpoint = checkpoints.open_checkpoint(tmp_path)
     assert checkpoint.model.activation == "gelu"
     assert checkpoint.model.layer_norm_epsilon == 1e-12
     assert checkpoint.model.num_heads == 4

@@ -17,6 +17,7 @@ from vit_jax.checkpoints.files.npz import read_npz
 from vit_jax.checkpoints.files.safetensors import read_safetensors, write_safetensors
 from vit_jax.checkpoints.formats import huggingface_config
 from vit_jax.config import Preprocessing
+from vit_jax.config.choices import FORMATS
 from vit_jax.errors import ConfigError
 
 SUFFIX = {"timm": ".safetensors", "huggingface": ".safetensors"}
@@ -42,7 +43,7 @@ def savez(path: Path, arrays: dict[str, np.ndarray], save: Any = np.savez) -> No
     save(path, **arrays)
 
 
-def heads_of(path: Path) -> dict[str, int]:
+def heads_of(path: Path) -> dict[str, Any]:
     """What these formats do not hold, and these widths do not tell."""
     return {"num_heads": 4} if path.suffix == ".safetensors" else {}
 
@@ -50,15 +51,7 @@ def heads_of(path: Path) -> dict[str, int]:
 def save(
     path: Path, file_format: str, source: checkpoints.Checkpoint, **options
 ) -> None:
-    checkpoints.write_checkpoint(
-        path,
-        file_format,
-        source.tensors,
-        source.model,
-        source.num_classes,
-        preprocessing=source.preprocessing,
-        **options,
-    )
+    checkpoints.write_checkpoint(path, file_format, source, **options)
 
 
 def check_equal(got: dict[str, np.ndarray], expected: dict[str, np.ndarray]) -> None:
@@ -74,12 +67,12 @@ def test_all_files_are_here() -> None:
 
 @pytest.mark.parametrize("path", FILES, ids=lambda p: p.stem)
 def test_back_to_the_same_format(path: Path, tmp_path: Path) -> None:
-    source = checkpoints.read_checkpoint(path, **heads_of(path))
+    source = checkpoints.open_checkpoint(path, **heads_of(path))
     copy = tmp_path / f"copy{path.suffix}"
     save(copy, source.format, source)
     if path.name not in NOT_AS_FILES:
         check_equal(raw(copy), raw(path))
-    again = checkpoints.read_checkpoint(
+    again = checkpoints.open_checkpoint(
         copy
     )  # heads and all else come from the metadata
     assert again.num_classes == source.num_classes
@@ -92,7 +85,7 @@ def test_back_to_the_same_format(path: Path, tmp_path: Path) -> None:
 PAIRS = [
     (name, file_format)
     for name in sorted(OPTIONS)
-    for file_format in checkpoints.FORMATS
+    for file_format in FORMATS
 ]  # fmt: skip
 
 
@@ -111,7 +104,7 @@ def test_every_option_in_every_format(
         assert "\n" not in message
         assert not path.exists()
         return
-    again = checkpoints.read_checkpoint(path)
+    again = checkpoints.open_checkpoint(path)
     got = {k: np.asarray(v) for k, v in again.tensors.items()}
     check_equal(got, {k: np.asarray(v) for k, v in source.tensors.items()})
     assert again.num_classes == source.num_classes
@@ -154,7 +147,7 @@ def test_pre_logits_are_named_and_can_be_dropped(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"it was trained on.*--drop=head"):
         save(path, "timm", source, drop=("pre_logits",))
     save(path, "timm", source, drop=("pre_logits", "head"))
-    written = checkpoints.read_checkpoint(path)
+    written = checkpoints.open_checkpoint(path)
     assert written.model.representation_size is written.num_classes is None
     features = checkpoint_of(tiny(representation_size=16), None)
     save(path, "timm", features, drop=("pre_logits",))
@@ -168,7 +161,7 @@ def test_pooler_holds_pre_logits(tmp_path: Path) -> None:
     save(tmp_path / "x", "huggingface", source)
     names = raw(tmp_path / "x" / "model.safetensors")
     assert "pooler.dense.weight" in names
-    again = checkpoints.read_checkpoint(tmp_path / "x")
+    again = checkpoints.open_checkpoint(tmp_path / "x")
     assert again.model.representation_size == 16
 
 
@@ -178,7 +171,7 @@ def test_activation_is_not_lost_silently(tmp_path: Path) -> None:
         save(tmp_path / "x.npz", "google", source)
     save(tmp_path / "x.npz", "google", source, drop=("activation",))
     assert (
-        checkpoints.read_checkpoint(tmp_path / "x.npz").model.activation == "gelu_tanh"
+        checkpoints.open_checkpoint(tmp_path / "x.npz").model.activation == "gelu_tanh"
     )
 
 
@@ -192,9 +185,9 @@ def test_a_gate_cannot_be_dropped(file_format: str, tmp_path: Path) -> None:
 
 
 def test_positions_without_a_class_row_get_one(tmp_path: Path) -> None:
-    source = checkpoints.read_checkpoint(GOLDEN / "big_vision" / "tok_learn.npz")
+    source = checkpoints.open_checkpoint(GOLDEN / "big_vision" / "tok_learn.npz")
     save(tmp_path / "x.npz", "google", source)
-    again = checkpoints.read_checkpoint(tmp_path / "x.npz")
+    again = checkpoints.open_checkpoint(tmp_path / "x.npz")
     with np.load(GOLDEN / "big_vision" / "tok_learn.io.npz") as io:
         got = logits_of(again, io["images"])
         np.testing.assert_allclose(got, io["logits"], rtol=0, atol=2e-5)
@@ -216,20 +209,12 @@ def test_folder_with_configs(crop: str, tmp_path: Path) -> None:
             (0.2, 0.2, 0.2),
         ),
     )
+    source = dataclasses.replace(source, class_names=names)
     for file_format in ("timm", "huggingface"):
         folder = tmp_path / file_format
-        files = checkpoints.write_checkpoint(
-            folder,
-            file_format,
-            source.tensors,
-            source.model,
-            5,
-            preprocessing=source.preprocessing,
-            class_names=names,
-            drop=(),
-        )
+        files = checkpoints.write_checkpoint(folder, file_format, source)
         assert folder / "config.json" in files
-        again = checkpoints.read_checkpoint(folder)
+        again = checkpoints.open_checkpoint(folder)
         assert again.class_names == names
         assert again.preprocessing == source.preprocessing
         # The same without our metadata: what other programs would have written.
@@ -237,7 +222,7 @@ def test_folder_with_configs(crop: str, tmp_path: Path) -> None:
         tensors, _ = read_safetensors(folder / "model.safetensors")
         write_safetensors(tmp_path / "plain", tensors, metadata)
         (tmp_path / "plain").replace(folder / "model.safetensors")
-        again = checkpoints.read_checkpoint(folder)
+        again = checkpoints.open_checkpoint(folder)
         assert again.class_names == names
         assert again.model.num_heads == 2
         assert again.model.activation == "gelu"
@@ -262,7 +247,7 @@ def test_bfloat16_stays(tmp_path: Path) -> None:
     for file_format, suffix in (("timm", ".safetensors"), ("big_vision", ".npz")):
         path = tmp_path / f"x{suffix}"
         save(path, file_format, source)
-        again = checkpoints.read_checkpoint(path)
+        again = checkpoints.open_checkpoint(path)
         check_equal({k: np.asarray(v) for k, v in again.tensors.items()}, half)
     with np.load(tmp_path / "x.npz") as arrays:
         assert arrays["head/kernel"].dtype == np.dtype("V2")
@@ -271,12 +256,12 @@ def test_bfloat16_stays(tmp_path: Path) -> None:
 def test_prefixes_and_optimizer_state(tmp_path: Path) -> None:
     """big_vision under params/ or opt/target/, moments and all."""
     flat = raw(GOLDEN / "big_vision" / "map_learn_scan.npz")
-    expected = checkpoints.read_checkpoint(GOLDEN / "big_vision" / "map_learn_scan.npz")
+    expected = checkpoints.open_checkpoint(GOLDEN / "big_vision" / "map_learn_scan.npz")
     for prefix in ("params/", "opt/target/", "params/img/"):
         tensors = {f"{prefix}{k}": v for k, v in flat.items()}
         tensors |= {f"opt/0/mu/{k}": v for k, v in flat.items()}
         savez(tmp_path / "x.npz", tensors)
-        again = checkpoints.read_checkpoint(tmp_path / "x.npz")
+        again = checkpoints.open_checkpoint(tmp_path / "x.npz")
         check_equal(
             {k: np.asarray(v) for k, v in again.tensors.items()},
             {k: np.asarray(v) for k, v in expected.tensors.items()},
@@ -290,8 +275,8 @@ def test_compressed_and_older_shapes(tmp_path: Path) -> None:
     flat = raw(path)
     odd = {k: np.asfortranarray(v).astype(">f4") for k, v in flat.items()}
     savez(tmp_path / "x.npz", odd, np.savez_compressed)
-    again = checkpoints.read_checkpoint(tmp_path / "x.npz")
-    expected = checkpoints.read_checkpoint(path)
+    again = checkpoints.open_checkpoint(tmp_path / "x.npz")
+    expected = checkpoints.open_checkpoint(path)
     check_equal(
         {k: np.asarray(v) for k, v in again.tensors.items()},
         {k: np.asarray(v) for k, v in expected.tensors.items()},
@@ -306,7 +291,7 @@ def test_a_cut_model_says_what_is_missing(tmp_path: Path) -> None:
     flat["Transformer/encoder_norm/bias"] = np.zeros((3,), np.float32)
     savez(tmp_path / "x.npz", flat)
     with pytest.raises(checkpoints.MismatchError) as caught:
-        checkpoints.read_checkpoint(tmp_path / "x.npz")
+        checkpoints.open_checkpoint(tmp_path / "x.npz")
     assert caught.value.missing == [name]
     assert caught.value.extra == ["extra/thing"]
     assert caught.value.shapes == {"Transformer/encoder_norm/bias": ((3,), (32,))}
@@ -324,16 +309,16 @@ def test_without_positions(tmp_path: Path) -> None:
     del tensors["pos_embed"]
     write_safetensors(tmp_path / "x.safetensors", tensors, {})
     with pytest.raises(checkpoints.MismatchError, match=r"missing: .*pos_embedding"):
-        checkpoints.read_checkpoint(tmp_path / "x.safetensors", num_heads=4)
+        checkpoints.open_checkpoint(tmp_path / "x.safetensors", num_heads=4)
 
 
 def test_heads_that_nobody_knows() -> None:
     with pytest.raises(ConfigError, match="give num_heads"):
-        checkpoints.read_checkpoint(GOLDEN / "timm" / "plain.safetensors")
-    by_shape = checkpoints.read_checkpoint(GOLDEN / "timm" / "qk_norm.safetensors")
+        checkpoints.open_checkpoint(GOLDEN / "timm" / "plain.safetensors")
+    by_shape = checkpoints.open_checkpoint(GOLDEN / "timm" / "qk_norm.safetensors")
     assert by_shape.model.num_heads == 4
     with pytest.raises(ConfigError, match='did you mean "num_heads"'):
-        checkpoints.read_checkpoint(GOLDEN / "timm" / "plain.safetensors", num_head=4)
+        checkpoints.open_checkpoint(GOLDEN / "timm" / "plain.safetensors", num_head=4)
 
 
 def test_heads_that_see_something_else_are_left_out(tmp_path: Path) -> None:
@@ -349,7 +334,7 @@ def test_heads_that_see_something_else_are_left_out(tmp_path: Path) -> None:
             for name, value in head.items()
         }
         write_safetensors(file, {**tensors, **more}, metadata)
-        again = checkpoints.read_checkpoint(tmp_path / "x")
+        again = checkpoints.open_checkpoint(tmp_path / "x")
         assert again.num_classes is None
         assert any("its head is left out: it sees the mean" in n for n in again.notes)
 
@@ -369,7 +354,7 @@ def test_activations_that_timm_has_by_name(name, activation, tmp_path: Path) -> 
     (tmp_path / "config.json").write_text(json.dumps(config))
     data = (GOLDEN / "timm" / "plain.safetensors").read_bytes()
     (tmp_path / "model.safetensors").write_bytes(data)
-    assert checkpoints.read_checkpoint(tmp_path).model.activation == activation
+    assert checkpoints.open_checkpoint(tmp_path).model.activation == activation
 
 
 @pytest.mark.parametrize(
@@ -396,8 +381,8 @@ def test_activations_that_timm_has_by_name(name, activation, tmp_path: Path) -> 
 )
 def test_preprocessing_as_transformers_writes_it(preprocessor, crop, fraction) -> None:
     """google/vit, CLIP, DeiT, DINOv2, SigLIP."""
-    facts = huggingface_config.read({}, preprocessor, "vit")
-    fields = Preprocessing(**facts.preprocessing)
+    found = huggingface_config.read_huggingface_config({}, preprocessor, "vit")
+    fields = Preprocessing(**found.preprocessing)
     assert fields.image_size == (224, 224)
     assert (fields.eval_crop, fields.eval_crop_fraction) == (crop, fraction)
 
@@ -410,4 +395,4 @@ def test_parts_of_safetensors(tmp_path: Path) -> None:
         write_safetensors(tmp_path / f"model-0000{i}-of-00002.safetensors", part, {})
     meta = json.loads((GOLDEN / "huggingface" / "vit.json").read_text())
     (tmp_path / "config.json").write_text(json.dumps(meta["config"]))
-    assert checkpoints.read_checkpoint(tmp_path).num_classes == 6
+    assert checkpoints.open_checkpoint(tmp_path).num_classes == 6

@@ -12,7 +12,8 @@ import pytest
 from vit_jax import models
 from vit_jax.config import Config
 from vit_jax.config.durations import resolve_steps
-from vit_jax.config.file import from_dict, load_config
+from vit_jax.config.file import load_config
+from vit_jax.config.typed import from_dict
 from vit_jax.errors import ConfigError
 from vit_jax.models.init import init_params
 from vit_jax.training.resolve import resolve_config

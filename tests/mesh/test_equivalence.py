@@ -12,10 +12,10 @@ import pytest
 
 from tests.runs import TINY, change, program_on
 from vit_jax.checkpoints.card import make_card
-from vit_jax.checkpoints.own import load_trained
-from vit_jax.config import Config, MeshConfig
+from vit_jax.checkpoints.load import load
+from vit_jax.config import Config
 from vit_jax.errors import ConfigError
-from vit_jax.mesh.sharding import make_mesh, shard_batch
+from vit_jax.mesh.sharding import shard_batch
 from vit_jax.models.layers import unstack_layer_params
 from vit_jax.training.checkpoint import Checkpoints
 from vit_jax.training.resolve import resolve_config
@@ -153,7 +153,7 @@ def test_a_checkpoint_moves_between_loop_and_scan_and_meshes(tmp_path) -> None:
             unstack_layer_params(jax.device_get(tree)) for tree in (state, restored)
         )
         jax.tree.map(np.testing.assert_array_equal, after, before)
-        trained = load_trained(workdir, make_mesh(MeshConfig()))
+        trained = load(workdir)
         jax.tree.map(np.testing.assert_array_equal, trained.params, before.ema)
         state = restored
 

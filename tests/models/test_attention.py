@@ -15,7 +15,7 @@ from vit_jax import models
 from vit_jax.checkpoints.card import check_same_run, read_card
 from vit_jax.checkpoints.load import load
 from vit_jax.config import Config, MeshConfig, ModelConfig
-from vit_jax.config.file import from_dict
+from vit_jax.config.typed import from_dict
 from vit_jax.errors import ConfigError
 from vit_jax.mesh.sharding import make_mesh
 from vit_jax.models.attention import Attention, attend

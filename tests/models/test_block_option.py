@@ -28,10 +28,10 @@ EDITS = {
     ],
     "models/attention.py": [
         (
-            '        return dense(width, axis=(-2, -1), name="out")(x)',
+            '        x = dense(width, axis=(-2, -1), name="out")(x)',
             "        if config.value_norm:\n"
             '            x = layer_norm(x, name="value_ln", dtype=config.dtype)\n'
-            '        return dense(width, axis=(-2, -1), name="out")(x)',
+            '        x = dense(width, axis=(-2, -1), name="out")(x)',
         ),
         (
             'list_norm_axes("query_ln", "key_ln",',

@@ -19,7 +19,7 @@ from tests.hosts import Hosts
 from tests.runs import TINY, change, file_of
 from tests.training.test_train import assert_same_run, lines_of, params_of
 from vit_jax.checkpoints.card import read_card
-from vit_jax.checkpoints.formats import workdir as converted
+from vit_jax.checkpoints.files.orbax_files import find_step
 from vit_jax.cli import main
 from vit_jax.data.bad_files import BadFiles
 from vit_jax.errors import ConfigError
@@ -120,10 +120,10 @@ def test_half_a_checkpoint_is_not_one(server, local):
     workdir = open_location("gs://bucket/half")
     train(change(TINY, train={"keep_checkpoints": 3}), workdir)
     del server.objects["bucket"]["half/checkpoints/12/commit_success.txt"]
-    found = converted.find(workdir)  # looks for itself
+    found = find_step(workdir)  # looks for itself
     assert found is not None
     assert (found.name, step_of(workdir)) == ("8", 8)
-    assert converted.find(workdir / "checkpoints" / "12") is None
+    assert find_step(workdir / "checkpoints" / "12") is None
     assert read_card(workdir / "checkpoints" / "12") is None
     left = set(server.names("half/checkpoints/12"))
     train(change(TINY, train={"keep_checkpoints": 3}), workdir)

@@ -10,10 +10,8 @@ import pytest
 
 from tests.runs import TINY, change, program_on
 from vit_jax.checkpoints.card import check_same_run, make_card, read_card
-from vit_jax.checkpoints.own import load_trained
-from vit_jax.config import MeshConfig
+from vit_jax.checkpoints.load import load
 from vit_jax.errors import ConfigError
-from vit_jax.mesh.sharding import make_mesh
 from vit_jax.training.checkpoint import Checkpoints, _os_reason
 
 Usage = collections.namedtuple("Usage", "total used free")
@@ -66,7 +64,7 @@ def test_a_state_restores_on_any_mesh(saved, sizes):
 
 def test_parameters_load_without_the_optimizer(saved):
     workdir, state = saved
-    trained = load_trained(workdir, make_mesh(MeshConfig()))
+    trained = load(workdir)
     jax.tree.map(np.testing.assert_array_equal, trained.params, state.params)
     assert trained.class_names == tuple("abcdefghij")
     assert trained.preprocessing.image_size == (8, 8)
@@ -119,7 +117,7 @@ def test_a_damaged_checkpoint_is_told(saved, tmp_path, broken):
     shutil.copytree(saved[0], workdir)
     (workdir / "checkpoints" / "0" / broken).write_text("{")
     with pytest.raises(ConfigError, match=r"cannot be read .* remove that folder"):
-        load_trained(workdir, make_mesh(MeshConfig()))
+        load(workdir)
 
 
 @pytest.mark.parametrize(

@@ -17,10 +17,10 @@ from vit_jax.data import augment
 from vit_jax.mesh.compiler import make_compiler_options
 from vit_jax.mesh.constraints import bind_mesh
 from vit_jax.mesh.sharding import get_shardings, make_batch_sharding, shard_batch
+from vit_jax.models.apply import apply_model
 from vit_jax.models.flops import count_inference_flops, count_training_flops
 from vit_jax.plan.memory import measure_program
 from vit_jax.plan.trial import make_trial_program
-from vit_jax.training.step import apply_model
 
 
 def time_training(

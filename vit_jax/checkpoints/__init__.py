@@ -4,25 +4,26 @@ The order is always the same: read, rename, adapt, merge. Nothing is unpickled, 
 array is read before it is used.
 """
 
-from vit_jax.checkpoints.adapt.fit import adapt
+from vit_jax.checkpoints.adapt.fit import fit_checkpoint
 from vit_jax.checkpoints.conversion import convert_file, describe_checkpoint
-from vit_jax.checkpoints.formats.limits import DROPPABLE, FORMATS
 from vit_jax.checkpoints.lazy import Lazy, make_lazy
-from vit_jax.checkpoints.open import read_checkpoint, write_checkpoint
+from vit_jax.checkpoints.open import open_checkpoint
 from vit_jax.checkpoints.record import Checkpoint
+from vit_jax.checkpoints.restrict import DROPPABLE, restrict_to_format
 from vit_jax.checkpoints.trees import MismatchError, nest
+from vit_jax.checkpoints.write import write_checkpoint
 
 __all__ = [
     "DROPPABLE",
-    "FORMATS",
     "Checkpoint",
     "Lazy",
     "MismatchError",
-    "adapt",
     "convert_file",
     "describe_checkpoint",
+    "fit_checkpoint",
     "make_lazy",
     "nest",
-    "read_checkpoint",
+    "open_checkpoint",
+    "restrict_to_format",
     "write_checkpoint",
 ]

@@ -1,31 +1,24 @@
-"""The card of a checkpoint: what it is, how to use it, and which run may go on from it.
+"""The card of a checkpoint: what it is, how to use it, and which run may resume from it.
 
 A JSON file beside the arrays: the model's and the run's config, preprocessing, class
 names and the last metrics.
 """
 
-import contextlib
 import dataclasses
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import jax
-import orbax.checkpoint as ocp
-from etils import epath
-
 from vit_jax._version import __version__
+from vit_jax.checkpoints.files.orbax_files import find_step, read_json
 from vit_jax.config import PLAIN, Config, ModelConfig
-from vit_jax.config.file import from_dict
+from vit_jax.config.typed import from_dict
 from vit_jax.errors import ConfigError
-from vit_jax.storage import bucket
-
-FOLDER = "checkpoints"  # in a workdir
 
 
 def make_card(
     config: Config,
-    num_classes: int,
+    num_classes: int | None,
     class_names: tuple[str, ...] | None,
     metrics: Mapping[str, Any] | None = None,
     metrics_step: int | None = None,
@@ -52,24 +45,21 @@ def read_card(path: Path) -> dict[str, Any] | None:
     """Returns the card of the newest checkpoint in a workdir, or None if it has none.
 
     ``path`` may also be one checkpoint's own folder, ``WORKDIR/checkpoints/STEP``.
+
+    Raises:
+      ConfigError: it is damaged.
     """
-    folder = find_checkpoint(path)
-    if folder is None:
-        return None
-    with report_damage(folder):
-        reader = ocp.Checkpointer(
-            ocp.JsonCheckpointHandler(), multiprocessing_options=read_alone()
-        )
-        card = reader.restore(folder / "card")
-        return {**card, "step": int(folder.name)}
+    step = find_step(path)
+    return None if step is None else read_step_card(step)
 
 
-def read_alone() -> ocp.options.MultiprocessingOptions:
-    """Reading needs no other process, and one of them may not be there."""
-    here = jax.process_index()
-    return ocp.options.MultiprocessingOptions(
-        primary_host=here, active_processes={here}
-    )
+def read_step_card(step: Path) -> dict[str, Any]:
+    """Returns the card of one step's folder; ``step`` in it is the folder's number.
+
+    Raises:
+      ConfigError: it is missing or damaged.
+    """
+    return {**read_json(step, "card"), "step": int(step.name)}
 
 
 def read_model_config(card: Mapping[str, Any]) -> ModelConfig:
@@ -77,52 +67,21 @@ def read_model_config(card: Mapping[str, Any]) -> ModelConfig:
     return from_dict(ModelConfig, card["model"], "card.model")
 
 
-def find_checkpoint(path: Path) -> epath.Path | None:
-    """Returns the folder of the finished checkpoint that ``path`` means."""
-    resolved = epath.Path(path)
-    if not bucket.is_bucket(path):
-        resolved = resolved.resolve()
-    names = ocp.path.step.standard_name_format()
-    if resolved.parent.name == FOLDER and resolved.name.isdigit():
-        found = [m.path for m in names.find_all(resolved.parent)]
-        return next((epath.Path(p) for p in found if p.name == resolved.name), None)
-    if not bucket.has_folder(resolved / FOLDER):
-        return None
-    steps = [metadata.step for metadata in names.find_all(resolved / FOLDER)]
-    return resolved / FOLDER / str(max(steps)) if steps else None
-
-
-@contextlib.contextmanager
-def report_damage(folder: Any) -> Iterator[None]:
-    """Raises ConfigError where a checkpoint's files are missing or broken."""
-    try:
-        yield
-    except ConfigError:
-        raise
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0][:200]
-        raise ConfigError(
-            f"checkpoint {folder} cannot be read ({reason}); if it is damaged, remove "
-            "that folder and repeat the command: an older checkpoint or a fresh start "
-            "takes its place"
-        ) from error
-
-
 def check_same_run(
     card: Mapping[str, Any],
     config: Config,
-    num_classes: int,
+    num_classes: int | None,
     class_names: tuple[str, ...] | None,
 ) -> list[str]:
-    """Compares a workdir's checkpoint with the run that wants to go on from it.
+    """Compares a workdir's checkpoint with the run that would resume it.
 
     Returns:
-      What else of the config is another one now, a sentence each.
+      What else in the config differs now, one sentence each.
 
     Raises:
-      ConfigError: another model, optimizer, order of the data or other classes.
+      ConfigError: the model, optimizer, order of the data or classes differ.
     """
-    old = dict(_flat(card["config"]))
+    old = {"objective.name": "classify", **dict(_flat(card["config"]))}  # of before
     new = dict(_flat(dataclasses.asdict(config)))
     old |= {"num_classes": card["num_classes"], "class_names": card["class_names"]}
     new |= {"num_classes": num_classes, "class_names": _plain(class_names)}
@@ -145,6 +104,7 @@ _FIXED = (
     "model.",
     "num_classes",
     "class_names",
+    "objective.",
     "seed",
     "data.image_size",
     "data.batch_size",

@@ -1,6 +1,5 @@
 """One file into another format, and the proof that nothing was lost."""
 
-import dataclasses
 from collections.abc import Collection
 from pathlib import Path
 
@@ -9,10 +8,12 @@ import numpy as np
 
 from vit_jax import models
 from vit_jax.checkpoints import peers, trees
-from vit_jax.checkpoints.formats.limits import DROPPABLE, FORMATS, fit
-from vit_jax.checkpoints.open import read_checkpoint, write_checkpoint
-from vit_jax.checkpoints.record import Checkpoint
-from vit_jax.errors import ConfigError, check_choice
+from vit_jax.checkpoints.open import open_checkpoint
+from vit_jax.checkpoints.record import SOFTMAX, Checkpoint
+from vit_jax.checkpoints.restrict import DROPPABLE, restrict_to_format
+from vit_jax.checkpoints.write import write_checkpoint
+from vit_jax.config.choices import FORMATS
+from vit_jax.errors import ConfigError
 
 _SUFFIXES = {".npz": "google_prelinen", ".safetensors": "timm"}
 _OTHER_FILES = (".npz", ".npy", ".bin", ".pth", ".pt", ".ckpt", ".h5", ".msgpack")
@@ -31,16 +32,16 @@ def convert_file(
     """Converts a checkpoint.
 
     Args:
-        src: a file, a folder, or a workdir of ours, in any format.
+        src: a path or name, as `open_checkpoint` takes it.
         dst: a .npz or .safetensors file; for timm and huggingface also a folder, which
             gets the config files too.
-        to: one of `limits.FORMATS`. None: by the name of ``dst``: .npz is the
+        to: a row of `config.choices.FORMATS`. None: by the name of ``dst``: .npz is the
             original's format with its released names, .safetensors timm's, a folder
             huggingface.
         check: runs random images through both, and through the library that the new
             file is for where it is installed; the report has the largest differences.
-        drop: what to leave out; see `limits.DROPPABLE`.
-        checkpoint: in place of reading ``src``, for weights by name.
+        drop: what to leave out; see `restrict.DROPPABLE`.
+        checkpoint: in place of opening ``src``.
 
     Returns:
         A report, line by line.
@@ -51,36 +52,32 @@ def convert_file(
     """
     file_format = to or _SUFFIXES.get(Path(dst).suffix, "huggingface")
     _check_name(Path(dst), file_format)
-    source = read_checkpoint(src) if checkpoint is None else checkpoint
-    files = write_checkpoint(
-        dst,
-        file_format,
-        source.tensors,
-        source.model,
-        source.num_classes,
-        preprocessing=source.preprocessing,
-        class_names=source.class_names,
-        drop=drop,
-    )
+    source = open_checkpoint(src) if checkpoint is None else checkpoint
+    files = write_checkpoint(dst, file_format, source, drop)
     lines = [
         f"{src}: {describe_checkpoint(source)}",
         *(f"note: {n}" for n in source.notes),
     ]
     lines += [f"wrote {file} ({file.stat().st_size:,} bytes)" for file in files]
-    lines += _tell_dropped(source, file_format, drop)
+    lines += _describe_dropped(source, file_format, drop)
     if source.class_names and files[0].suffix == ".npz":
         lines.append("note: a .npz holds no class names; classes will be numbers")
+    if source.loss != SOFTMAX and files[0].suffix == ".npz":
+        lines.append(
+            f"note: a .npz does not say that its head was trained with {source.loss}; "
+            f"probabilities will be taken by {SOFTMAX}"
+        )
     if check:
         lines += _check(source, Path(dst), file_format, drop)
     return lines
 
 
-def _tell_dropped(
+def _describe_dropped(
     source: Checkpoint, file_format: str, drop: Collection[str]
 ) -> list[str]:
     """Returns what of ``drop`` was left out, and what there was not."""
     model, tensors = source.model, source.tensors
-    fitted = fit(file_format, tensors, model, source.num_classes, drop).model
+    fitted = restrict_to_format(source, file_format, drop).model
     gone, absent = [], []
     for name in drop:
         names = DROPPABLE[name]
@@ -93,14 +90,14 @@ def _tell_dropped(
 
 def _check_name(dst: Path, file_format: str) -> None:
     """Raises ConfigError for the name of a file that the format is not."""
-    check_choice("--to", file_format, FORMATS)
-    is_npz = file_format not in ("timm", "huggingface")
-    wrong = dst.suffix != ".npz" if is_npz else dst.suffix in _OTHER_FILES
-    if wrong:
-        kind = ".npz file" if is_npz else ".safetensors file or a folder"
+    FORMATS.check("--to", file_format)
+    suffix = FORMATS.resolve(file_format).suffix
+    is_npz = suffix == ".npz"
+    if dst.suffix != suffix if is_npz else dst.suffix in _OTHER_FILES:
+        kind = ".npz file" if is_npz else f"{suffix} file or a folder"
         raise ConfigError(
             f"the output must be a {kind} for {file_format}, got {dst}; call it "
-            f"{dst.with_suffix('.npz' if is_npz else '.safetensors')}, or choose --to"
+            f"{dst.with_suffix(suffix)}, or choose --to"
         )
 
 
@@ -108,7 +105,7 @@ def describe_checkpoint(checkpoint: Checkpoint) -> str:
     """Returns what a checkpoint is, in one line."""
     model = checkpoint.model
     size = sum(tensor.size for tensor in checkpoint.tensors.values())
-    name = model.variant or f"a {model.family} of width {model.hidden_size}"
+    name = models.describe_model(model)
     classes = checkpoint.num_classes
     head = "no head" if classes is None else f"{classes} classes"
     return f"{checkpoint.format}, {name}, {head}, {size:,} parameters"
@@ -133,9 +130,9 @@ def _check(
     images = np.random.default_rng(0).uniform(-1, 1, (2, *size, 3)).astype(np.float32)
     given = {name: getattr(source.model, name) for name in _NOT_IN_NPZ}
     written = (
-        read_checkpoint(dst, **given)
+        open_checkpoint(dst, **given)
         if dst.suffix == ".npz" and not drop
-        else read_checkpoint(dst)
+        else open_checkpoint(dst)
     )
     again = compute_outputs(written, images)
     lines = []
@@ -143,8 +140,7 @@ def _check(
         lines.append(
             _compare("the file read back", again, compute_outputs(source, images))
         )
-    model = dataclasses.replace(written.model, variant=None)
-    theirs = peers.run_peer(dst, file_format, model, written.num_classes, images)
+    theirs = peers.run_peer(dst, file_format, written, images)
     if theirs is None:
         return [*lines, "check: no other library for this file is installed"]
     name, output = theirs

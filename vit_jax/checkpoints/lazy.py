@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import ml_dtypes
@@ -17,6 +18,23 @@ DTYPES = {np.dtype(t) for t in ("float16", "float32", "float64")} | {BFLOAT16}
 
 
 @dataclasses.dataclass(frozen=True)
+class Stored:
+    """An array in a folder of Orbax's, which reads each device's shard by itself.
+
+    Attributes:
+        folder: of the tree of arrays.
+        name: of the array in it, ``a/b/c``.
+        shape: of the array in it.
+        layer: which row of its first axis is meant; None: the whole array.
+    """
+
+    folder: Path
+    name: str
+    shape: Shape
+    layer: int | None = None
+
+
+@dataclasses.dataclass(frozen=True)
 class Lazy:
     """An array that `numpy.asarray` reads; until then it costs nothing.
 
@@ -27,11 +45,14 @@ class Lazy:
         shape: known without reading.
         dtype: the file's own; one of DTYPES.
         read: returns the array, or rows (start, stop) of its first axis.
+        stored: where its shards can be read without the whole; several: those stacked
+            along a new first axis. Empty: only ``read`` has it.
     """
 
     shape: Shape
     dtype: np.dtype
     read: Callable[[Rows | None], np.ndarray]
+    stored: tuple[Stored, ...] = ()
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         array = self.read(None)

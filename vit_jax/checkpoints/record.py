@@ -2,27 +2,35 @@
 
 import dataclasses
 from collections.abc import Mapping
+from typing import Any
 
 from vit_jax.checkpoints.lazy import Lazy
-from vit_jax.config import ModelConfig, Preprocessing
+from vit_jax.config import Config, ModelConfig, Preprocessing
+from vit_jax.config.choices import accept_unknown
+from vit_jax.config.typed import from_dict
+
+SOFTMAX = "softmax"  # what makes probabilities of the logits, unless a file says other
 
 
 @dataclasses.dataclass(frozen=True)
 class Checkpoint:
-    """A checkpoint under canonical names; see `vit_jax.checkpoints.layout`.
+    """What every format becomes: arrays under canonical names, and how to use them.
 
     Attributes:
-        format: where it comes from: google, google_prelinen, big_vision, timm,
-            huggingface, vit_jax.
+        format: where it comes from: a row of `config.choices.FORMATS`, or ``vit_jax``
+            for a run of ours.
         tensors: canonical name -> array, read when `numpy.asarray` meets it. In the
             file's own dtype.
         model: resolved.
-        num_classes: None: there is no head.
+        num_classes: y; None: there is no head.
         grid: patches (down, across) of the position embedding; None where it has none,
-            or where their number alone does not tell.
+            or where their number does not determine it.
         preprocessing: what the weights expect, as far as the file says it.
         class_names: in the order of the logits.
         notes: what was assumed, one sentence each.
+        loss: what the head means: ``softmax``, one class of all; ``sigmoid``, each
+            class by itself.
+        card: what a run of ours says about itself; None for other formats.
     """
 
     format: str
@@ -33,3 +41,29 @@ class Checkpoint:
     preprocessing: Preprocessing | None = None
     class_names: tuple[str, ...] | None = None
     notes: tuple[str, ...] = ()
+    loss: str = SOFTMAX
+    card: Mapping[str, Any] | None = None
+
+    @property
+    def run(self) -> Config | None:
+        """The config of the run that wrote it.
+
+        What a caller registered for the run need not be registered here.
+
+        Raises:
+            ConfigError: this version does not know a field of it.
+        """
+        if self.card is None:
+            return None
+        with accept_unknown():
+            return from_dict(Config, self.card["config"], "card.config")
+
+    @property
+    def step(self) -> int | None:
+        """Completed updates of the run that wrote it."""
+        return None if self.card is None else self.card["step"]
+
+    @property
+    def metrics(self) -> Mapping[str, float]:
+        """Of the run's last evaluation; empty for other formats."""
+        return {} if self.card is None else self.card["metrics"]

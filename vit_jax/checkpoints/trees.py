@@ -5,7 +5,6 @@ says how one array of theirs becomes one or several of ours; the same table, rea
 right to left, writes the format.
 """
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -78,30 +77,13 @@ def make_printable(text: str, longest: int = 120) -> str:
     return text if len(text) <= longest else f"{text[: longest - 3]}..."
 
 
-def expand(table: Iterable[Rule], num_layers: int) -> list[Rule]:
+def expand_rules(table: Iterable[Rule], num_layers: int) -> list[Rule]:
     """Returns the rules with every layer's number put in."""
     rules: list[Rule] = []
     for rule in table:
         layers = range(num_layers) if "{i}" in rule.theirs else (0,)
         rules += [rule.at(i) for i in layers]
     return rules
-
-
-def count_layers(names: Iterable[str], pattern: str, what: str) -> int:
-    """Returns how many layers the names have; ``pattern`` captures a layer's number.
-
-    Raises:
-        ConfigError: if a number is left out, which a renumbering would hide.
-    """
-    compiled = re.compile(pattern)
-    found = {match[1] for name in names if (match := compiled.match(name))}
-    missing = {str(i) for i in range(len(found))} - found
-    if missing:
-        raise ConfigError(
-            f"{what} must have layers 0 to {len(found) - 1}, got none with number "
-            f"{min(missing, key=int)}; the file is incomplete"
-        )
-    return len(found)
 
 
 def convert_from(

@@ -4,6 +4,7 @@ import argparse
 import json
 
 from vit_jax.cli.parsers import Commands, add_command, complete_files, parse_output_path
+from vit_jax.config.choices import FORMATS
 
 
 def add(commands: Commands) -> None:
@@ -43,8 +44,8 @@ def _add_convert(commands: Commands) -> None:
     parser.add_argument(
         "--to",
         metavar="FORMAT",
-        help="google, google_prelinen, big_vision, timm or huggingface (default: by the "
-        "name of the output)",
+        help="; ".join(f"{name}: {choice.help}" for name, choice in FORMATS.items())
+        + " (default: by the name of the output)",
     )
     parser.add_argument(
         "--drop",
@@ -74,20 +75,19 @@ def _models(arguments: argparse.Namespace, _: list[str]) -> int:
             one = not weights.find_weights(name)  # a part of several names
     if arguments.json:
         rows = (
-            [weights.weights_to_json(weights.describe_published(name))]
+            [weights.convert_to_json(weights.describe_published(name))]
             if one
             else weights.describe_table(name)
         )
         print(json.dumps(rows, indent=2))
     else:
-        lines = weights.describe_weights(name) if one else weights.table_lines(name)
+        lines = weights.describe_weights(name) if one else weights.format_table(name)
         print("\n".join(lines))
     return 0
 
 
 def _convert(arguments: argparse.Namespace, _: list[str]) -> int:
     from vit_jax import checkpoints
-    from vit_jax.checkpoints.pretrained import open_checkpoint
 
     lines = checkpoints.convert_file(
         arguments.source,
@@ -95,7 +95,6 @@ def _convert(arguments: argparse.Namespace, _: list[str]) -> int:
         arguments.to,
         arguments.check,
         arguments.drop,
-        open_checkpoint(arguments.source),
     )
     print("\n".join(lines))
     return 0

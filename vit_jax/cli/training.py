@@ -193,12 +193,10 @@ def _train(arguments: argparse.Namespace, overrides: list[str]) -> int:
 
 def _describe_result(result: "Result", workdir: Any) -> list[str]:
     """Returns what the command prints at the end of a run."""
-    from vit_jax.training.metrics import describe_metrics
-
     if result.interrupted_by:
         step = f"stopped and saved at step {result.step}"
         return [f"{step}; repeat the command to resume"]
-    lines = [f"done in {result.seconds:.0f} s: {describe_metrics(result.metrics)}"]
+    lines = [f"done in {result.seconds:.0f} s: {result.summary}"]
     if result.num_bad_files:
         count = f"{result.num_bad_files} unreadable image"
         plural = "s" if result.num_bad_files > 1 else ""

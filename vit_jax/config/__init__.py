@@ -16,8 +16,10 @@ if TYPE_CHECKING:
     from vit_jax.config.data import Preprocessing as Preprocessing
     from vit_jax.config.mesh import MeshConfig as MeshConfig
     from vit_jax.config.model import PLAIN as PLAIN
+    from vit_jax.config.model import RUN_FIELDS as RUN_FIELDS
     from vit_jax.config.model import ModelConfig as ModelConfig
     from vit_jax.config.model import Pair as Pair
+    from vit_jax.config.objective import ObjectiveConfig as ObjectiveConfig
     from vit_jax.config.optim import OptimConfig as OptimConfig
     from vit_jax.config.optim import Table as Table
     from vit_jax.config.run import Config as Config
@@ -26,11 +28,13 @@ if TYPE_CHECKING:
 
 _HOME = {
     "PLAIN": "model",
+    "RUN_FIELDS": "model",
     "Config": "run",
     "DataConfig": "data",
     "InitConfig": "run",
     "MeshConfig": "mesh",
     "ModelConfig": "model",
+    "ObjectiveConfig": "objective",
     "OptimConfig": "optim",
     "Pair": "model",
     "PerChannel": "data",
@@ -41,11 +45,13 @@ _HOME = {
 
 __all__ = [
     "PLAIN",
+    "RUN_FIELDS",
     "Config",
     "DataConfig",
     "InitConfig",
     "MeshConfig",
     "ModelConfig",
+    "ObjectiveConfig",
     "OptimConfig",
     "Pair",
     "PerChannel",

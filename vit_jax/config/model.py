@@ -48,3 +48,15 @@ class ModelConfig:
 
 # The last three fields at values that every device supports.
 PLAIN = {"scan": False, "remat": "none", "attention": "xla"}
+
+# What a run chooses for itself, whatever its weights were trained with: the arrays do not
+# depend on it, nor what a trained model is meant to compute.
+RUN_FIELDS = (
+    "dropout_rate",
+    "attention_dropout_rate",
+    "stochastic_depth_rate",
+    "stochastic_depth_rescale",
+    "head_bias_init",
+    "dtype",
+    *PLAIN,
+)

@@ -14,16 +14,16 @@ import optax
 from PIL import Image
 
 from vit_jax import models
-from vit_jax.checkpoints import layout, nest
+from vit_jax.checkpoints import nest
 from vit_jax.checkpoints.card import make_card
 from vit_jax.config import Config, DataConfig, ModelConfig
 from vit_jax.config.durations import resolve_steps
 from vit_jax.data.images.decode import decode
 from vit_jax.mesh.sharding import make_mesh, shard_batch
+from vit_jax.models.apply import apply_model
 from vit_jax.training.checkpoint import Checkpoints
 from vit_jax.training.program import make_program
 from vit_jax.training.resolve import resolve_config
-from vit_jax.training.step import apply_model
 
 # Loss and norm of the gradients, computed in float64 by NumPy alone (a test does it
 # again). Not even products in bfloat16 move them by the tolerance.
@@ -44,7 +44,7 @@ CONFIG = Config(
 
 def make_parameters() -> dict[str, np.ndarray]:
     """Returns path -> float64 array: sines, that no random generator can change."""
-    shapes = layout.shapes(models.resolve_model(CONFIG.model), NUM_CLASSES, (2, 2))
+    shapes = models.find_shapes(CONFIG.model, NUM_CLASSES, CONFIG.data.image_size)
     filled = {}
     for i, (name, shape) in enumerate(sorted(shapes.items())):
         size = int(np.prod(shape))

@@ -4,25 +4,19 @@ import contextlib
 import dataclasses
 
 from vit_jax import models, weights
-from vit_jax.checkpoints.pretrained import open_checkpoint
-from vit_jax.config import PLAIN, Config, ModelConfig
+from vit_jax.checkpoints.open import OpenOnce
+from vit_jax.config import RUN_FIELDS, Config, ModelConfig
 from vit_jax.errors import ConfigError
 from vit_jax.storage import bucket
 
-# What a run chooses for itself, whatever its weights were trained with.
-_OF_THE_RUN = (
-    "dropout_rate",
-    "attention_dropout_rate",
-    "stochastic_depth_rate",
-    "stochastic_depth_rescale",
-    "head_bias_init",
-    "dtype",
-    *PLAIN,
-)
 _DEFAULTS = ModelConfig()
 
 
-def resolve_config(config: Config, saved: ModelConfig | None = None) -> Config:
+def resolve_config(
+    config: Config,
+    saved: ModelConfig | None = None,
+    start: OpenOnce | None = None,
+) -> Config:
     """Fills in the model's dimensions and checks that they fit the images.
 
     A model of which neither variant nor width is given is that of the checkpoint that
@@ -30,8 +24,10 @@ def resolve_config(config: Config, saved: ModelConfig | None = None) -> Config:
 
     Args:
       config: of the run.
-      saved: the model of the run that it goes on from. What that once started from may
-        be gone.
+      saved: the model of the run that it resumes. What that once started from may be
+        gone.
+      start: the checkpoint that the run starts from, where the caller uses it too;
+        None: it is opened here, if it is asked for its model.
 
     Raises:
       ConfigError: an unknown variant, a classifier with an answer for each patch, an
@@ -40,7 +36,8 @@ def resolve_config(config: Config, saved: ModelConfig | None = None) -> Config:
     """
     model = config.model
     if config.init.checkpoint and model.variant is None and model.hidden_size is None:
-        model = _with_choices(saved or _model_of(config.init.checkpoint), chosen=model)
+        start = start or OpenOnce(config.init.checkpoint)
+        model = _with_choices(saved or _find_model(start), chosen=model)
     model = models.resolve_model(model)
     if model.classifier.endswith("unpooled"):
         raise ConfigError(
@@ -51,14 +48,13 @@ def resolve_config(config: Config, saved: ModelConfig | None = None) -> Config:
     return dataclasses.replace(config, model=model)
 
 
-def _model_of(checkpoint: str) -> ModelConfig:
+def _find_model(start: OpenOnce) -> ModelConfig:
     there = None
-    if not bucket.find_location(checkpoint).exists():
-        with contextlib.suppress(ConfigError):  # told by open_checkpoint, in its words
-            there = weights.describe_published(
-                checkpoint
-            ).model  # known before anything is fetched
-    there = there or open_checkpoint(checkpoint).model
+    if not bucket.find_location(start.name_or_path).exists():
+        with contextlib.suppress(ConfigError):  # raised again when it is opened
+            # Known before anything is fetched.
+            there = weights.describe_published(str(start.name_or_path)).model
+    there = there or start().model
     # A new head starts at zero: behind the old tanh it would only learn slower, and the
     # original leaves that out too.
     return dataclasses.replace(there, representation_size=None)
@@ -68,6 +64,6 @@ def _with_choices(model: ModelConfig, chosen: ModelConfig) -> ModelConfig:
     given = {
         name: value
         for name, value in vars(chosen).items()
-        if name in _OF_THE_RUN or value != getattr(_DEFAULTS, name)
+        if name in RUN_FIELDS or value != getattr(_DEFAULTS, name)
     }
     return dataclasses.replace(model, **given)

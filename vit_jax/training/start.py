@@ -3,45 +3,70 @@
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 from jax.sharding import Mesh
 
-from vit_jax.checkpoints.pretrained import load_pretrained, open_checkpoint
+from vit_jax.checkpoints.adapt.fit import fit_checkpoint
+from vit_jax.checkpoints.load import load
+from vit_jax.checkpoints.open import OpenOnce
+from vit_jax.checkpoints.place import place_params
 from vit_jax.config import Config
 from vit_jax.data.sources import Source
 from vit_jax.mesh.sharding import get_shardings
+from vit_jax.objectives.objective import Constant, Objective
 from vit_jax.training.program import Program
 from vit_jax.training.state import TrainState
 
 
 def start_state(
-    config: Config, program: Program, source: Source, mesh: Mesh
+    config: Config,
+    program: Program,
+    source: Source,
+    mesh: Mesh,
+    start: OpenOnce | None,
 ) -> tuple[TrainState, tuple[str, ...]]:
     """Returns the first state, fresh or with a checkpoint's parameters, and notes.
 
-    ``config.init.checkpoint`` is the name of published weights, or a file, folder or
-    workdir of any format. It is fitted: a new head starts at zero, unless the data have
-    the checkpoint's very classes and the model what its head was trained on, and
-    position embeddings are resampled to the images.
+    The checkpoint is fitted: a new head starts at zero, unless the data have the
+    checkpoint's very classes and the model what its head was trained on, and position
+    embeddings are resampled to the images.
+
+    Args:
+      config: resolved.
+      program: of the run.
+      source: of the training images.
+      mesh: of the run.
+      start: ``config.init.checkpoint``: the name of published weights, or a file,
+        folder or workdir of any format. None: a fresh state.
 
     Raises:
       ConfigError: it cannot be had, is damaged, or does not fit the model.
     """
-    state = program.init()
-    if config.init.checkpoint is None:
-        return state, ()
-    names = open_checkpoint(config.init.checkpoint).class_names
-    loaded = load_pretrained(
-        config.init.checkpoint,
-        source.num_classes,
+    if start is None:
+        return program.init(), ()
+    names = start().class_names
+    is_named = names and names == program.objective.name_outputs(source)
+    fitted = fit_checkpoint(
+        start(),
+        config.model,
+        program.num_outputs,
         config.data.image_size,
-        config.model.dtype,
-        mesh,
-        config=config.model,
-        head="auto" if names and names == source.class_names else "new",
+        head="auto" if is_named else "new",
         images=config.data.preprocessing,
     )
     shardings = get_shardings(program.abstract_state.params)
-    params: Any = jax.device_put(loaded.params, shardings)
-    ema = None if state.ema is None else jax.tree.map(jnp.copy, params)
-    return state.replace(params=params, ema=ema), loaded.notes
+    placed = place_params(fitted, mesh, scan=config.model.scan)
+    params: Any = jax.device_put(placed, shardings)
+    return program.start(params), fitted.notes
+
+
+def open_constants(objective: Objective, mesh: Mesh) -> dict[str, Constant]:
+    """Returns the models that an objective is handed, placed on the mesh.
+
+    Raises:
+      ConfigError: a checkpoint cannot be had, or is damaged.
+    """
+    opened = {name: load(path, mesh) for name, path in objective.constants.items()}
+    return {
+        name: Constant(loaded.model, loaded.params, loaded.preprocessing)
+        for name, loaded in opened.items()
+    }

@@ -4,6 +4,7 @@ import dataclasses
 
 import numpy as np
 
+from vit_jax import models
 from vit_jax.checkpoints.lazy import Lazy, make_lazy
 from vit_jax.config import ModelConfig, Preprocessing
 from vit_jax.errors import ConfigError
@@ -16,7 +17,7 @@ def find_channel_ranges(preprocessing: Preprocessing) -> np.ndarray:
 
 
 def is_same_range(one: Preprocessing, other: Preprocessing) -> bool:
-    """Tells whether both scale an image to the same values, to rounding."""
+    """Returns whether both scale an image to the same values, to rounding."""
     return np.allclose(
         find_channel_ranges(one), find_channel_ranges(other), rtol=1e-6, atol=1e-7
     )
@@ -30,7 +31,7 @@ def fold_range(
 ) -> ModelConfig:
     """Changes the patch embedding so that images may come in another range.
 
-    Exact, as no patch reaches over the image's border.
+    Exact, as no patch reaches beyond the image's border.
 
     Args:
         tree: its patch embedding is replaced.
@@ -39,24 +40,24 @@ def fold_range(
         given: how the images will be scaled.
 
     Returns:
-        The config: there is a bias now.
+        The config, which now has a bias.
 
     Raises:
         ConfigError: the model begins with a padded convolution.
     """
-    if model.family == "hybrid":
+    patches = models.find_family(model).patches
+    if not patches.is_plain:
         raise ConfigError(
-            "value_range, mean and std must be the checkpoint's own for a hybrid, whose "
-            f"first convolution is padded and standardised, got {given.value_range}, "
-            f"{given.mean}, {given.std}; use {expected.value_range}, {expected.mean}, "
-            f"{expected.std}"
+            "value_range, mean and std must be the checkpoint's own where the first "
+            "convolution is padded and standardised, as a hybrid's is, got "
+            f"{given.value_range}, {given.mean}, {given.std}; use "
+            f"{expected.value_range}, {expected.mean}, {expected.std}"
         )
-    name = "stem" if model.family == "mixer" else "embedding"
     low, high = find_channel_ranges(expected).T
     first, last = find_channel_ranges(given).T
     factor = (high - low) / (last - first)
     offset = low - first * factor
-    kernel, bias = tree[f"{name}/kernel"], tree.get(f"{name}/bias")
+    kernel, bias = tree[patches.name], tree.get(patches.bias)
 
     def scale(x: np.ndarray) -> np.ndarray:
         scaled = np.einsum("yxcd,c->yxcd", x.astype(np.float64), factor)
@@ -67,6 +68,6 @@ def fold_range(
         return (x + np.einsum("yxcd,c->d", whole, offset)).astype(np.float32)
 
     zeros = make_lazy(np.zeros(kernel.shape[-1:], np.float32))
-    tree[f"{name}/kernel"] = kernel.map(scale, dtype=np.float32)
-    tree[f"{name}/bias"] = (bias or zeros).map(shift, dtype=np.float32)
+    tree[patches.name] = kernel.map(scale, dtype=np.float32)
+    tree[patches.bias] = (bias or zeros).map(shift, dtype=np.float32)
     return dataclasses.replace(model, patch_bias=True)

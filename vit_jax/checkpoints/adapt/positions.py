@@ -5,10 +5,11 @@ import math
 import numpy as np
 
 from vit_jax.checkpoints.adapt.resample import Grid, resample
-from vit_jax.checkpoints.layout import POSITION, num_prefix
 from vit_jax.checkpoints.lazy import Lazy
 from vit_jax.config import ModelConfig
 from vit_jax.errors import ConfigError
+from vit_jax.models import POSITION, count_prefix, find_family
+from vit_jax.models.positions import FREE, LINES, TABLE
 
 
 def resample_positions(
@@ -33,11 +34,11 @@ def fit_prefix(
     tree: dict[str, Lazy], source: ModelConfig, target: ModelConfig, notes: list[str]
 ) -> None:
     """Adds positions of prefix tokens that are zero, or adds them to the tokens."""
-    count = num_prefix(source)
+    count = count_prefix(source)
     if POSITION not in tree or source.posemb_prefix == target.posemb_prefix:
         return
     table, (_, rows, width) = tree[POSITION], tree[POSITION].shape
-    if not count or count != num_prefix(target):
+    if not count or count != count_prefix(target):
         return
     if target.posemb_prefix:
         pad = ((0, 0), (count, 0), (0, 0))
@@ -66,39 +67,60 @@ def resample_all(
     method: str,
     notes: list[str],
 ) -> None:
-    """Resamples whatever depends on the grid."""
-    prefix = num_prefix(target) if target.posemb_prefix else 0
-    if POSITION in tree:
-        table = tree[POSITION]
-        if old is None:
-            if table.shape[1] - prefix == math.prod(new):
-                return
-            raise ConfigError(
-                f"the checkpoint's {table.shape[1] - prefix} patches are no square, and "
-                f"it does not tell their rows and columns; use its own image size"
-            )
-        if old == new:
-            return
-        shape = (1, prefix + math.prod(new), table.shape[2])
-        tree[POSITION] = table.map(
-            lambda x: resample_positions(x, prefix, old, new, method), shape
-        )
-    elif f"{POSITION}_rows" in tree and old not in (None, new):
-        for name, length in zip(("rows", "columns"), new, strict=True):
-            table = tree[f"{POSITION}_{name}"]
-            tree[f"{POSITION}_{name}"] = _resample_line(table, length, method)
-    elif (
-        old == new
-        or old is None
-        or (target.posemb != "relative" and target.family != "mixer")
-    ):
+    """Resamples whatever depends on the grid.
+
+    Raises:
+        ConfigError: parameters that cannot be resampled depend on it.
+    """
+    positions = find_family(target).describe_positions(target)
+    if positions.layout == FREE or (old == new and positions.layout != TABLE):
         return
-    else:
+    if positions.layout == TABLE:
+        (name,) = positions.arrays
+        if name not in tree or not _resample_table(
+            tree, name, positions.num_prefix, old, new, method
+        ):
+            return
+    elif positions.layout == LINES:
+        if old is None:
+            return
+        for name, length in zip(positions.arrays, new, strict=True):
+            if name in tree:
+                tree[name] = _resample_line(tree[name], length, method)
+    elif old is not None:
         raise ConfigError(
             f"image_size must keep {old} patches, which this model has in its "
             f"parameters, got {new}; use the checkpoint's own image size"
         )
+    else:
+        return
     notes.append(f"positions resampled from {old} to {new} patches ({method})")
+
+
+def _resample_table(
+    tree: dict[str, Lazy],
+    name: str,
+    prefix: int,
+    old: Grid | None,
+    new: Grid,
+    method: str,
+) -> bool:
+    """Resamples a table of positions; returns whether it changed."""
+    table = tree[name]
+    if old is None:
+        if table.shape[1] - prefix == math.prod(new):
+            return False
+        raise ConfigError(
+            f"the checkpoint's {table.shape[1] - prefix} patches are not a square, and "
+            "it does not give their rows and columns; use its own image size"
+        )
+    if old == new:
+        return False
+    shape = (1, prefix + math.prod(new), table.shape[2])
+    tree[name] = table.map(
+        lambda x: resample_positions(x, prefix, old, new, method), shape
+    )
+    return True
 
 
 def _resample_line(table: Lazy, length: int, method: str) -> Lazy:

@@ -1,7 +1,7 @@
 """Grids of vectors at another size: the arithmetic of position and patch embeddings.
 
-Each method is a matrix for each side, so that a resize is two products; but for
-`original`, which is what the original's library happens to do.
+Each method is a matrix for each side, so that a resize is two products,
+except for `original`, which is what the original's library happens to do.
 """
 
 import numpy as np
@@ -18,7 +18,7 @@ def resample(grid: np.ndarray, size: Grid, method: str = "bilinear") -> np.ndarr
     Args:
         grid: [height, width, d].
         size: (height, width).
-        method: ``bilinear``: the corners stay where they are, as the original means it.
+        method: ``bilinear``: the corners stay where they are, as the original intends.
             ``original``: what it does. It calls `scipy.ndimage.zoom`, which for some
             pairs of sizes (28 -> 14, 24 -> 22, ...) rounds the last sample to just
             outside, and writes 0 into the whole last row and column.
@@ -37,26 +37,30 @@ def resample(grid: np.ndarray, size: Grid, method: str = "bilinear") -> np.ndarr
 
         zoom = (size[0] / grid.shape[0], size[1] / grid.shape[1], 1)
         return np.asarray(ndimage.zoom(np.asarray(grid, np.float32), zoom, order=1))
-    make = {"bilinear": corners, "bicubic": bicubic, "half_pixel": half_pixel}[method]
+    make = {
+        "bilinear": make_corner_matrix,
+        "bicubic": make_bicubic_matrix,
+        "half_pixel": make_half_pixel_matrix,
+    }[method]
     down, across = (make(o, n) for o, n in zip(grid.shape[:2], size, strict=True))
     return np.einsum(
         "Yy,Xx,yxd->YXd", down, across, grid.astype(np.float64), optimize=True
     ).astype(np.float32)
 
 
-def corners(old: int, new: int) -> np.ndarray:
+def make_corner_matrix(old: int, new: int) -> np.ndarray:
     """Returns the matrix [new, old] of linear interpolation that keeps both ends."""
     at = np.arange(new) * ((old - 1) / (new - 1) if new > 1 else 0.0)
     return _linear(at, old)
 
 
-def half_pixel(old: int, new: int) -> np.ndarray:
+def make_half_pixel_matrix(old: int, new: int) -> np.ndarray:
     """Returns the matrix [new, old] of linear interpolation between pixel centres."""
     at = (np.arange(new) + 0.5) * (old / new) - 0.5
     return _linear(np.clip(at, 0, old - 1), old)
 
 
-def bicubic(old: int, new: int) -> np.ndarray:
+def make_bicubic_matrix(old: int, new: int) -> np.ndarray:
     """Returns the matrix [new, old] of Keys' cubic kernel (a = -0.5), antialiased.
 
     When shrinking the kernel is as much wider, as in Pillow and in PyTorch with
@@ -86,7 +90,8 @@ def resize_patches(kernel: np.ndarray, size: Grid) -> np.ndarray:
     # The resize B is one matrix for each side, and the pseudo-inverse of their
     # Kronecker product is the product of their pseudo-inverses.
     down, across = (
-        np.linalg.pinv(half_pixel(o, n).T) for o, n in zip(old, size, strict=True)
+        np.linalg.pinv(make_half_pixel_matrix(o, n).T)
+        for o, n in zip(old, size, strict=True)
     )
     return np.einsum(
         "Yy,Xx,yxcd->YXcd", down, across, kernel.astype(np.float64), optimize=True

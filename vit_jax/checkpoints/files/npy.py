@@ -17,15 +17,15 @@ def read_header(member: IO[bytes]) -> tuple[bytes, int]:
     """Returns the text of a .npy file's header, and where the data starts.
 
     Raises:
-        ValueError, EOFError: there is none.
+        ValueError, EOFError: the file has none.
     """
     magic = read_exactly(member, 8)
     if magic[:6] != b"\x93NUMPY" or magic[6] not in (1, 2, 3):
-        raise ValueError("a member is no .npy file")
+        raise ValueError("a member is not a .npy file")
     width = 2 if magic[6] == 1 else 4
     length = int.from_bytes(read_exactly(member, width), "little")
     if length > _MAX_HEADER:
-        raise ValueError(f"a header of {length} bytes is no plain array's")
+        raise ValueError(f"a header of {length} bytes is not a plain array's")
     return read_exactly(member, length), 8 + width + length
 
 
@@ -33,7 +33,7 @@ def parse_header(header: bytes, name: str) -> tuple[Shape, np.dtype, bool]:
     """Returns shape, dtype (``V2``: bfloat16) and whether the order is Fortran's.
 
     Raises:
-        ValueError, SyntaxError: it is no plain array of floating point numbers.
+        ValueError, SyntaxError: it is not a plain array of floating-point numbers.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of Python, about the text of a damaged header
@@ -50,7 +50,7 @@ def parse_header(header: bytes, name: str) -> tuple[Shape, np.dtype, bool]:
     dtype = _dtype(descr)
     if dtype is None or not isinstance(fortran, bool):
         raise ValueError(
-            f"{name} is of dtype {make_printable(str(descr))}, not of floating point; "
+            f"{name} is of dtype {make_printable(str(descr))}, not floating point; "
             "pickled objects are never read"
         )
     return shape, dtype, fortran

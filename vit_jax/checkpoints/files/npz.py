@@ -1,6 +1,6 @@
 """NumPy's .npz: a zip file of .npy files, read strictly and without pickle.
 
-Every declared size is held against the file before anything is allocated, and every
+Every declared size is checked against the file before anything is allocated, and every
 array against its checksum when it is read.
 """
 
@@ -47,9 +47,24 @@ def read_npz(path: Path) -> dict[str, Lazy]:
     """
     try:
         check_directory(path)
-        with zipfile.ZipFile(path) as archive, path.open("rb") as file:
-            infos = archive.infolist()
-            _check_sizes(infos, path.stat().st_size)
+        with zipfile.ZipFile(path) as archive:
+            return read_npz_archive(path, archive)
+    except ConfigError:
+        raise
+    except _ERRORS as error:
+        raise make_damage_error(path, error) from error
+
+
+def read_npz_archive(path: Path, archive: zipfile.ZipFile) -> dict[str, Lazy]:
+    """Returns what `read_npz` does, of an archive whose directory was checked.
+
+    Raises:
+        ConfigError: as `read_npz`.
+    """
+    try:
+        infos = archive.infolist()
+        _check_sizes(infos, path.stat().st_size)
+        with path.open("rb") as file:
             members = [_open_member(path, file, archive, info) for info in infos]
     except ConfigError:
         raise
@@ -57,7 +72,10 @@ def read_npz(path: Path) -> dict[str, Lazy]:
         raise make_damage_error(path, error) from error
     tensors = {member.name: member.lazy() for member in members}
     if len(tensors) != len(members):
-        raise ConfigError(f"{path} has two arrays of one name; write it again")
+        raise ConfigError(
+            f"{path} must have names that differ, got two arrays of one "
+            "name; write the file again"
+        )
     return tensors
 
 
@@ -170,8 +188,8 @@ def check_directory(path: Path) -> None:
         tail = file.read()
     end = tail.rfind(b"PK\x05\x06")
     if end < 0:
-        raise ConfigError(f"{path} must be a whole zip file, got one cut off; get it"
-                          " again")  # fmt: skip
+        raise ConfigError(f"{path} must be a whole zip file, got a truncated "
+                          "one; copy or download it again")  # fmt: skip
     declared = int.from_bytes(tail[end + 12 : end + 16], "little")
     locator = tail[max(0, end - 20) : end]
     if locator[:4] == b"PK\x06\x07":
@@ -181,7 +199,7 @@ def check_directory(path: Path) -> None:
     if declared > min(size, _MAX_DIRECTORY):
         raise ConfigError(
             f"{path} must have a list of members of at most {_MAX_DIRECTORY} bytes, "
-            f"got {declared}; this is no checkpoint"
+            f"got {declared}; this is not a checkpoint"
         )
 
 
@@ -191,14 +209,14 @@ def _check_sizes(infos: list[zipfile.ZipInfo], size: int) -> None:
     if packed > size:
         raise ValueError("its members overlap")
     if unpacked > max(_MAX_RATIO * size, _ALWAYS_ALLOWED):
-        raise ValueError(f"{size} bytes that unpack to {unpacked} are no checkpoint")
+        raise ValueError(f"{size} bytes that unpack to {unpacked} are not a checkpoint")
 
 
 def _open_member(
     path: Path, file: IO[bytes], archive: zipfile.ZipFile, info: zipfile.ZipInfo
 ) -> _Member:
     if not info.filename.endswith(".npy"):
-        raise ValueError(f"its member {make_printable(info.filename)} is no array")
+        raise ValueError(f"its member {make_printable(info.filename)} is not an array")
     with archive.open(info) as member:  # compares the name with the local header's
         header, start = read_header(member)
     offset = None
@@ -209,7 +227,7 @@ def _open_member(
         extra += int.from_bytes(local[28:30], "little")
         offset = info.header_offset + 30 + extra
     elif info.compress_type != zipfile.ZIP_DEFLATED:
-        raise ValueError(f"its member {make_printable(info.filename)} is packed in a way "
+        raise ValueError(f"its member {make_printable(info.filename)} is compressed in a way "
                          "that NumPy does not write")  # fmt: skip
     name = info.filename.removesuffix(".npy")
     shape, dtype, fortran = parse_header(header, make_printable(name))

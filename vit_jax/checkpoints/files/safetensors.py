@@ -27,7 +27,7 @@ _DTYPES = {
     "BF16": BFLOAT16,
 }
 _NAMES = {dtype: name for name, dtype in _DTYPES.items()}
-# In published towers, beside the parameters: positions, counters, masks.
+# What published towers store beside the parameters: positions, counters, masks.
 _IGNORED_DTYPES = {"I64": 8, "I32": 4, "I16": 2, "I8": 1, "U8": 1, "BOOL": 1}
 _MAX_HEADER = 32 << 20
 _MAX_RANK = 32
@@ -37,7 +37,7 @@ _ERRORS = (OSError, EOFError, ValueError, RecursionError, MemoryError, KeyError)
 def read_safetensors(path: Path) -> tuple[dict[str, Lazy], dict[str, str]]:
     """Returns name -> array, and the file's own metadata; arrays are read when used.
 
-    Arrays of whole numbers are no parameters and are left out.
+    Integer arrays are not parameters, and are skipped.
 
     Raises:
         ConfigError: the header is not one, or does not fit the file.
@@ -50,10 +50,10 @@ def read_safetensors(path: Path) -> tuple[dict[str, Lazy], dict[str, str]]:
                 raise ValueError(f"its header cannot have {length} bytes")
             header = json.loads(read_exactly(file, length), object_pairs_hook=_no_twins)
         if not _is_table(header, object):
-            raise ValueError("its header is no table")
+            raise ValueError("its header is not a table")
         metadata = header.pop("__metadata__", {})
         if not _is_table(metadata, str):
-            raise ValueError("its metadata is no table of texts")
+            raise ValueError("its metadata is not a table of strings")
         entries = {name: _entry(name, entry) for name, entry in header.items()}
         _check_offsets([entry[2:] for entry in entries.values()], size - 8 - length)
     except _ERRORS as error:
@@ -113,7 +113,7 @@ def _entry(name: str, entry: Any) -> tuple[np.dtype | None, Shape, int, int]:
     if not isinstance(kind, str) or kind not in {**_DTYPES, **_IGNORED_DTYPES}:
         raise ValueError(f"{name} is of dtype {make_printable(str(kind))}, not a float")
     if not _counts(shape) or not _counts(offsets) or len(offsets) != 2:
-        raise ValueError(f"{name} has no proper shape and offsets")
+        raise ValueError(f"{name} has no valid shape and offsets")
     if len(shape) > _MAX_RANK:
         raise ValueError(f"{name} has {len(shape)} axes")
     dtype = _DTYPES.get(kind)
@@ -129,7 +129,7 @@ def _counts(values: Any) -> bool:
 
 
 def _check_offsets(spans: list[tuple[int, int]], size: int) -> None:
-    """Checks that the arrays lie one after the other and fill the file."""
+    """Checks that the arrays follow each other and fill the file."""
     end = 0
     for begin, stop in sorted(spans):
         if begin != end:
@@ -159,7 +159,7 @@ def _lazy(path: Path, name: str, dtype: np.dtype, shape: Shape, offset: int) -> 
 
 
 def is_safetensors(path: Path) -> bool:
-    """Tells whether a file begins as one of this format does."""
+    """Returns whether a file starts as this format does."""
     with path.open("rb") as file:
         start = file.read(9)
     return len(start) == 9 and start[8:] == b"{"

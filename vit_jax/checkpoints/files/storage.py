@@ -1,4 +1,4 @@
-"""Bytes of a file: read exactly, written completely or not at all, errors told."""
+"""Bytes of a file: read exactly, written completely or not at all."""
 
 import contextlib
 import os
@@ -44,7 +44,9 @@ def make_damage_error(path: Path, error: BaseException, name: str = "") -> Confi
         return ConfigError(f"{path} cannot be opened: {error.strerror}; check the path")
     where = f"{path}: {make_printable(name)}" if name else f"{path}"
     reason = make_printable(str(error) or type(error).__name__)
-    return ConfigError(f"{where} cannot be read: {reason}; get the file again")
+    return ConfigError(
+        f"{where} cannot be read: {reason}; check that it is a complete checkpoint"
+    )
 
 
 @contextlib.contextmanager
@@ -67,7 +69,7 @@ def write_atomically(path: Path) -> Iterator[IO[bytes]]:
             raise
     except OSError as error:
         raise ConfigError(
-            f"{path} cannot be written: {error.strerror or error}; choose another place"
+            f"{path} cannot be written: {error.strerror or error}; choose another path"
         ) from error
 
 

@@ -12,12 +12,12 @@ from vit_jax.checkpoints.files.storage import make_damage_error
 from vit_jax.checkpoints.lazy import BFLOAT16, Lazy, Rows
 from vit_jax.errors import ConfigError
 
-# Under what training programs put the parameters.
+# Keys under which training programs store the parameters.
 _WRAPPERS = ("model_ema", "model", "state_dict", "module", "teacher")
 
 
 def is_torch_file(start: bytes, names: list[str]) -> bool:
-    """Tells it by the first bytes, or the members of a zip file."""
+    """Returns whether the first bytes, or the members of a zip file, are PyTorch's."""
     return start[:2] == b"\x80\x02" or any(n.endswith("/data.pkl") for n in names)
 
 
@@ -25,7 +25,7 @@ def read_torch_file(path: Path) -> dict[str, Lazy]:
     """Returns name -> array of a state dict.
 
     Raises:
-        ConfigError: PyTorch is not installed, or the file is no state dict.
+        ConfigError: PyTorch is not installed, or the file is not a state dict.
     """
     try:
         import torch  # pyright: ignore[reportMissingImports]

@@ -5,19 +5,30 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from vit_jax import models
-from vit_jax.checkpoints import layout, trees
-from vit_jax.checkpoints.formats.facts import Facts
-from vit_jax.checkpoints.formats.infer import Inferred, Shapes, infer, square
-from vit_jax.checkpoints.layout import POSITION, Grid
-from vit_jax.checkpoints.lazy import Lazy
-from vit_jax.checkpoints.record import Checkpoint
+from vit_jax.checkpoints import trees
+from vit_jax.checkpoints.formats.metadata import Metadata
+from vit_jax.checkpoints.lazy import Lazy, Shape
+from vit_jax.checkpoints.record import SOFTMAX, Checkpoint
 from vit_jax.checkpoints.trees import Rule
 from vit_jax.config import ModelConfig, Preprocessing
 from vit_jax.errors import ConfigError
+from vit_jax.models import (
+    POSITION,
+    Inferred,
+    Shapes,
+    find_shapes,
+    find_square_grid,
+    infer_model,
+)
+
+Grid = tuple[int, int]
 
 
-def from_flax(
-    file_format: str, tree: Mapping[str, Lazy], facts: Facts, what: str
+_ADVICE = "is the file complete, and of a model that is supported?"
+
+
+def assemble_flax(
+    file_format: str, tree: Mapping[str, Lazy], metadata: Metadata, what: str
 ) -> Checkpoint:
     """Returns the checkpoint whose arrays have canonical names and shapes already.
 
@@ -25,21 +36,20 @@ def from_flax(
         ConfigError: the arrays are not those of one model.
     """
     found = Shapes({k: v.shape for k, v in tree.items()}, what, torch=False)
-    inferred, grid = _understand(found, facts)
-    shapes = layout.shapes(inferred.model, inferred.num_classes, _any(inferred, grid))
-    trees.check_tree(tree, shapes, what, _ADVICE)
-    ordered = {name: tree[name] for name in shapes}
-    return _checkpoint(file_format, ordered, inferred, grid, facts)
+    inferred, grid, expected = _understand(found, metadata)
+    trees.check_tree(tree, expected, what, _ADVICE)
+    ordered = {name: tree[name] for name in expected}
+    return _make_checkpoint(file_format, ordered, inferred, grid, metadata)
 
 
-def from_torch(
+def assemble_torch(
     file_format: str,
     tensors: Mapping[str, Lazy],
     rules: Iterable[Rule],
-    facts: Facts,
+    metadata: Metadata,
     what: str,
 ) -> Checkpoint:
-    """Returns the checkpoint whose arrays the rules rename and turn round.
+    """Returns the checkpoint whose arrays the rules rename and rearrange.
 
     Raises:
         ConfigError: the arrays are not those of one model.
@@ -49,61 +59,65 @@ def from_torch(
     shapes = {rule.ours[0]: tensors[rule.theirs].shape for rule in known}
     if len(shapes.get(POSITION, ())) == 2:
         shapes[POSITION] = (1, *shapes[POSITION])
-    inferred, grid = _understand(Shapes(shapes, what, torch=True), facts)
-    expected = layout.shapes(inferred.model, inferred.num_classes, _any(inferred, grid))
+    found = Shapes(shapes, what, torch=True)
+    inferred, grid, expected = _understand(found, metadata)
     tree = trees.convert_from(tensors, rules, expected, what, _ADVICE)
     ordered = {name: tree[name] for name in expected}
-    return _checkpoint(file_format, ordered, inferred, grid, facts)
+    return _make_checkpoint(file_format, ordered, inferred, grid, metadata)
 
 
-_ADVICE = "is the file complete, and of a model that is supported?"
-
-
-def _understand(found: Shapes, facts: Facts) -> tuple[Inferred, Grid | None]:
-    inferred = infer(found, facts.fields)
-    try:
-        model = models.resolve_model(inferred.model)
-    except ConfigError as error:
-        message = trees.make_printable(str(error).replace("config.model.", ""), 400)
-        raise ConfigError(f"{found.what}: {message}") from error
+def _understand(
+    found: Shapes, metadata: Metadata
+) -> tuple[Inferred, Grid | None, Mapping[str, Shape]]:
+    """Returns the resolved model, its grid, and every array that it must have."""
+    inferred = infer_model(found, metadata.fields)
     num_patches = inferred.num_patches
     if num_patches is not None and num_patches < 1:
         raise ConfigError(
             f"{found.what} must have positions for patches, got {num_patches} of them"
         )
-    grid = square(num_patches)
-    size = facts.preprocessing.get("image_size")
-    if size is not None and num_patches is not None:
-        down, across = (
-            s // t for s, t in zip(size, models.find_token_size(model), strict=True)
+    try:
+        model = models.resolve_model(inferred.model)
+        grid = _find_grid(model, num_patches, metadata.preprocessing.get("image_size"))
+        # Where no position embedding says how many patches there are, their number does
+        # not matter: if there must be one, it is missing.
+        sides = zip(
+            grid or (1, num_patches or 1), models.find_token_size(model), strict=True
         )
-        grid = (down, across) if down * across == num_patches else grid
-    return dataclasses.replace(inferred, model=model), grid
+        down, across = (patches * pixels for patches, pixels in sides)
+        expected = find_shapes(model, inferred.num_classes, (down, across))
+    except ConfigError as error:
+        message = trees.make_printable(str(error).replace("config.model.", ""), 400)
+        raise ConfigError(f"{found.what}: {message}") from error
+    return dataclasses.replace(inferred, model=model), grid, expected
 
 
-def _any(inferred: Inferred, grid: Grid | None) -> Grid:
-    """Returns a grid of the right number of patches, for shapes alone.
+def _find_grid(
+    model: ModelConfig, num_patches: int | None, size: tuple[int, int] | None
+) -> Grid | None:
+    """Returns the grid of so many patches: the image's, or else a square."""
+    if size is not None and num_patches is not None:
+        sides = zip(size, models.find_token_size(model), strict=True)
+        down, across = (pixels // unit for pixels, unit in sides)
+        if down * across == num_patches:
+            return down, across
+    return find_square_grid(num_patches)
 
-    Where there is no position embedding to count, its shape does not matter: if there
-    must be one, it is missing.
-    """
-    return grid or (1, inferred.num_patches or 1)
 
-
-def _checkpoint(
+def _make_checkpoint(
     file_format: str,
     tree: Mapping[str, Lazy],
     inferred: Inferred,
     grid: Grid | None,
-    facts: Facts,
+    metadata: Metadata,
 ) -> Checkpoint:
-    model, notes = inferred.model, [*inferred.notes, *facts.notes]
+    model, notes = inferred.model, [*inferred.notes, *metadata.notes]
     if grid is None and inferred.num_patches is not None:
         notes.append(
-            f"its {inferred.num_patches} patches are no square, and the file does not "
-            "tell their rows and columns"
+            f"its {inferred.num_patches} patches are not a square, and the file does not "
+            "give their rows and columns"
         )
-    names = facts.class_names
+    names = metadata.class_names
     if names is not None and len(names) != inferred.num_classes:
         names = None
         notes.append("its class names are not as many as its classes, and are left out")
@@ -113,9 +127,10 @@ def _checkpoint(
         model=model,
         num_classes=inferred.num_classes,
         grid=grid,
-        preprocessing=_preprocessing(model, grid, facts.preprocessing),
+        preprocessing=_preprocessing(model, grid, metadata.preprocessing),
         class_names=names,
         notes=tuple(notes),
+        loss=metadata.loss or SOFTMAX,
     )
 
 

@@ -5,19 +5,24 @@ the released files, which flax numbered over all submodules of a block (pre-line
 ``LayerNorm_0, MultiHeadDotProductAttention_1, LayerNorm_2, MlpBlock_3``.
 """
 
+import dataclasses
+import functools
 import re
 from collections.abc import Collection, Mapping
 from typing import Any
 
 import numpy as np
 
-from vit_jax.checkpoints.formats import assemble
-from vit_jax.checkpoints.formats.facts import Facts
-from vit_jax.checkpoints.layout import POSITION, num_prefix
+from vit_jax.checkpoints.formats.assemble import assemble_flax
+from vit_jax.checkpoints.formats.format import Format
+from vit_jax.checkpoints.formats.metadata import Metadata
+from vit_jax.checkpoints.formats.support import ANY, SIZES, Support
+from vit_jax.checkpoints.formats.timm_peer import run_timm_npz
 from vit_jax.checkpoints.lazy import BFLOAT16, Lazy
 from vit_jax.checkpoints.record import Checkpoint
 from vit_jax.config import ModelConfig
 from vit_jax.errors import ConfigError
+from vit_jax.models import POSITION, count_prefix
 
 _NUMBERED = re.compile(r"([A-Za-z]+)_(\d{1,9})")
 _GROUP_NORM = re.compile(r"(.*/)?gn(_root|_proj|\d)/(scale|bias)")
@@ -30,23 +35,39 @@ _TO_PRELINEN = {
 _FIELDS: dict[str, Any] = {"activation": "gelu_tanh", "layer_norm_epsilon": 1e-6}
 
 
-def recognises(names: Collection[str]) -> str | None:
-    """Returns ``google``, ``google_prelinen`` or None."""
-    if any("MlpBlock_3/" in name for name in names):
-        return "google_prelinen"
-    starts = ("Transformer/encoderblock_0/", "MixerBlock_0/", "stem/", "embedding/")
-    return "google" if any(name.startswith(starts) for name in names) else None
+_STARTS = ("Transformer/encoderblock_0/", "MixerBlock_0/", "stem/", "embedding/")
+_SUPPORT: Support = {
+    **SIZES,
+    "family": ("vit", "hybrid", "mixer"),
+    "classifier": ("token", "gap", "unpooled", "token_unpooled"),
+    "representation_size": ANY,
+    "posemb": ("learned",),
+    "posemb_prefix": ANY,  # rows of zeros are written where there are none
+    "activation": (_FIELDS["activation"],),
+    "layer_norm_epsilon": (_FIELDS["layer_norm_epsilon"],),
+    "resnet_layers": ANY,
+    "resnet_width_factor": ANY,
+    "tokens_mlp_dim": ANY,
+}
 
 
-def read(tensors: Mapping[str, Lazy], facts: Facts, what: str) -> Checkpoint:
-    """Returns the checkpoint of either naming; nothing is read yet.
+def _is_prelinen(names: Collection[str]) -> bool:
+    return any("MlpBlock_3/" in name for name in names)
+
+
+def _recognises(names: Collection[str]) -> bool:
+    return not _is_prelinen(names) and any(n.startswith(_STARTS) for n in names)
+
+
+def _read(tensors: Mapping[str, Lazy], metadata: Metadata, what: str) -> Checkpoint:
+    """Returns the checkpoint of either naming.
 
     Group norm's parameters may have the shape (c,) or (1, 1, 1, c).
 
     Raises:
         ConfigError: the arrays are not those of one model.
     """
-    file_format = recognises(tensors) or "google"
+    file_format = "google_prelinen" if _is_prelinen(tensors) else "google"
     renumbered = renumber(tensors, what)
     tree = {
         renumbered[name]: t.rearranged("1 1 1 c -> c")
@@ -56,18 +77,16 @@ def read(tensors: Mapping[str, Lazy], facts: Facts, what: str) -> Checkpoint:
         else t
         for name, t in tensors.items()
     }
-    return assemble.from_flax(file_format, tree, facts.completed(_FIELDS), what)
+    return assemble_flax(file_format, tree, metadata.complete(_FIELDS), what)
 
 
-def write(
-    tree: Mapping[str, Lazy], model: ModelConfig, *, prelinen: bool
-) -> dict[str, Lazy]:
+def _write(checkpoint: Checkpoint, *, prelinen: bool) -> dict[str, Lazy]:
     """Returns the arrays under the format's names, in the shapes of its files.
 
     bfloat16 becomes float32, which holds the same numbers: the original reads no other.
     """
     tensors = {}
-    for name, tensor in with_class_row(tree, model).items():
+    for name, tensor in add_class_row(checkpoint.tensors, checkpoint.model).items():
         if tensor.dtype == BFLOAT16:
             tensor = tensor.map(lambda x: x.astype(np.float32), dtype=np.float32)
         if prelinen:
@@ -110,16 +129,34 @@ def renumber(names: Collection[str], what: str) -> dict[str, str]:
             parent = f"{parent}{part}/"
         result[name] = "/".join(parts)
     if len(set(result.values())) != len(result):
-        raise ConfigError(f"{what} has two arrays of one name; get the file again")
+        raise ConfigError(
+            f"{what} must have names that differ, got two arrays of one "
+            "name once they are numbered alike; check who wrote the file"
+        )
     return result
 
 
-def with_class_row(tree: Mapping[str, Lazy], model: ModelConfig) -> dict[str, Lazy]:
+def add_class_row(tree: Mapping[str, Lazy], model: ModelConfig) -> dict[str, Lazy]:
     """Returns the tree with a position for each prefix token: zero where it has none."""
-    missing = num_prefix(model)
+    missing = count_prefix(model)
     if model.posemb_prefix or not missing or POSITION not in tree:
         return dict(tree)
     table = tree[POSITION]
     shape = (1, table.shape[1] + missing, table.shape[2])
     pad = ((0, 0), (missing, 0), (0, 0))
     return {**tree, POSITION: table.map(lambda x: np.pad(x, pad), shape)}
+
+
+FORMAT = Format(
+    suffix=".npz",
+    recognises=_recognises,
+    read=_read,
+    write=functools.partial(_write, prelinen=False),
+    support=lambda model: _SUPPORT,
+)
+PRELINEN = dataclasses.replace(
+    FORMAT,
+    recognises=_is_prelinen,
+    write=functools.partial(_write, prelinen=True),
+    peer=run_timm_npz,
+)

@@ -2,24 +2,26 @@
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
-from vit_jax.checkpoints.formats.facts import (
-    Facts,
-    image_size,
-    mean_and_std,
-    positive,
-    value_range,
+from vit_jax.checkpoints.formats.metadata import (
+    Metadata,
+    get_mean_and_std,
+    make_value_range,
+    read_image_size,
+    read_positive,
 )
+from vit_jax.checkpoints.record import Checkpoint
+from vit_jax.checkpoints.trees import make_printable
 from vit_jax.config import ModelConfig, Preprocessing
+from vit_jax.errors import check_choice
 
 _ACTIVATIONS = {
     "gelu": "gelu",
     "gelu_pytorch_tanh": "gelu_tanh",
     "gelu_new": "gelu_tanh",
     "quick_gelu": "quick_gelu",
-    "silu": "swiglu",
 }
 _THEIR_ACTIVATIONS = {
     "gelu": "gelu",
@@ -52,9 +54,9 @@ _MODEL_TYPES = {
 }
 
 
-def read(
+def read_huggingface_config(
     config: Mapping[str, Any], preprocessor: Mapping[str, Any], kind: str
-) -> Facts:
+) -> Metadata:
     """Returns what the configs say; what they leave out, transformers' own defaults.
 
     Args:
@@ -69,28 +71,41 @@ def read(
     if not config:
         notes.append(
             f"{activation} and epsilon {epsilon:g}, transformers' own defaults, as no "
-            "config.json is beside it"
+            "config.json is in its folder"
         )
     act = tower.get("hidden_act")
+    if isinstance(act, str) and not tower.get("use_swiglu_ffn"):
+        check_choice("hidden_act of its config.json", make_printable(act), _ACTIVATIONS)
+        activation = _ACTIVATIONS[act]
     fields = {
-        "activation": _ACTIVATIONS.get(act, activation)
-        if isinstance(act, str)
-        else activation,
-        "layer_norm_epsilon": positive(tower, "layer_norm_eps", float) or epsilon,
-        "num_heads": positive(tower, "num_attention_heads"),
+        "activation": activation,
+        "layer_norm_epsilon": read_positive(tower, "layer_norm_eps", float) or epsilon,
+        "num_heads": read_positive(tower, "num_attention_heads"),
     }
     preprocessing, more = _preprocessing(tower, preprocessor)
-    return Facts(fields, preprocessing, _class_names(config), (*notes, *more))
+    multi_label = config.get("problem_type") == _MULTI_LABEL
+    return Metadata(
+        fields,
+        preprocessing,
+        _class_names(config),
+        (*notes, *more),
+        "sigmoid" if multi_label else None,
+    )
 
 
-def write(
-    model: ModelConfig,
-    kind: str,
-    num_classes: int | None,
-    size: tuple[int, int],
-    class_names: Sequence[str] | None,
-) -> dict[str, Any]:
-    """Returns the config.json of a model."""
+_MULTI_LABEL = "multi_label_classification"  # each class by itself
+
+
+def make_huggingface_config(checkpoint: Checkpoint, kind: str) -> dict[str, Any]:
+    """Returns the config.json of a model.
+
+    Args:
+        checkpoint: that transformers can hold.
+        kind: one of `huggingface_rules.ARCHITECTURES`.
+    """
+    model, num_classes = checkpoint.model, checkpoint.num_classes
+    sizes = checkpoint.preprocessing
+    size = sizes.image_size if sizes else (224, 224)
     down, across = model.patch_size or (0, 0)
     square = size[0] == size[1]
     config: dict[str, Any] = {
@@ -111,7 +126,7 @@ def write(
     }
     if kind == "dinov2":
         config |= {
-            "mlp_ratio": dinov2_ratio(model),
+            "mlp_ratio": find_dinov2_ratio(model),
             "use_swiglu_ffn": model.activation == "swiglu",
         }
         if model.num_registers:
@@ -119,17 +134,19 @@ def write(
             config["model_type"] = "dinov2_with_registers"
             config["architectures"] = ["Dinov2WithRegistersModel"]
     if num_classes is not None:
-        names = class_names or [f"LABEL_{i}" for i in range(num_classes)]
+        names = checkpoint.class_names or [f"LABEL_{i}" for i in range(num_classes)]
         config["id2label"] = {str(i): name for i, name in enumerate(names)}
         config["label2id"] = {name: i for i, name in enumerate(names)}
+        if checkpoint.loss == "sigmoid":
+            config["problem_type"] = _MULTI_LABEL
     if model.representation_size is not None:
         config |= {"pooler_act": "tanh"}
         config |= {"pooler_output_size": model.representation_size}
     return config
 
 
-def dinov2_ratio(model: ModelConfig) -> int | None:
-    """Returns the whole number by which DINOv2's config tells the MLP's width."""
+def find_dinov2_ratio(model: ModelConfig) -> int | None:
+    """Returns the MLP's width over the model's, as DINOv2's config has it; else None."""
     for ratio in range(1, 17):
         size = (model.hidden_size or 0) * ratio
         if model.activation == "swiglu":
@@ -139,9 +156,9 @@ def dinov2_ratio(model: ModelConfig) -> int | None:
     return None
 
 
-def write_preprocessor(preprocessing: Preprocessing) -> dict[str, Any]:
+def make_preprocessor_config(preprocessing: Preprocessing) -> dict[str, Any]:
     """Returns the preprocessor_config.json of a model."""
-    mean, std = mean_and_std(preprocessing)
+    mean, std = get_mean_and_std(preprocessing)
     height, width = preprocessing.image_size
     sizes: dict[str, Any] = {
         "image_processor_type": "ViTImageProcessor",
@@ -173,22 +190,27 @@ def _preprocessing(
     fields: dict[str, Any] = {}
     resized, crop = preprocessor.get("size"), None
     if preprocessor.get("do_center_crop") is True:
-        crop = image_size(preprocessor.get("crop_size"))
+        crop = read_image_size(preprocessor.get("crop_size"))
         edge = resized.get("shortest_edge") if isinstance(resized, Mapping) else None
-        edge = min(image_size(edge if edge else resized) or (0,))
+        edge = min(read_image_size(edge if edge else resized) or (0,))
         fields["eval_crop"] = "center"
         if crop and edge >= min(crop):
             fields["eval_crop_fraction"] = min(crop) / edge
-    size = crop or image_size(resized) or image_size(tower.get("image_size"))
+    size = crop or read_image_size(resized) or read_image_size(tower.get("image_size"))
     if size:
         fields["image_size"] = size
     resample = preprocessor.get("resample")
+    notes = []
     if type(resample) is int and resample in _RESAMPLE:
         fields["interpolation"] = _RESAMPLE[resample]
+    elif resample is not None:
+        notes.append(f"its resample {make_printable(str(resample))} is not known; images "
+                     "are resized bilinearly")  # fmt: skip
     mean, std = preprocessor.get("image_mean"), preprocessor.get("image_std")
-    scaling = value_range(mean, std)
-    note = [] if scaling else ["images from -1 to 1: the file does not say it"]
-    return {**fields, **scaling}, note
+    scaling = make_value_range(mean, std)
+    if not scaling:
+        notes.append("images from -1 to 1: the file does not say it")
+    return {**fields, **scaling}, notes
 
 
 def _class_names(config: Mapping[str, Any]) -> tuple[str, ...] | None:

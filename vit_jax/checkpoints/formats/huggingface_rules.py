@@ -1,5 +1,7 @@
 """What Hugging Face transformers calls the arrays of each of its architectures."""
 
+import re
+from collections.abc import Collection
 from typing import NamedTuple
 
 from vit_jax.checkpoints.formats.torch_rules import (
@@ -8,44 +10,46 @@ from vit_jax.checkpoints.formats.torch_rules import (
     MAP,
     MAP_ATTENTION,
     QKV,
-    conv,
-    dense,
-    heads,
-    mlp,
-    norm,
-    out,
-    same,
+    map_conv,
+    map_dense,
+    map_heads,
+    map_mlp,
+    map_norm,
+    map_out,
+    map_same,
 )
-from vit_jax.checkpoints.layout import POSITION
 from vit_jax.checkpoints.trees import Rule
+from vit_jax.models import POSITION
 
 _LAYER = "encoder.layer.{i}"
 _EMBEDDINGS = (
-    *conv("embeddings.patch_embeddings.projection", "embedding"),
-    *same("embeddings.cls_token", "cls"),
-    *same("embeddings.distillation_token", "dist"),
-    *same("embeddings.register_tokens", "registers"),
-    *same("embeddings.position_embeddings", POSITION),
-    *norm("layernorm", "Transformer/encoder_norm"),
+    *map_conv("embeddings.patch_embeddings.projection", "embedding"),
+    *map_same("embeddings.cls_token", "cls"),
+    *map_same("embeddings.distillation_token", "dist"),
+    *map_same("embeddings.register_tokens", "registers"),
+    *map_same("embeddings.position_embeddings", POSITION),
+    *map_norm("layernorm", "Transformer/encoder_norm"),
 )
 _ATTENTION = (
     *(
         rule
         for name in QKV
-        for rule in heads(f"{_LAYER}.attention.attention.{name}", ATTENTION, (name,))
+        for rule in map_heads(
+            f"{_LAYER}.attention.attention.{name}", ATTENTION, (name,)
+        )
     ),
-    *out(f"{_LAYER}.attention.output.dense", ATTENTION),
+    *map_out(f"{_LAYER}.attention.output.dense", ATTENTION),
 )
 # ViT and DeiT.
 _VIT = (
     *_EMBEDDINGS,
     *_ATTENTION,
-    *norm(f"{_LAYER}.layernorm_before", f"{BLOCK}/LayerNorm_0"),
-    *norm(f"{_LAYER}.layernorm_after", f"{BLOCK}/LayerNorm_1"),
-    *dense(f"{_LAYER}.intermediate.dense", f"{BLOCK}/MlpBlock_0/Dense_0"),
-    *dense(f"{_LAYER}.output.dense", f"{BLOCK}/MlpBlock_0/Dense_1"),
+    *map_norm(f"{_LAYER}.layernorm_before", f"{BLOCK}/LayerNorm_0"),
+    *map_norm(f"{_LAYER}.layernorm_after", f"{BLOCK}/LayerNorm_1"),
+    *map_dense(f"{_LAYER}.intermediate.dense", f"{BLOCK}/MlpBlock_0/Dense_0"),
+    *map_dense(f"{_LAYER}.output.dense", f"{BLOCK}/MlpBlock_0/Dense_1"),
     # tanh(dense(class token)): what the original calls pre_logits.
-    *dense("pooler.dense", "pre_logits"),
+    *map_dense("pooler.dense", "pre_logits"),
 )
 # What transformers 5 calls the same arrays in memory. Its files keep the old names.
 _ATTENTION_5 = (
@@ -53,55 +57,55 @@ _ATTENTION_5 = (
         rule
         for layer in ("layers.{i}", _LAYER)
         for name in QKV
-        for rule in heads(f"{layer}.attention.{name[0]}_proj", ATTENTION, (name,))
+        for rule in map_heads(f"{layer}.attention.{name[0]}_proj", ATTENTION, (name,))
     ),
-    *out("layers.{i}.attention.o_proj", ATTENTION),
-    *out(f"{_LAYER}.attention.o_proj", ATTENTION),
+    *map_out("layers.{i}.attention.o_proj", ATTENTION),
+    *map_out(f"{_LAYER}.attention.o_proj", ATTENTION),
 )
 _VIT_5 = (
     *_ATTENTION_5,
-    *norm("layers.{i}.layernorm_before", f"{BLOCK}/LayerNorm_0"),
-    *norm("layers.{i}.layernorm_after", f"{BLOCK}/LayerNorm_1"),
-    *mlp("layers.{i}.mlp", BLOCK),
+    *map_norm("layers.{i}.layernorm_before", f"{BLOCK}/LayerNorm_0"),
+    *map_norm("layers.{i}.layernorm_after", f"{BLOCK}/LayerNorm_1"),
+    *map_mlp("layers.{i}.mlp", BLOCK),
 )
 _DINOV2 = (
     *_EMBEDDINGS,
     *_ATTENTION,
-    *norm(f"{_LAYER}.norm1", f"{BLOCK}/LayerNorm_0"),
-    *same(f"{_LAYER}.layer_scale1.lambda1", f"{BLOCK}/LayerScale_0/scale"),
-    *norm(f"{_LAYER}.norm2", f"{BLOCK}/LayerNorm_1"),
-    *mlp(f"{_LAYER}.mlp", BLOCK),
-    *mlp(f"{_LAYER}.mlp", BLOCK, "weights_in", "weights_out"),
-    *same(f"{_LAYER}.layer_scale2.lambda1", f"{BLOCK}/LayerScale_1/scale"),
+    *map_norm(f"{_LAYER}.norm1", f"{BLOCK}/LayerNorm_0"),
+    *map_same(f"{_LAYER}.layer_scale1.lambda1", f"{BLOCK}/LayerScale_0/scale"),
+    *map_norm(f"{_LAYER}.norm2", f"{BLOCK}/LayerNorm_1"),
+    *map_mlp(f"{_LAYER}.mlp", BLOCK),
+    *map_mlp(f"{_LAYER}.mlp", BLOCK, "weights_in", "weights_out"),
+    *map_same(f"{_LAYER}.layer_scale2.lambda1", f"{BLOCK}/LayerScale_1/scale"),
     *_ATTENTION_5,
 )
 _TOWER = "encoder.layers.{i}"
 # The vision towers of SigLIP and CLIP.
 _TWO_TOWERS = (
-    *conv("embeddings.patch_embedding", "embedding"),
+    *map_conv("embeddings.patch_embedding", "embedding"),
     Rule("embeddings.position_embedding.weight", (POSITION,), "n d -> 1 n d"),
     Rule("embeddings.class_embedding", ("cls",), "d -> 1 1 d"),
-    *norm("pre_layrnorm", "Transformer/pre_norm"),  # so it is spelled
-    *norm(f"{_TOWER}.layer_norm1", f"{BLOCK}/LayerNorm_0"),
-    *norm(f"{_TOWER}.layer_norm2", f"{BLOCK}/LayerNorm_1"),
+    *map_norm("pre_layrnorm", "Transformer/pre_norm"),  # their spelling
+    *map_norm(f"{_TOWER}.layer_norm1", f"{BLOCK}/LayerNorm_0"),
+    *map_norm(f"{_TOWER}.layer_norm2", f"{BLOCK}/LayerNorm_1"),
     *(
         rule
         for name in QKV
-        for rule in heads(f"{_TOWER}.self_attn.{name[0]}_proj", ATTENTION, (name,))
+        for rule in map_heads(f"{_TOWER}.self_attn.{name[0]}_proj", ATTENTION, (name,))
     ),
-    *out(f"{_TOWER}.self_attn.out_proj", ATTENTION),
-    *mlp(f"{_TOWER}.mlp", BLOCK),
-    *norm("post_layernorm", "Transformer/encoder_norm"),
-    *same("head.probe", f"{MAP}/probe"),
-    *heads("head.attention.in_proj", MAP_ATTENTION, QKV, "_weight", "_bias"),
-    *out("head.attention.out_proj", MAP_ATTENTION),
-    *norm("head.layernorm", f"{MAP}/LayerNorm_0"),
-    *mlp("head.mlp", MAP),
+    *map_out(f"{_TOWER}.self_attn.out_proj", ATTENTION),
+    *map_mlp(f"{_TOWER}.mlp", BLOCK),
+    *map_norm("post_layernorm", "Transformer/encoder_norm"),
+    *map_same("head.probe", f"{MAP}/probe"),
+    *map_heads("head.attention.in_proj", MAP_ATTENTION, QKV, "_weight", "_bias"),
+    *map_out("head.attention.out_proj", MAP_ATTENTION),
+    *map_norm("head.layernorm", f"{MAP}/LayerNorm_0"),
+    *map_mlp("head.mlp", MAP),
 )
 HEADS = (
-    *dense("classifier", "head"),
-    *dense("cls_classifier", "head"),
-    *dense("distillation_classifier", "head_dist"),
+    *map_dense("classifier", "head"),
+    *map_dense("cls_classifier", "head"),
+    *map_dense("distillation_classifier", "head_dist"),
 )
 
 
@@ -110,7 +114,7 @@ class Architecture(NamedTuple):
 
     Attributes:
         table: the rules of the tower, without its prefix.
-        sign: a name that tells it; a regular expression.
+        sign: a regular expression; a name that matches is this architecture's.
         layer: what captures a layer's number.
         prefix: under which the model with a head keeps the tower.
         ignored: what is not of the tower.
@@ -121,6 +125,10 @@ class Architecture(NamedTuple):
     layer: str
     prefix: str
     ignored: str
+
+    def recognises(self, names: Collection[str]) -> bool:
+        """Returns whether these are its names."""
+        return any(re.fullmatch(self.sign, name) for name in names)
 
 
 ARCHITECTURES = {

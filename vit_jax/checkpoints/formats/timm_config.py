@@ -1,17 +1,20 @@
 """timm's config.json: what it says about a model beyond its arrays, and how it is made."""
 
 import re
-from collections.abc import Collection, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Collection, Mapping
+from typing import Any, NamedTuple
 
-from vit_jax.checkpoints.formats.facts import (
-    Facts,
-    image_size,
-    mean_and_std,
-    positive,
-    value_range,
+from vit_jax.checkpoints.formats.metadata import (
+    Metadata,
+    get_mean_and_std,
+    make_value_range,
+    read_image_size,
+    read_positive,
 )
+from vit_jax.checkpoints.record import Checkpoint
+from vit_jax.checkpoints.trees import make_printable
 from vit_jax.config import ModelConfig, Preprocessing
+from vit_jax.errors import check_choice
 
 _ACTIVATIONS = {
     "gelu": "gelu",
@@ -28,7 +31,7 @@ _POOLS = {"token": "token", "gap": "avg", "map": "map"}
 _INTERPOLATIONS = {"bicubic": "bicubic", "bilinear": "bilinear_antialias"}
 
 
-def read(config: Mapping[str, Any], names: Collection[str]) -> Facts:
+def read_timm_config(config: Mapping[str, Any], names: Collection[str]) -> Metadata:
     """Returns what timm's config.json says; what it leaves out, timm's own defaults.
 
     Args:
@@ -40,10 +43,10 @@ def read(config: Mapping[str, Any], names: Collection[str]) -> Facts:
     pretrained = pretrained if isinstance(pretrained, Mapping) else config
     preprocessing: dict[str, Any] = {}
     size = pretrained.get("input_size")
-    pair = image_size(size[1:]) if isinstance(size, list | tuple) else None
+    pair = read_image_size(size[1:]) if isinstance(size, list | tuple) else None
     if pair is not None:
         preprocessing["image_size"] = pair
-    fraction = positive(pretrained, "crop_pct", float)
+    fraction = read_positive(pretrained, "crop_pct", float)
     if pretrained.get("crop_mode") == "squash":
         preprocessing["eval_crop"] = "resize"
     elif fraction and fraction <= 1:
@@ -51,36 +54,38 @@ def read(config: Mapping[str, Any], names: Collection[str]) -> Facts:
     interpolation = pretrained.get("interpolation")
     if isinstance(interpolation, str) and interpolation in _INTERPOLATIONS:
         preprocessing["interpolation"] = _INTERPOLATIONS[interpolation]
-    scaling = value_range(pretrained.get("mean"), pretrained.get("std"))
+    elif interpolation is not None:
+        notes.append(f"its interpolation {make_printable(str(interpolation))} is not "
+                     "known; images are resized bilinearly")  # fmt: skip
+    scaling = make_value_range(pretrained.get("mean"), pretrained.get("std"))
     preprocessing |= scaling
     if not scaling:
         notes.append("images from -1 to 1: the file does not say it")
     labels = config.get("label_names", pretrained.get("label_names"))
     is_list = isinstance(labels, list) and all(isinstance(x, str) for x in labels)
-    return Facts(
+    return Metadata(
         fields, preprocessing, tuple(labels) if is_list else None, tuple(notes)
     )
 
 
-def write(
-    model: ModelConfig,
-    num_classes: int | None,
-    preprocessing: Preprocessing | None,
-    class_names: Sequence[str] | None,
-) -> dict[str, Any]:
+def make_timm_config(checkpoint: Checkpoint) -> dict[str, Any]:
     """Returns a config.json with which timm makes the model of a folder.
 
     ``timm.create_model("local-dir:FOLDER")``; not for hybrids, whose ResNet timm takes
     from its own names. A Mixer must be a published one, and timm's has another GELU.
     """
-    preprocessing = preprocessing or Preprocessing((224, 224))
+    model, num_classes = checkpoint.model, checkpoint.num_classes
+    kind = _KINDS[model.family or "vit"]
+    preprocessing = checkpoint.preprocessing or Preprocessing((224, 224))
     size = preprocessing.image_size
-    mean, std = mean_and_std(preprocessing)
+    mean, std = get_mean_and_std(preprocessing)
     is_center = preprocessing.eval_crop == "center"
     config: dict[str, Any] = {
-        "architecture": _architecture(model),
+        "architecture": kind.name(model),
         "num_classes": num_classes or 0,
-        "model_args": _json_arguments(model, size),
+        "model_args": {"img_size": list(size)}
+        if kind.is_named
+        else list_timm_arguments(model, size),
         "pretrained_cfg": {
             "input_size": [3, *size],
             "interpolation": "bicubic"
@@ -97,16 +102,13 @@ def write(
     }
     if model.distillation_token:
         config["pretrained_cfg"]["classifier"] = ["head", "head_dist"]
-    if class_names:
-        config["label_names"] = list(class_names)
+    if checkpoint.class_names:
+        config["label_names"] = list(checkpoint.class_names)
     return config
 
 
-def _architecture(model: ModelConfig) -> str:
+def _name_vit(model: ModelConfig) -> str:
     """Returns the timm model that has what its JSON arguments cannot say."""
-    if model.family == "mixer":
-        name = model.variant or "Mixer-B/16"
-        return f"{name.lower().replace('-', '_').replace('/', '')}_224"
     if model.distillation_token:
         return "deit_base_distilled_patch16_224"
     if model.activation == "swiglu":
@@ -115,33 +117,32 @@ def _architecture(model: ModelConfig) -> str:
     return "vit_base_patch16_clip_224" if model.pre_norm else "vit_base_patch16_224"
 
 
-def _json_arguments(model: ModelConfig, size: tuple[int, int]) -> dict[str, Any]:
-    """Returns what is to be given beside the architecture; a Mixer's is in its name."""
-    if model.family == "mixer":
-        return {"img_size": list(size)}
-    return arguments(model, size)
+def _name_mixer(model: ModelConfig) -> str:
+    name = model.variant or "Mixer-B/16"
+    return f"{name.lower().replace('-', '_').replace('/', '')}_224"
 
 
-def arguments(model: ModelConfig, size: tuple[int, int]) -> dict[str, Any]:
-    """Returns what timm's constructors must be given, but for what is no JSON."""
-    width, mlp_dim = model.hidden_size or 0, model.mlp_dim or 0
-    made: dict[str, Any] = {
+def list_timm_arguments(model: ModelConfig, size: tuple[int, int]) -> dict[str, Any]:
+    """Returns what timm's constructors must be given, except what JSON cannot hold."""
+    made = {
         "img_size": list(size),
         "patch_size": (model.patch_size or (0,))[0],
-        "embed_dim": width,
+        "embed_dim": model.hidden_size or 0,
     }
+    return made | _KINDS[model.family or "vit"].arguments(model)
 
-    def ratio(dim: int) -> float:  # timm rounds the product down
-        return (dim + 0.5) / width
 
-    if model.family == "mixer":
-        ratios = [ratio(model.tokens_mlp_dim or 0), ratio(mlp_dim)]
-        return made | {"num_blocks": model.num_layers, "mlp_ratio": ratios}
+def _ratio(dim: int | None, model: ModelConfig) -> float:
+    """Returns the ratio to the width; timm rounds their product down."""
+    return ((dim or 0) + 0.5) / (model.hidden_size or 1)
+
+
+def _list_vit(model: ModelConfig) -> dict[str, Any]:
     packed = 2 if model.activation == "swiglu" else 1
-    return made | {
+    return {
         "depth": model.num_layers,
         "num_heads": model.num_heads,
-        "mlp_ratio": ratio(packed * mlp_dim),
+        "mlp_ratio": _ratio(packed * (model.mlp_dim or 0), model),
         "class_token": model.classifier == "token",
         "global_pool": _POOLS[model.classifier],
         "no_embed_class": not model.posemb_prefix,
@@ -154,6 +155,32 @@ def arguments(model: ModelConfig, size: tuple[int, int]) -> dict[str, Any]:
     }
 
 
+def _list_mixer(model: ModelConfig) -> dict[str, Any]:
+    ratios = [_ratio(model.tokens_mlp_dim, model), _ratio(model.mlp_dim, model)]
+    return {"num_blocks": model.num_layers, "mlp_ratio": ratios}
+
+
+class _Kind(NamedTuple):
+    """How timm makes the models of a family.
+
+    Attributes:
+        name: returns the name of a timm model, for what its JSON arguments cannot say.
+        arguments: returns those of its constructor.
+        is_named: whether the name says all arguments but the image size.
+    """
+
+    name: Callable[[ModelConfig], str]
+    arguments: Callable[[ModelConfig], dict[str, Any]]
+    is_named: bool = False
+
+
+_KINDS = {
+    "vit": _Kind(_name_vit, _list_vit),
+    "hybrid": _Kind(_name_vit, _list_vit),
+    "mixer": _Kind(_name_mixer, _list_mixer, is_named=True),
+}
+
+
 def _fields(
     config: Mapping[str, Any], names: Collection[str]
 ) -> tuple[dict[str, Any], list[str]]:
@@ -161,14 +188,17 @@ def _fields(
     arguments = arguments if isinstance(arguments, Mapping) else {}
     name = config.get("architecture")
     name = name if isinstance(name, str) else ""
-    fields: dict[str, Any] = {"num_heads": positive(arguments, "num_heads")}
+    fields: dict[str, Any] = {"num_heads": read_positive(arguments, "num_heads")}
     is_mixer = "stem.proj.weight" in names
     if is_mixer:
         return {}, ["GELU by tanh and epsilon 1e-6, as the original's Mixer"]
     clip = "norm_pre.weight" in names or "_clip_" in name
     fields["layer_norm_epsilon"] = 1e-5 if clip else 1e-6
     activation = arguments.get("act_layer")
-    if isinstance(activation, str) and activation in _ACTIVATIONS:
+    if isinstance(activation, str):
+        check_choice(
+            "act_layer of its config.json", make_printable(activation), _ACTIVATIONS
+        )
         fields["activation"] = _ACTIVATIONS[activation]
     elif "quickgelu" in name:
         fields["activation"] = "quick_gelu"
@@ -182,6 +212,10 @@ def _fields(
     if any(n.startswith("patch_embed.backbone.") for n in names):
         notes.append("group norm and standardised convolutions as in the original")
     pool = arguments.get("global_pool")
+    if isinstance(pool, str) and pool:
+        check_choice(
+            "global_pool of its config.json", make_printable(pool), _POOLS.values()
+        )
     if pool == "avg":
         fields["classifier"] = "gap"
     prefix = arguments.get("no_embed_class")

@@ -9,12 +9,12 @@ MAP_ATTENTION = f"{MAP}/MultiHeadDotProductAttention_0"
 QKV = ("query", "key", "value")
 
 
-def same(theirs: str, ours: str) -> list[Rule]:
+def map_same(theirs: str, ours: str) -> list[Rule]:
     """An array that is the same in both."""
     return [Rule(theirs, (ours,))]
 
 
-def norm(theirs: str, ours: str) -> list[Rule]:
+def map_norm(theirs: str, ours: str) -> list[Rule]:
     """A norm: weight and bias, of one axis."""
     return [
         Rule(f"{theirs}.weight", (f"{ours}/scale",)),
@@ -22,7 +22,7 @@ def norm(theirs: str, ours: str) -> list[Rule]:
     ]
 
 
-def dense(theirs: str, ours: str) -> list[Rule]:
+def map_dense(theirs: str, ours: str) -> list[Rule]:
     """A linear layer: weight (out, in)."""
     return [
         Rule(f"{theirs}.weight", (f"{ours}/kernel",), "o i -> i o"),
@@ -30,7 +30,7 @@ def dense(theirs: str, ours: str) -> list[Rule]:
     ]
 
 
-def conv(theirs: str, ours: str) -> list[Rule]:
+def map_conv(theirs: str, ours: str) -> list[Rule]:
     """A convolution: weight (out, in, height, width)."""
     return [
         Rule(f"{theirs}.weight", (f"{ours}/kernel",), "o i h w -> h w i o"),
@@ -38,7 +38,7 @@ def conv(theirs: str, ours: str) -> list[Rule]:
     ]
 
 
-def heads(
+def map_heads(
     theirs: str,
     ours: str,
     names: tuple[str, ...],
@@ -54,7 +54,7 @@ def heads(
     ]
 
 
-def out(theirs: str, ours: str) -> list[Rule]:
+def map_out(theirs: str, ours: str) -> list[Rule]:
     """The projection from heads."""
     return [
         Rule(f"{theirs}.weight", (f"{ours}/out/kernel",), "o (k e) -> k e o"),
@@ -62,9 +62,11 @@ def out(theirs: str, ours: str) -> list[Rule]:
     ]
 
 
-def mlp(theirs: str, ours: str, first: str = "fc1", second: str = "fc2") -> list[Rule]:
+def map_mlp(
+    theirs: str, ours: str, first: str = "fc1", second: str = "fc2"
+) -> list[Rule]:
     """The MLP of a block."""
     return [
-        *dense(f"{theirs}.{first}", f"{ours}/MlpBlock_0/Dense_0"),
-        *dense(f"{theirs}.{second}", f"{ours}/MlpBlock_0/Dense_1"),
+        *map_dense(f"{theirs}.{first}", f"{ours}/MlpBlock_0/Dense_0"),
+        *map_dense(f"{theirs}.{second}", f"{ours}/MlpBlock_0/Dense_1"),
     ]

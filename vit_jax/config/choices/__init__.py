@@ -14,6 +14,7 @@ from vit_jax.config.choices.data import (
     SOURCES,
     TRAIN_CROPS,
 )
+from vit_jax.config.choices.formats import FORMATS
 from vit_jax.config.choices.model import (
     ACTIVATIONS,
     ATTENTIONS,
@@ -23,7 +24,7 @@ from vit_jax.config.choices.model import (
     POSEMBS,
     REMAT,
 )
-from vit_jax.config.choices.table import Choice, Choices, accept_unknown
+from vit_jax.config.choices.table import Choice, Choices, accept_unknown, import_named
 from vit_jax.config.choices.training import (
     ACCUMULATOR_DTYPES,
     LOSSES,
@@ -44,6 +45,7 @@ __all__ = [
     "EVAL_CROPS",
     "FAMILIES",
     "FIGURES",
+    "FORMATS",
     "INTERPOLATIONS",
     "LOSSES",
     "MESH_PRESETS",
@@ -58,4 +60,5 @@ __all__ = [
     "Choice",
     "Choices",
     "accept_unknown",
+    "import_named",
 ]

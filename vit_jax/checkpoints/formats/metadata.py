@@ -1,23 +1,25 @@
-"""What stands beside the arrays: config files, metadata, and how images are prepared."""
+"""What a checkpoint says beside its arrays, in its own metadata or its config files."""
 
 import dataclasses
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from vit_jax.checkpoints.record import SOFTMAX, Checkpoint
 from vit_jax.checkpoints.trees import make_printable
 from vit_jax.config import ModelConfig, Preprocessing
-from vit_jax.config.file import from_dict
+from vit_jax.config.choices import LOSSES
+from vit_jax.config.typed import from_dict
 from vit_jax.errors import ConfigError
 
-METADATA = "vit_jax"  # the key under which we write our own
+KEY = "vit_jax"  # under which our own writer puts its part of a file's metadata
 _MAX_SIZE = 32 << 20  # of a config file; the largest name 21,843 classes
 
 
 @dataclasses.dataclass(frozen=True)
-class Facts:
+class Metadata:
     """What is known about a checkpoint, but not from its arrays.
 
     Attributes:
@@ -25,29 +27,32 @@ class Facts:
         preprocessing: fields of `Preprocessing`.
         class_names: in the order of the logits.
         notes: one sentence each.
+        loss: what the head means; None: nothing says it.
     """
 
     fields: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     preprocessing: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     class_names: tuple[str, ...] | None = None
     notes: tuple[str, ...] = ()
+    loss: str | None = None
 
-    def completed(self, fields: Mapping[str, Any], *notes: str) -> "Facts":
-        """Returns these facts, with ``fields`` where they say nothing."""
-        return self.over(Facts(fields, notes=notes))
+    def complete(self, fields: Mapping[str, Any], *notes: str) -> "Metadata":
+        """Returns this metadata, with ``fields`` where it says nothing."""
+        return self.override(Metadata(fields, notes=notes))
 
-    def over(self, other: "Facts") -> "Facts":
-        """Returns both together; where they differ, these win."""
+    def override(self, other: "Metadata") -> "Metadata":
+        """Returns both together; where they differ, this one wins."""
         known = {k: v for k, v in self.fields.items() if v is not None}
-        return Facts(
+        return Metadata(
             fields={**other.fields, **known},
             preprocessing={**other.preprocessing, **self.preprocessing},
             class_names=self.class_names or other.class_names,
             notes=(*other.notes, *self.notes),
+            loss=self.loss or other.loss,
         )
 
 
-def read_json(path: Path) -> dict[str, Any]:
+def read_json_file(path: Path) -> dict[str, Any]:
     """Returns the table in a JSON file; an empty one where there is no file.
 
     Raises:
@@ -60,14 +65,14 @@ def read_json(path: Path) -> dict[str, Any]:
             raise ValueError("it is too large")
         table = json.loads(path.read_bytes())
     except (OSError, ValueError, RecursionError) as error:
-        raise ConfigError(f"{path} cannot be read: {error}; mend it, or move it away") \
+        raise ConfigError(f"{path} cannot be read: {error}; fix it, or move it away") \
             from error  # fmt: skip
     if not isinstance(table, dict):
         raise ConfigError(f"{path} must hold a table, got {type(table).__name__}")
     return table
 
 
-def from_metadata(text: str, what: str) -> Facts:
+def read_own_metadata(text: str, what: str) -> Metadata:
     """Returns what our own writer put into a file.
 
     Raises:
@@ -81,34 +86,41 @@ def from_metadata(text: str, what: str) -> Facts:
         if preprocessing is not None:
             preprocessing = from_dict(Preprocessing, preprocessing, "preprocessing")
         names = tuple(str(name) for name in names) if names else None
+        loss = table.get("loss")
+        if loss is not None:
+            LOSSES.check("loss", loss)
     except ConfigError as error:
         raise ConfigError(
-            f"{what} has damaged metadata ({make_printable(str(error))}); get the file again"
+            f"{what} must have metadata that this version knows "
+            f"({make_printable(str(error))}); use the version that wrote it"
         ) from error
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise ConfigError(f"{what} has damaged metadata; get the file again") from error
-    return Facts(
+        raise ConfigError(
+            f"{what} must have metadata as vit_jax writes it, got other; "
+            "check that the file is complete"
+        ) from error
+    return Metadata(
         fields=dataclasses.asdict(model),
         preprocessing=dataclasses.asdict(preprocessing) if preprocessing else {},
         class_names=names,
+        loss=loss,
     )
 
 
-def to_metadata(
-    model: ModelConfig,
-    preprocessing: Preprocessing | None,
-    class_names: Sequence[str] | None,
-) -> dict[str, str]:
-    """Returns metadata that `from_metadata` reads back."""
+def make_own_metadata(checkpoint: Checkpoint) -> dict[str, str]:
+    """Returns metadata that `read_own_metadata` reads back."""
+    sizes, names = checkpoint.preprocessing, checkpoint.class_names
     table = {
-        "model": dataclasses.asdict(model),
-        "preprocessing": preprocessing and dataclasses.asdict(preprocessing),
-        "class_names": list(class_names) if class_names else None,
+        "model": dataclasses.asdict(checkpoint.model),
+        "preprocessing": sizes and dataclasses.asdict(sizes),
+        "class_names": list(names) if names else None,
     }
-    return {"format": "pt", METADATA: json.dumps(table, separators=(",", ":"))}
+    if checkpoint.loss != SOFTMAX:
+        table["loss"] = checkpoint.loss
+    return {"format": "pt", KEY: json.dumps(table, separators=(",", ":"))}
 
 
-def value_range(mean: Any, std: Any) -> dict[str, Any]:
+def make_value_range(mean: Any, std: Any) -> dict[str, Any]:
     """Returns fields of `Preprocessing` for the mean and deviation of 0..1 values.
 
     Empty where these are none. Equal channels are a range, as -1 to 1 for a half and a
@@ -122,8 +134,8 @@ def value_range(mean: Any, std: Any) -> dict[str, Any]:
     return {"value_range": (0.0, 1.0), "mean": tuple(mean), "std": tuple(std)}
 
 
-def mean_and_std(preprocessing: Preprocessing) -> tuple[list[float], list[float]]:
-    """Returns the mean and deviation of 0..1 values: the inverse of `value_range`."""
+def get_mean_and_std(preprocessing: Preprocessing) -> tuple[list[float], list[float]]:
+    """Returns the mean and deviation of 0..1 values: the inverse of `make_value_range`."""
     low, high = preprocessing.value_range
     scale = 1 / (high - low)
     mean = [(m - low) * scale for m in preprocessing.mean]
@@ -131,7 +143,7 @@ def mean_and_std(preprocessing: Preprocessing) -> tuple[list[float], list[float]
 
 
 def is_numbers(values: Any, count: int) -> bool:
-    """Tells whether this is a list of so many finite numbers."""
+    """Returns whether this is a list of so many finite numbers."""
     return (
         isinstance(values, list | tuple)
         and len(values) == count
@@ -139,7 +151,7 @@ def is_numbers(values: Any, count: int) -> bool:
     )
 
 
-def image_size(value: Any) -> tuple[int, int] | None:
+def read_image_size(value: Any) -> tuple[int, int] | None:
     """Returns (height, width) of a number, a pair, or a table with these keys."""
     if isinstance(value, Mapping):
         value = [value.get("height"), value.get("width")]
@@ -151,7 +163,7 @@ def image_size(value: Any) -> tuple[int, int] | None:
     return None
 
 
-def positive(table: Mapping[str, Any], key: str, kind: type = int) -> Any:
+def read_positive(table: Mapping[str, Any], key: str, kind: type = int) -> Any:
     """Returns a positive number out of a config file, or None."""
     value = table.get(key)
     if kind is float and type(value) is int:
