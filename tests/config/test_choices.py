@@ -20,17 +20,7 @@ from vit_jax.training.resolve import resolve_config
 ROOT = Path(__file__).parent.parent.parent
 DIGITS = str(ROOT / "configs" / "digits.py")
 TABLES = dict(list_tables())
-# Whose files are being written on another branch; to be removed when they land.
-PENDING = ("OBJECTIVES", "OPTIMIZERS", "SCHEDULES")
-ROWS = [
-    pytest.param(
-        name,
-        row,
-        marks=[pytest.mark.xfail(raises=ModuleNotFoundError)] * (name in PENDING),
-    )
-    for name, table in TABLES.items()
-    for row in table
-]
+ROWS = [(name, row) for name, table in TABLES.items() for row in table]
 # Sources are checked where they are opened: a path or a TFDS name is one, too.
 CONFIG_TABLES = [
     table
@@ -71,7 +61,6 @@ def test_every_table_is_public_and_has_a_key_of_its_own() -> None:
     assert len({table.key for table in TABLES.values()}) == len(TABLES)
 
 
-@pytest.mark.xfail(reason="config.objective is on another branch", strict=False)
 @pytest.mark.parametrize("table", CONFIG_TABLES, ids=lambda table: table.key)
 def test_every_key_is_checked_against_its_table(table: Choices) -> None:
     names = re.escape(", ".join(table))
@@ -186,7 +175,6 @@ def lists_of_names(path: Path) -> Iterator[tuple[int, set[str]]]:
 EXEMPT = {
     ("report/sections.py", "FIGURES"): "those that a report shows",
     ("plan/search.py", "REMAT"): "the order in which they are tried, by cost",
-    ("training/optim.py", "SCHEDULES"): "pending",
 }
 
 

@@ -194,7 +194,6 @@ def _train(arguments: argparse.Namespace, overrides: list[str]) -> int:
 
 def _describe_result(result: "Result", workdir: Any) -> list[str]:
     """Returns what the command prints at the end of a run."""
-
     if result.interrupted_by:
         step = f"stopped and saved at step {result.step}"
         return [f"{step}; repeat the command to resume"]
