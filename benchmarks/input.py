@@ -203,17 +203,17 @@ def measure_parts(folder: str) -> dict[str, float]:
     files = [path.read_bytes() for path in paths]
     rng = np.random.default_rng(0)
     boxes = itertools.cycle([crops.sample_box(rng, (375, 500)) for _ in range(5 * 32)])
-    whole = jpeg.decode(files[0])
+    whole = jpeg.decode_jpeg(files[0])
     assert whole is not None
     image = crops.resize(whole, (224, 224), "bilinear")
     part = whole[:260, :290]
 
     def decode_all(data: bytes) -> object:
-        return jpeg.decode_box(data, lambda size: (0, 0, *size), None)
+        return jpeg.decode_jpeg_box(data, lambda size: (0, 0, *size), None)
 
     def decode_part(data: bytes) -> object:
         box = next(boxes)
-        return jpeg.decode_box(data, lambda size: box, (224, 224))
+        return jpeg.decode_jpeg_box(data, lambda size: box, (224, 224))
 
     def without_library(data: bytes) -> object:
         saved, turbojpeg.find_decoder = turbojpeg.find_decoder, lambda: None

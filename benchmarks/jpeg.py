@@ -93,13 +93,13 @@ def summarize(seconds: dict[str, list[float]]) -> dict[str, Any]:
 
 
 def decode_crop(data: bytes, box: jpeg.Box) -> np.ndarray:
-    pixels = jpeg.decode_box(data, lambda size: box, (224, 224))
+    pixels = jpeg.decode_jpeg_box(data, lambda size: box, (224, 224))
     assert pixels is not None
     return pixels
 
 
 def decode_all(data: bytes, box: jpeg.Box) -> np.ndarray:
-    pixels = jpeg.decode(data)
+    pixels = jpeg.decode_jpeg(data)
     assert pixels is not None
     top, left, height, width = box
     return pixels[top : top + height, left : left + width]

@@ -148,4 +148,4 @@ def test_cut_files_are_refused_even_where_the_box_is_whole() -> None:
     for keep, rows in itertools.product((0.5, 0.9), (10, 120)):
         cut = data[: int(len(data) * keep)]
         with pytest.raises(jpeg.Damage, match="ends before the image does"):
-            jpeg.decode_box(cut, lambda size, rows=rows: (0, 0, rows, 9), None)
+            jpeg.decode_jpeg_box(cut, lambda size, rows=rows: (0, 0, rows, 9), None)

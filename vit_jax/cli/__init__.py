@@ -16,7 +16,7 @@ import sys
 from collections.abc import Iterator, Sequence
 
 from vit_jax._version import __version__
-from vit_jax.cli import datasets, evaluation, files, images, setup, training
+from vit_jax.cli import datasets, evaluation, files, images, planning, setup, training
 
 __all__ = ["main"]
 
@@ -117,6 +117,6 @@ def _make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=__version__)
     parser.set_defaults(parser=parser)  # for the script of `completion`
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for module in (training, evaluation, images, files, datasets, setup):
+    for module in (training, planning, evaluation, images, files, datasets, setup):
         module.add(commands)
     return parser

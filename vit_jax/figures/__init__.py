@@ -12,7 +12,7 @@ from vit_jax.checkpoints.load import load
 from vit_jax.config.choices import FIGURES
 from vit_jax.errors import ConfigError
 from vit_jax.figures.album import Album, Mistake
-from vit_jax.figures.canvas import new_figure
+from vit_jax.figures.canvas import make_figure
 from vit_jax.figures.draw_attention import (
     draw_attention_distance,
     draw_attention_maps,
@@ -116,7 +116,7 @@ def write_figures(
     """
     for kind in kinds:
         FIGURES.check("--kind", kind)
-    new_figure(1, 1, "")  # fails before any work if Matplotlib is missing
+    make_figure(1, 1, "")  # fails before any work if Matplotlib is missing
     output = Path(output)
     album = Album(load(checkpoint), [str(path) for path in images], source, split)
     written, left_out = [], {}

@@ -14,7 +14,7 @@ DPI = 120
 BLUE, ORANGE, GRAY = "#2b6cb0", "#dd6b20", "#718096"
 
 
-def new_figure(width: float, height: float, title: str) -> "Figure":
+def make_figure(width: float, height: float, title: str) -> "Figure":
     """Returns an empty figure.
 
     The figure belongs to no window: it needs no display and keeps no global state.

@@ -7,8 +7,8 @@ import numpy as np
 
 from vit_jax.figures.canvas import (
     label_tiles,
+    make_figure,
     make_mosaic,
-    new_figure,
     shorten,
     show_image,
 )
@@ -29,7 +29,7 @@ def draw_attention_maps(maps: np.ndarray, image: np.ndarray, title: str) -> "Fig
     num_layers, num_heads = maps.shape[:2]
     side = max(4.0, min(10.0, 0.8 * num_heads))
     height = max(3.4, side * num_layers / num_heads)
-    figure = new_figure(side + 4.4, min(height, 16) + 0.9, title)
+    figure = make_figure(side + 4.4, min(height, 16) + 0.9, title)
     left, right = figure.subplots(1, 2, width_ratios=(3, side))
     show_image(left, image, "input")
     left.set_anchor("N")  # aligned with the first layer, however many there are
@@ -58,7 +58,7 @@ def draw_rollout(
     """
     columns = min(3, len(images))
     rows = -(-len(images) // columns)
-    figure = new_figure(max(3.4 * columns, 5) + 0.8, 1.85 * rows + 0.8, title)
+    figure = make_figure(max(3.4 * columns, 5) + 0.8, 1.85 * rows + 0.8, title)
     grid = figure.subplots(rows, 2 * columns, squeeze=False)
     for axes in grid.flat:
         axes.set_axis_off()
@@ -112,7 +112,7 @@ def draw_attention_distance(
       title: names the model.
     """
     num_layers, num_heads = distance.shape
-    figure = new_figure(6.4, 4.4, title)
+    figure = make_figure(6.4, 4.4, title)
     axes = figure.subplots()
     for head in range(num_heads):
         axes.scatter(range(num_layers), distance[:, head], s=28, alpha=0.8)

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from vit_jax.figures.canvas import label_tiles, make_mosaic, new_figure
+from vit_jax.figures.canvas import label_tiles, make_figure, make_mosaic
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -19,7 +19,7 @@ def draw_position_similarity(similarity: np.ndarray, title: str) -> "Figure":
       similarity: [y, x, y, x], in [-1, 1]; see `parameters.compute_position_similarity`.
       title: names the model.
     """
-    figure = new_figure(7.2, 6.4, title)
+    figure = make_figure(7.2, 6.4, title)
     axes = figure.subplots()
     gap = max(1, similarity.shape[2] // 8)
     shown = axes.imshow(
@@ -60,7 +60,7 @@ def draw_filters(
     missing = rows * columns - len(scaled)
     scaled = np.pad(scaled, ((0, missing), (0, 0), (0, 0), (0, 0)), constant_values=1.0)
     tiles = scaled.reshape(rows, columns, *scaled.shape[1:])
-    figure = new_figure(7.0, 0.97 * rows + 1.15, title)
+    figure = make_figure(7.0, 0.97 * rows + 1.15, title)
     axes = figure.subplots()
     gap = max(1, components.shape[1] // 8)
     axes.imshow(make_mosaic(tiles, gap, fill=1.0), interpolation="nearest")

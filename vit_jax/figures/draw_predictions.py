@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from vit_jax.figures.canvas import BLUE, GRAY, ORANGE, new_figure, shorten, show_image
+from vit_jax.figures.canvas import BLUE, GRAY, ORANGE, make_figure, shorten, show_image
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -27,7 +27,7 @@ def draw_confusion(matrix: np.ndarray, names: Sequence[str], title: str) -> "Fig
     count = len(matrix)
     percent = 100 * matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
     side = min(max(5.0, 0.38 * count + 2.6), 11.0)
-    figure = new_figure(side + 1.2, side, title)
+    figure = make_figure(side + 1.2, side, title)
     axes = figure.subplots()
     shown = axes.imshow(
         percent, cmap="Blues", vmin=0, vmax=100, interpolation="nearest"
@@ -59,7 +59,7 @@ def draw_mistakes(images: np.ndarray, captions: Sequence[str], title: str) -> "F
     """
     columns = min(5, max(len(images), 1))
     rows = max(1, -(-len(images) // columns))
-    figure = new_figure(max(2.0 * columns + 0.4, 7.0), 2.3 * rows + 0.7, title)
+    figure = make_figure(max(2.0 * columns + 0.4, 7.0), 2.3 * rows + 0.7, title)
     grid = figure.subplots(rows, columns, squeeze=False)
     for axes in grid.flat:
         axes.set_axis_off()
@@ -84,7 +84,7 @@ def draw_reliability(values: dict[str, Any], title: str) -> "Figure":
     filled = [b for b in bins if b["count"]]
     width = bins[0]["high"] - bins[0]["low"]
     middles = [100 * (b["low"] + b["high"]) / 2 for b in filled]
-    figure = new_figure(5.2, 5.6, title)
+    figure = make_figure(5.2, 5.6, title)
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
     upper.bar(middles, [100 * b["accuracy"] for b in filled], 100 * width, color=BLUE,
               edgecolor="white", label="accuracy")  # fmt: skip

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from vit_jax.figures.canvas import BLUE, GRAY, ORANGE, new_figure
+from vit_jax.figures.canvas import BLUE, GRAY, ORANGE, make_figure
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -33,7 +33,7 @@ def draw_curves(lines: Lines, title: str) -> "Figure":
       lines: of `metrics.jsonl`; see `metrics.read_metrics`.
       title: names the run.
     """
-    figure = new_figure(9.6, 6.2, title)
+    figure = make_figure(9.6, 6.2, title)
     for axes, name in zip(figure.subplots(2, 2).flat, PANELS, strict=True):
         PANELS[name](axes, lines)
         _label(axes, name)
@@ -47,7 +47,7 @@ def draw_curve(lines: Lines, name: str) -> "Figure":
       lines: of `metrics.jsonl`; see `metrics.read_metrics`.
       name: of the panel; also its title.
     """
-    figure = new_figure(4.8, 3.2, "")
+    figure = make_figure(4.8, 3.2, "")
     axes = figure.subplots()
     PANELS[name](axes, lines)
     _label(axes, name)

@@ -12,7 +12,7 @@ from vit_jax.config import ModelConfig
 from vit_jax.config.choices import ATTENTIONS, POSEMBS
 from vit_jax.mesh.axes import Axes
 from vit_jax.models import posemb
-from vit_jax.models.dimensions import known
+from vit_jax.models.dimensions import require
 from vit_jax.models.norm import layer_norm, list_norm_axes
 
 CUDNN_HEAD = 128  # the widest head that it supports on every GPU
@@ -160,7 +160,7 @@ class Attention(nn.Module):
             kernel_init=nn.initializers.xavier_uniform(),
             dtype=config.dtype,
         )
-        heads = (known(config.num_heads), width // known(config.num_heads))
+        heads = (require(config.num_heads), width // require(config.num_heads))
         q = dense(heads, name="query")(queries)
         k = dense(heads, name="key")(keys_values)
         v = dense(heads, name="value")(keys_values)

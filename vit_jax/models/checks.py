@@ -16,7 +16,7 @@ from vit_jax.config.choices import (
 )
 from vit_jax.errors import ConfigError, check
 from vit_jax.models.attention import CUDNN_HEAD
-from vit_jax.models.patches import nearest_multiples
+from vit_jax.models.patches import find_nearest_multiples
 
 _LOWEST = {
     "patch_size": 1,
@@ -138,7 +138,7 @@ def _check_heads(config: ModelConfig) -> None:
             f"{config.posemb}, got {width}; use {unit * -(-lowest // unit)}"
         )
     if width % unit:
-        below, above = nearest_multiples(width, unit)
+        below, above = find_nearest_multiples(width, unit)
         raise ConfigError(
             f"config.model.hidden_size must be a multiple of {unit} for num_heads "
             f"{config.num_heads} and posemb {config.posemb}, got {width}; "

@@ -8,7 +8,7 @@ Size = tuple[int, int]  # (height, width) in pixels
 Grid = tuple[int, int]  # patches (down, across)
 
 
-def known(value: T | None) -> T:
+def require(value: T | None) -> T:
     """Returns a dimension of a resolved config."""
     assert value is not None, "the config must be resolved"
     return value

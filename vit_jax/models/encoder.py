@@ -15,7 +15,7 @@ from vit_jax.mesh.axes import Axes
 from vit_jax.mesh.constraints import constrain
 from vit_jax.models import attention, mlp, posemb
 from vit_jax.models.attention import Attention
-from vit_jax.models.dimensions import Grid, known
+from vit_jax.models.dimensions import Grid, require
 from vit_jax.models.layers import run_layers
 from vit_jax.models.mlp import MlpBlock
 from vit_jax.models.norm import layer_norm, list_norm_axes
@@ -91,7 +91,7 @@ class Encoder(nn.Module):
             x = PositionEmbedding(config, name="posembed_input")(x, grid)
         if kind.make_angles is not None:
             num_prefix = x.shape[1] - grid[0] * grid[1]
-            head_dim = x.shape[-1] // known(config.num_heads)
+            head_dim = x.shape[-1] // require(config.num_heads)
             angles = jnp.asarray(kind.make_angles(grid, head_dim, num_prefix))
         if keep_tokens is not None:
             check_selectable(config)

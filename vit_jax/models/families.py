@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 from flax import linen as nn
 
@@ -16,8 +16,10 @@ from vit_jax.models.dimensions import Size
 from vit_jax.models.family import CONFIG_FIELDS, Family
 from vit_jax.models.heads import needs_class_token
 from vit_jax.models.inference import Inferred, Shapes
-from vit_jax.models.patches import nearest_multiples
+from vit_jax.models.patches import find_nearest_multiples
 from vit_jax.models.variants import VARIANTS
+
+Row = TypeVar("Row")
 
 
 def resolve_model(config: ModelConfig) -> ModelConfig:
@@ -47,6 +49,21 @@ def resolve_model(config: ModelConfig) -> ModelConfig:
     _check_fields(config)
     check_values(config)
     return config
+
+
+def find_row(config: ModelConfig, table: Mapping[str, Row], what: str) -> Row:
+    """Returns the row of a table, keyed by family, that is for a config's family.
+
+    Raises:
+        ConfigError: "{what} must be of ...": the table has no such row.
+    """
+    family = str(resolve_model(config).family)
+    if family not in table:
+        raise ConfigError(
+            f"{what} must be of the family {' or '.join(table)}, got {family}; choose "
+            "another format"
+        )
+    return table[family]
 
 
 def build_model(config: ModelConfig, num_classes: int | None) -> nn.Module:
@@ -102,7 +119,7 @@ def check_image_size(config: ModelConfig, image_size: Size) -> None:
     sides = zip(("height", "width"), image_size, find_token_size(config), strict=True)
     for side, size, unit in sides:
         if size <= 0 or size % unit:
-            below, above = nearest_multiples(size, unit)
+            below, above = find_nearest_multiples(size, unit)
             raise ConfigError(
                 f"image {side} must be a multiple of {unit}, the pixels that a token "
                 f"covers, got {size}; use {below} or {above}"

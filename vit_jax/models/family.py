@@ -8,7 +8,7 @@ from flax import linen as nn
 
 from vit_jax.config import ModelConfig
 from vit_jax.mesh.axes import Axes
-from vit_jax.models.dimensions import Size, known
+from vit_jax.models.dimensions import Size, require
 from vit_jax.models.inference import Inferred, Shapes
 from vit_jax.models.patches import PatchKernel
 from vit_jax.models.positions import Positions
@@ -51,6 +51,6 @@ class Family:
 
     def find_token_size(self, config: ModelConfig) -> Size:
         """Returns how many pixels (down, across) one token of a resolved config covers."""
-        down, across = known(config.patch_size)
+        down, across = require(config.patch_size)
         stride = self.find_stride(config)
         return down * stride, across * stride

@@ -17,7 +17,7 @@ from jaxtyping import Array, Float
 from vit_jax.config import ModelConfig
 from vit_jax.config.choices import REMAT
 from vit_jax.mesh.axes import STACKED, format_path
-from vit_jax.models.dimensions import known
+from vit_jax.models.dimensions import require
 from vit_jax.models.residual import stochastic_depth_rate
 
 # What a layer keeps for its backward pass; the rest is computed again. ``half`` keeps
@@ -62,7 +62,7 @@ def run_layers(
         config: resolved; how many layers, ``scan`` and ``remat``, and the rate of
             stochastic depth in the last layer.
     """
-    num_layers, rate = known(config.num_layers), config.stochastic_depth_rate
+    num_layers, rate = require(config.num_layers), config.stochastic_depth_rate
     rates = [stochastic_depth_rate(rate, i, num_layers) for i in range(num_layers)]
     wanted = parent.is_mutable_collection("intermediates")
 

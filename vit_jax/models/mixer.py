@@ -13,7 +13,7 @@ from jaxtyping import Array, Float
 from vit_jax.config import ModelConfig
 from vit_jax.mesh.axes import Axes
 from vit_jax.mesh.constraints import constrain
-from vit_jax.models.dimensions import known
+from vit_jax.models.dimensions import require
 from vit_jax.models.family import Family
 from vit_jax.models.heads import Head
 from vit_jax.models.inference import Inferred, Shapes, count_layers, name_variant
@@ -47,8 +47,8 @@ class MlpMixer(nn.Module):
         """Returns logits, or the features where there are no classes."""
         config = self.config
         x = patch_embedding(
-            known(config.hidden_size),
-            known(config.patch_size),
+            require(config.hidden_size),
+            require(config.patch_size),
             use_bias=True,
             dtype=config.dtype,
             name="stem",
@@ -87,11 +87,11 @@ class MixerBlock(nn.Module):
         config, dtype = self.config, self.config.dtype
         y = layer_norm(x, dtype=dtype, name="LayerNorm_0")
         y = rearrange(y, "b n d -> b d n")
-        y = Mlp(known(config.tokens_mlp_dim), dtype, name="token_mixing")(y)
+        y = Mlp(require(config.tokens_mlp_dim), dtype, name="token_mixing")(y)
         y = rearrange(y, "b d n -> b n d")
         x = x + self._drop("stochastic_depth_0")(y, train, rate)
         y = layer_norm(x, dtype=dtype, name="LayerNorm_1")
-        y = Mlp(known(config.mlp_dim), dtype, name="channel_mixing")(y)
+        y = Mlp(require(config.mlp_dim), dtype, name="channel_mixing")(y)
         x = x + self._drop("stochastic_depth_1")(y, train, rate)
         # Every MLP over the tokens would have to gather them.
         return constrain(x, ("batch", None, "embed"))

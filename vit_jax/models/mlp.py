@@ -11,7 +11,7 @@ from jaxtyping import Array, Float
 from vit_jax.config import ModelConfig
 from vit_jax.config.choices import ACTIVATIONS
 from vit_jax.mesh.axes import Axes
-from vit_jax.models.dimensions import known
+from vit_jax.models.dimensions import require
 
 
 class Activation(NamedTuple):
@@ -67,7 +67,7 @@ class MlpBlock(nn.Module):
         )
         dropout = functools.partial(nn.Dropout, config.dropout_rate)
         packed = 2 if ACTIVATIONS.resolve(config.activation).is_gated else 1
-        x = dense(known(config.mlp_dim) * packed, name="Dense_0")(x)
+        x = dense(require(config.mlp_dim) * packed, name="Dense_0")(x)
         x = activate(x, config.activation)
         x = dropout(name="dropout_0")(x, deterministic=not train)
         x = dense(width, name="Dense_1")(x)

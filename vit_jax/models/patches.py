@@ -61,7 +61,7 @@ def patch_embedding(
     )
 
 
-def nearest_multiples(size: int, unit: int) -> tuple[int, int]:
+def find_nearest_multiples(size: int, unit: int) -> tuple[int, int]:
     """Returns the multiples of ``unit`` next below and above ``size``; none is 0."""
     below = max(size // unit, 1) * unit
     return below, below + unit

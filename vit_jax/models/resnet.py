@@ -20,7 +20,7 @@ from jaxtyping import Array, Float
 from vit_jax.config import ModelConfig
 from vit_jax.mesh.axes import Axes
 from vit_jax.models import vit
-from vit_jax.models.dimensions import known
+from vit_jax.models.dimensions import require
 from vit_jax.models.inference import Inferred, Shapes
 from vit_jax.models.norm import group_norm, list_norm_axes
 from vit_jax.models.patches import PatchKernel
@@ -47,7 +47,7 @@ class HybridViT(vit.ViT):
         x = StdConv(width, (7, 7), (2, 2), dtype, name="conv_root")(images)
         x = nn.relu(group_norm(x, name="gn_root", dtype=dtype))
         x = nn.max_pool(x, (3, 3), strides=(2, 2), padding="SAME")
-        for i, num_units in enumerate(known(self.config.resnet_layers)):
+        for i, num_units in enumerate(require(self.config.resnet_layers)):
             strides = (1, 1) if i == 0 else (2, 2)
             x = Stage(num_units, width * 2**i, strides, dtype, name=f"block{i + 1}")(x)
         return x
@@ -132,7 +132,7 @@ def standardize(kernel: Float[Array, "y x i o"]) -> Float[Array, "y x i o"]:
 def find_stride(config: ModelConfig) -> int:
     """Returns how many pixels, down and across, a cell of the feature map covers."""
     # The root's convolution and pooling halve, then each stage but the first.
-    return 4 * 2 ** max(len(known(config.resnet_layers)) - 1, 0)
+    return 4 * 2 ** max(len(require(config.resnet_layers)) - 1, 0)
 
 
 def infer_hybrid(shapes: Shapes, given: Mapping[str, Any]) -> Inferred:

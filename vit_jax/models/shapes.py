@@ -18,7 +18,7 @@ from flax.traverse_util import flatten_dict
 from vit_jax.config import PLAIN, ModelConfig
 from vit_jax.errors import ConfigError
 from vit_jax.mesh.axes import STACKED
-from vit_jax.models.dimensions import Size, known
+from vit_jax.models.dimensions import Size, require
 from vit_jax.models.families import build_model, find_family, resolve_model
 from vit_jax.models.inference import Shape
 from vit_jax.models.positions import FREE
@@ -67,7 +67,7 @@ def find_shapes(
         image_size = token
     num_patches = math.prod(s // t for s, t in zip(image_size, token, strict=True))
     _check_size("the number of patches", num_patches, _MOST_PATCHES)
-    num_layers = known(config.num_layers)
+    num_layers = require(config.num_layers)
     # Of one layer; what does not change a shape must not split the cache.
     same: dict[str, Any] = {**PLAIN, "dtype": "float32", "variant": None}
     one = dataclasses.replace(config, **same, num_layers=1)
@@ -84,7 +84,7 @@ def find_stacked_shapes(
     one = find_shapes(
         dataclasses.replace(config, num_layers=1), num_classes, image_size
     )
-    num_layers = known(resolve_model(config).num_layers)
+    num_layers = require(resolve_model(config).num_layers)
     return {
         f"{match[1]}/{match[2]}" if (match := _FIRST.fullmatch(name)) else name: (
             (num_layers, *shape) if match else shape

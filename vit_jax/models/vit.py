@@ -12,7 +12,7 @@ from vit_jax.config import ModelConfig
 from vit_jax.config.choices import POSEMBS
 from vit_jax.mesh.axes import Axes
 from vit_jax.models import encoder, heads
-from vit_jax.models.dimensions import known
+from vit_jax.models.dimensions import require
 from vit_jax.models.encoder import Encoder
 from vit_jax.models.family import CONFIG_FIELDS, Family
 from vit_jax.models.heads import (
@@ -63,8 +63,8 @@ class ViT(nn.Module):
         """
         config = self.config
         patches = patch_embedding(
-            known(config.hidden_size),
-            known(config.patch_size),
+            require(config.hidden_size),
+            require(config.patch_size),
             use_bias=config.patch_bias,
             dtype=config.dtype,
             name="embedding",
@@ -106,7 +106,7 @@ class ViT(nn.Module):
         )
         tokens = [
             repeat(
-                self.param(name, init, (1, int(number), known(config.hidden_size))),
+                self.param(name, init, (1, int(number), require(config.hidden_size))),
                 "1 n d -> b n d",
                 b=len(patches),
             ).astype(patches.dtype)

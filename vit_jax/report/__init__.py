@@ -8,7 +8,7 @@ from vit_jax import models
 from vit_jax.checkpoints.load import load
 from vit_jax.errors import ConfigError
 from vit_jax.figures import Album
-from vit_jax.figures.canvas import new_figure
+from vit_jax.figures.canvas import make_figure
 from vit_jax.report.page import render_page
 from vit_jax.report.sections import make_sections
 from vit_jax.report.summary import render_summary
@@ -36,7 +36,7 @@ def write_report(workdir: str | Path, output: str | Path | None = None) -> Path:
     """
     workdir = bucket.open_location(workdir)
     output = bucket.open_location(output) if output else workdir / "report.html"
-    new_figure(1, 1, "")  # fails before any work if Matplotlib is missing
+    make_figure(1, 1, "")  # fails before any work if Matplotlib is missing
     loaded = load(workdir)
     if loaded.run is None:
         raise ConfigError(

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from vit_jax import models
 from vit_jax.checkpoints import trees
 from vit_jax.checkpoints.formats.assemble import assemble_torch
 from vit_jax.checkpoints.formats.format import Format
@@ -124,8 +125,9 @@ def _read(tensors: Mapping[str, Lazy], metadata: Metadata, what: str) -> Checkpo
     tensors = {k: v for k, v in tensors.items() if k not in _IGNORED}
     num_layers = count_layers(tensors, r"blocks\.(\d+)\.", what)
     units = {(int(m[1]), int(m[2])) for name in tensors if (m := _UNIT.match(name))}
-    family = "mixer" if _SIGN_OF_MIXER in tensors else "vit"
-    rules = trees.expand_rules(_RULES[family], num_layers)
+    rules = trees.expand_rules(
+        _MIXER if _SIGN_OF_MIXER in tensors else _VIT, num_layers
+    )
     rules += _resnet(units)
     if "register_tokens" in tensors and "pos_embed" in tensors:
         tensors["pos_embed"] = add_register_rows(
@@ -147,7 +149,7 @@ def _write(checkpoint: Checkpoint) -> dict[str, Lazy]:
         for stage, num_units in enumerate(model.resnet_layers or ())
         for unit in range(num_units)
     }
-    table = _RULES[model.family or "vit"]
+    table = models.find_row(model, _RULES, "a model in timm's format")
     rules = [*trees.expand_rules(table, model.num_layers or 0), *_resnet(units)]
     return trees.convert_to(checkpoint.tensors, rules, "timm")
 

@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Collection, Mapping
 from typing import Any, NamedTuple
 
+from vit_jax import models
 from vit_jax.checkpoints.formats.metadata import (
     Metadata,
     check_supported,
@@ -75,7 +76,7 @@ def make_timm_config(checkpoint: Checkpoint) -> dict[str, Any]:
     from its own names. A Mixer must be a published one, and timm's has another GELU.
     """
     model, num_classes = checkpoint.model, checkpoint.num_classes
-    kind = _KINDS[model.family or "vit"]
+    kind = models.find_row(model, _KINDS, "a model in timm's format")
     preprocessing = checkpoint.preprocessing or Preprocessing((224, 224))
     size = preprocessing.image_size
     mean, std = get_mean_and_std(preprocessing)
@@ -129,7 +130,8 @@ def list_timm_arguments(model: ModelConfig, size: tuple[int, int]) -> dict[str, 
         "patch_size": (model.patch_size or (0,))[0],
         "embed_dim": model.hidden_size or 0,
     }
-    return made | _KINDS[model.family or "vit"].arguments(model)
+    kind = models.find_row(model, _KINDS, "a model in timm's format")
+    return made | kind.arguments(model)
 
 
 def _ratio(dim: int | None, model: ModelConfig) -> float:

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from vit_jax import models
 from vit_jax.checkpoints.files.safetensors import read_safetensors
 from vit_jax.checkpoints.formats.timm_config import list_timm_arguments
 from vit_jax.checkpoints.record import Checkpoint
@@ -19,7 +20,7 @@ def run_timm(path: Path, checkpoint: Checkpoint, images: np.ndarray) -> Result:
 
     None: it has no such model; of a hybrid, its ResNet differs.
     """
-    make = _MAKERS.get(checkpoint.model.family or "")
+    make = models.find_row(checkpoint.model, _MAKERS, "the model")
     if make is None:
         return None
     theirs = _make(make, checkpoint, images)
@@ -34,7 +35,7 @@ def run_timm_npz(path: Path, checkpoint: Checkpoint, images: np.ndarray) -> Resu
     """
     model = checkpoint.model
     is_known = model.posemb != "sincos2d" and not model.representation_size
-    make = _NPZ_MAKERS.get(model.family or "")
+    make = models.find_row(model, _NPZ_MAKERS, "the model")
     if make is None or not is_known:
         return None
     theirs = _make(make, checkpoint, images)
@@ -79,8 +80,9 @@ def _make_mixer(model: ModelConfig, arguments: dict[str, Any]) -> Any:
     return mlp_mixer.MlpMixer(**arguments)
 
 
-_NPZ_MAKERS = {"vit": _make_vit}
-_MAKERS = {**_NPZ_MAKERS, "mixer": _make_mixer}
+# None: timm has no such model, or no loader for its files.
+_MAKERS = {"vit": _make_vit, "hybrid": None, "mixer": _make_mixer}
+_NPZ_MAKERS = {"vit": _make_vit, "hybrid": None, "mixer": None}
 
 
 def _read_state(path: Path) -> dict[str, Any]:

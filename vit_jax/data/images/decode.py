@@ -40,7 +40,7 @@ def decode(data: bytes | np.ndarray, *, name: str = "image") -> np.ndarray:
     if not data:
         raise DecodeError(f"image must not be empty, got 0 bytes in {name}")
     try:
-        pixels = jpeg.decode(data)
+        pixels = jpeg.decode_jpeg(data)
     except jpeg.Damage as damage:
         raise _make_damage_error(name, damage) from damage
     return _decode_any(data, name) if pixels is None else pixels
@@ -73,7 +73,7 @@ def decode_box(
     """
     if isinstance(data, bytes):
         try:
-            pixels = jpeg.decode_box(data, choose, min_size)
+            pixels = jpeg.decode_jpeg_box(data, choose, min_size)
         except jpeg.Damage as damage:
             raise _make_damage_error(name, damage) from damage
         if pixels is not None:

@@ -43,7 +43,7 @@ class Damage(ValueError):
     """A JPEG that can be decoded, but not to what was once in it."""
 
 
-def decode(data: bytes) -> np.ndarray | None:
+def decode_jpeg(data: bytes) -> np.ndarray | None:
     """Returns the image in RGB, turned as its EXIF says, uint8 [h, w, 3]; or None.
 
     Raises:
@@ -66,7 +66,7 @@ def decode(data: bytes) -> np.ndarray | None:
     )
 
 
-def decode_box(
+def decode_jpeg_box(
     data: bytes, choose: Callable[[Size], Box], min_size: Size | None
 ) -> np.ndarray | None:
     """Returns the box of the image, shrunk if ``min_size`` allows it, or None.
