@@ -39,7 +39,7 @@ from input_pipelines import (
 )
 
 from vit_jax.data.images import crops, jpeg, turbojpeg
-from vit_jax.data.loader import Batch, train_batches
+from vit_jax.data.loader import Batch, make_train_batches
 from vit_jax.data.order import Order
 
 AHEAD = 3  # batches that a pipeline has ready
@@ -188,7 +188,7 @@ def _memory(folder: str, threads: int, workers: int) -> dict[str, int]:
 
     data, source = open_data(folder, threads, workers)
     sizes = {"imports": megabytes()}
-    batches = train_batches(source, data, seed=0)
+    batches = make_train_batches(source, data, seed=0)
     for count, step in ((8, 8), (40, 32)):
         for _ in range(step):
             next(batches)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from vit_jax.config import DataConfig
-from vit_jax.data.loader import Batch, eval_batches, train_batches
+from vit_jax.data.loader import Batch, make_eval_batches, make_train_batches
 from vit_jax.data.sources import make_source
 
 NUM_IMAGES = 1024
@@ -46,8 +46,8 @@ def our_pipelines(
     for threads, workers in crowd:
         data, source = open_data(folder, threads, workers)
         name = label(threads, workers)
-        pipelines[f"train, {name}"] = train_batches(source, data, seed=0)
-        pipelines[f"eval, {name}"] = iter(eval_batches(Again(source), data))
+        pipelines[f"train, {name}"] = make_train_batches(source, data, seed=0)
+        pipelines[f"eval, {name}"] = iter(make_eval_batches(Again(source), data))
     return pipelines
 
 

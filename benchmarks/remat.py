@@ -102,7 +102,7 @@ def offer(policy: str) -> None:
 
     from vit_jax.models import attention, layers
 
-    attend, weights = attention.attend, attention.attention_weights
+    attend, weights = attention.attend, attention.compute_attention_weights
 
     def attend_named(q: Any, k: Any, v: Any, **options: Any) -> Any:
         q, k, v = named(q, "q"), named(k, "k"), named(v, "v")
@@ -111,7 +111,7 @@ def offer(policy: str) -> None:
     def weights_named(*arguments: Any) -> Any:
         return named(weights(*arguments), "scores")
 
-    attention.attend, attention.attention_weights = attend_named, weights_named
+    attention.attend, attention.compute_attention_weights = attend_named, weights_named
     policies = jax.checkpoint_policies
     layers.keep_products = {
         OTHERS[0]: policies.save_anything_except_these_names("scores"),

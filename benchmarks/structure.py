@@ -34,6 +34,7 @@ FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 # Folder -> the functions by which each of its files takes part in a table.
 PROTOCOLS = {
     "cli": {"add"},
+    "published": {"list_rows"},
     "evaluators": {"evaluate"},
     "formats": {"read", "recognises", "write"},
 }

@@ -16,7 +16,7 @@ import pytest
 from tests.data.image_files import encode_header
 from vit_jax.config import DataConfig
 from vit_jax.data.bad_files import BadFiles
-from vit_jax.data.loader import eval_batches, train_batches
+from vit_jax.data.loader import make_eval_batches, make_train_batches
 from vit_jax.data.memory import Batch
 from vit_jax.data.sources import Source, make_source
 from vit_jax.errors import ConfigError
@@ -54,7 +54,7 @@ def source(digits: DataConfig) -> Source:
 
 
 def test_batch(source: Source, digits: DataConfig) -> None:
-    batches = train_batches(source, digits, seed=0)
+    batches = make_train_batches(source, digits, seed=0)
     batch = next(batches)
     batches.close()
     assert sorted(batch) == ["image", "label"]
@@ -69,21 +69,25 @@ def test_order_does_not_depend_on_threads(source: Source, digits: DataConfig) ->
     digests = set()
     for num_threads in (1, 2, 4):
         data = dataclasses.replace(digits, num_threads=num_threads)
-        digests.add(digest(train_batches(source, data, seed=0), 70))  # past an epoch
+        digests.add(
+            digest(make_train_batches(source, data, seed=0), 70)
+        )  # past an epoch
     assert len(digests) == 1
-    assert digests != {digest(train_batches(source, digits, seed=1), 70)}
+    assert digests != {digest(make_train_batches(source, digits, seed=1), 70)}
 
 
 @pytest.mark.parametrize("step", [0, 1, 63, 10**9])
 def test_restart_at_any_step(source: Source, digits: DataConfig, step: int) -> None:
-    batches = train_batches(source, digits, seed=3)
+    batches = make_train_batches(source, digits, seed=3)
     batches.set_state({"step": step})
     next(batches)
     state = json.loads(json.dumps(batches.get_state()))
     assert state == {"step": step + 1}
     expected = [next(batches) for _ in range(2)]
 
-    other = train_batches(source, dataclasses.replace(digits, num_threads=1), seed=3)
+    other = make_train_batches(
+        source, dataclasses.replace(digits, num_threads=1), seed=3
+    )
     next(other)
     other.set_state(state)
     for batch in expected:
@@ -98,9 +102,9 @@ def test_restart_at_any_step(source: Source, digits: DataConfig, step: int) -> N
 def test_hosts_hold_the_rows_of_one_host(
     source: Source, digits: DataConfig, hosts: int
 ) -> None:
-    whole = train_batches(source, digits, seed=0)
+    whole = make_train_batches(source, digits, seed=0)
     parts = [
-        train_batches(source, digits, seed=0, process_index=i, process_count=hosts)
+        make_train_batches(source, digits, seed=0, process_index=i, process_count=hosts)
         for i in range(hosts)
     ]
     for _ in range(3):
@@ -115,7 +119,7 @@ def test_hosts_hold_the_rows_of_one_host(
 
 def test_every_epoch_is_another_permutation(digits: DataConfig) -> None:
     data = dataclasses.replace(digits, batch_size=5)
-    batches = train_batches(Numbers(100), data, seed=0)
+    batches = make_train_batches(Numbers(100), data, seed=0)
     epochs = [
         np.concatenate([next(batches)["label"] for _ in range(20)]) for _ in range(3)
     ]
@@ -124,7 +128,7 @@ def test_every_epoch_is_another_permutation(digits: DataConfig) -> None:
         assert sorted(epoch) == list(range(100))
     assert len({epoch.tobytes() for epoch in epochs}) == 3
     # The next seed is not this one shifted by an epoch.
-    following = train_batches(Numbers(100), data, seed=1)
+    following = make_train_batches(Numbers(100), data, seed=1)
     first = np.concatenate([next(following)["label"] for _ in range(20)])
     following.close()
     assert first.tolist() != epochs[1].tolist()
@@ -132,7 +136,7 @@ def test_every_epoch_is_another_permutation(digits: DataConfig) -> None:
 
 def test_no_example_is_left_out_between_epochs(digits: DataConfig) -> None:
     data = dataclasses.replace(digits, batch_size=8)
-    batches = train_batches(Numbers(10), data, seed=0)
+    batches = make_train_batches(Numbers(10), data, seed=0)
     labels = np.concatenate([next(batches)["label"] for _ in range(5)])
     batches.close()
     assert np.bincount(labels).tolist() == [4] * 10
@@ -144,7 +148,7 @@ def test_crops_differ_between_epochs(digits: DataConfig) -> None:
             pixels = np.arange(48, dtype=np.uint8).reshape(6, 8, 1)
             return {"image": pixels, "label": 0, "name": ""}
 
-    batches = train_batches(One(1), digits, seed=0)
+    batches = make_train_batches(One(1), digits, seed=0)
     images = next(batches)["image"]
     batches.close()
     assert len({image.tobytes() for image in images}) > 12
@@ -152,7 +156,7 @@ def test_crops_differ_between_epochs(digits: DataConfig) -> None:
 
 def test_training_without_crop(digits: DataConfig) -> None:
     data = dataclasses.replace(digits, train_crop="resize")
-    batches = train_batches(Numbers(50), data, seed=0)
+    batches = make_train_batches(Numbers(50), data, seed=0)
     batch = next(batches)
     batches.close()
     assert (batch["image"] == batch["label"][:, None, None, None]).all()
@@ -166,7 +170,7 @@ def test_evaluation_counts_every_example_once(
     data = dataclasses.replace(digits, eval_batch_size=8)
     labels = []
     for index in range(hosts):
-        batches = eval_batches(
+        batches = make_eval_batches(
             Numbers(num_examples), data, process_index=index, process_count=hosts
         )
         assert batches.num_examples == num_examples
@@ -183,7 +187,7 @@ def test_evaluation_counts_every_example_once(
 
 
 def test_evaluation_in_order_and_again(digits: DataConfig) -> None:
-    batches = eval_batches(Numbers(50), digits)
+    batches = make_eval_batches(Numbers(50), digits)
     for _ in range(2):
         labels = np.concatenate([batch["label"] for batch in batches])
         assert labels.tolist() == [*range(50), *[0] * 22]
@@ -191,9 +195,9 @@ def test_evaluation_in_order_and_again(digits: DataConfig) -> None:
 
 def test_hosts_must_share_a_batch(digits: DataConfig) -> None:
     with pytest.raises(ConfigError, match=r"data.batch_size must be .*; try 25"):
-        train_batches(Numbers(9), digits, seed=0, process_index=0, process_count=5)
+        make_train_batches(Numbers(9), digits, seed=0, process_index=0, process_count=5)
     with pytest.raises(ConfigError, match=r"data.eval_batch_size must be"):
-        eval_batches(Numbers(9), digits, process_index=0, process_count=5)
+        make_eval_batches(Numbers(9), digits, process_index=0, process_count=5)
 
 
 def test_text_file_called_jpg(
@@ -206,8 +210,8 @@ def test_text_file_called_jpg(
         (root / split / "a" / "text.jpg").write_text("not an image")
     data = dataclasses.replace(digits, source=str(root), strict=True)
     for batches in (
-        train_batches(make_source(data, "train"), data, seed=0),
-        eval_batches(make_source(data, "test"), data),
+        make_train_batches(make_source(data, "train"), data, seed=0),
+        make_eval_batches(make_source(data, "test"), data),
     ):
         with pytest.raises(ConfigError) as error:
             next(iter(batches))
@@ -237,7 +241,7 @@ def test_unreadable_images_are_skipped_and_named(
     digests = set()
     for num_threads in (1, 3):
         data = dataclasses.replace(data, num_threads=num_threads)
-        batches = train_batches(
+        batches = make_train_batches(
             make_source(data, "train"), data, seed=0, bad_files=BadFiles(report)
         )
         digests.add(digest(batches, 3))
@@ -250,14 +254,18 @@ def test_unreadable_images_are_skipped_and_named(
     assert len(BadFiles(report)) == 4
 
     bad_files = BadFiles()
-    evaluation = eval_batches(make_source(data, "test"), data, bad_files=bad_files)
+    evaluation = make_eval_batches(make_source(data, "test"), data, bad_files=bad_files)
     (batch,) = evaluation
     assert evaluation.num_examples == 10
     assert batch["mask"].sum() == 6
     assert len(bad_files) == 4
 
     with pytest.raises(ConfigError, match="must be at most 3, got 4") as error:
-        list(eval_batches(make_source(data, "test"), data, bad_files=BadFiles(limit=3)))
+        list(
+            make_eval_batches(
+                make_source(data, "test"), data, bad_files=BadFiles(limit=3)
+            )
+        )
     assert "raise --config.data.max_bad_files" in str(error.value)
 
 
@@ -268,7 +276,7 @@ def test_no_readable_image(digits: DataConfig, make_files: Callable[..., Path]) 
     with pytest.raises(
         ConfigError, match=r"100 in a row that are not, such as .*1\.png"
     ):
-        next(train_batches(make_source(data, "train"), data, seed=0))
+        next(make_train_batches(make_source(data, "train"), data, seed=0))
 
 
 PROGRAM = """
@@ -323,7 +331,9 @@ def test_order_does_not_depend_on_processes(
 ) -> None:
     """The first 50 batches, and 5 more behind a restart."""
     data = dataclasses.replace(digits, num_workers=num_workers, num_threads=1)
-    batches, expected = (train_batches(source, each, seed=0) for each in (data, digits))
+    batches, expected = (
+        make_train_batches(source, each, seed=0) for each in (data, digits)
+    )
     assert digest(batches, 50) == digest(expected, 50)
     state = batches.get_state()
     assert state == {"step": 50}
@@ -335,9 +345,9 @@ def test_order_does_not_depend_on_processes(
 
 def test_processes_on_two_hosts(source: Source, digits: DataConfig) -> None:
     data = dataclasses.replace(digits, num_workers=2, num_threads=1)
-    whole = train_batches(source, digits, seed=0)
+    whole = make_train_batches(source, digits, seed=0)
     parts = [
-        train_batches(source, data, seed=0, process_index=i, process_count=2)
+        make_train_batches(source, data, seed=0, process_index=i, process_count=2)
         for i in range(2)
     ]
     for _ in range(3):
@@ -361,7 +371,9 @@ def test_evaluation_with_processes(
         digits, source=str(root), num_workers=2, num_threads=1, eval_batch_size=2
     )
     bad_files = BadFiles(tmp_path / "bad_files.txt")
-    batches = list(eval_batches(make_source(data, "test"), data, bad_files=bad_files))
+    batches = list(
+        make_eval_batches(make_source(data, "test"), data, bad_files=bad_files)
+    )
     assert sum(batch["mask"].sum() for batch in batches) == 3
     assert len(bad_files) == 1
 
@@ -369,7 +381,7 @@ def test_evaluation_with_processes(
 def test_batches_that_are_held_keep_their_pixels(digits: DataConfig) -> None:
     """Memory is used again only when nobody holds the batch or a view of it."""
     data = dataclasses.replace(digits, train_crop="resize", num_threads=2)
-    batches = train_batches(Numbers(50), data, seed=0)
+    batches = make_train_batches(Numbers(50), data, seed=0)
     held = []
     for step in range(30):
         batch = next(batches)
@@ -382,7 +394,7 @@ def test_batches_that_are_held_keep_their_pixels(digits: DataConfig) -> None:
 
 def test_repeated_augmentation(digits: DataConfig) -> None:
     data = dataclasses.replace(digits, batch_size=6, repeated_augmentation=3)
-    batches = train_batches(Numbers(10), data, seed=0)
+    batches = make_train_batches(Numbers(10), data, seed=0)
     labels = np.concatenate([next(batches)["label"] for _ in range(5)]).reshape(10, 3)
     batches.close()
     assert (labels == labels[:, :1]).all()
@@ -391,7 +403,7 @@ def test_repeated_augmentation(digits: DataConfig) -> None:
 
 def test_sizes_by_step(digits: DataConfig) -> None:
     data = dataclasses.replace(digits, train_crop="resize")
-    batches = train_batches(
+    batches = make_train_batches(
         Numbers(50), data, seed=0, size_at=lambda step: (4 + 4 * (step // 2), 8)
     )
     assert [next(batches)["image"].shape[1] for _ in range(5)] == [4, 4, 8, 8, 12]
@@ -402,5 +414,5 @@ def test_sizes_by_step(digits: DataConfig) -> None:
 
 def test_evaluation_of_ten_thousand(digits: DataConfig) -> None:
     data = dataclasses.replace(digits, image_size=(2, 2), eval_batch_size=384)
-    count = sum(b["mask"].sum() for b in eval_batches(Numbers(10_000), data))
+    count = sum(b["mask"].sum() for b in make_eval_batches(Numbers(10_000), data))
     assert count == 10_000

@@ -10,7 +10,7 @@ from PIL import Image, ImageEnhance, ImageFilter, ImageOps
 from vit_jax.config import DataConfig
 from vit_jax.data.augment import randaugment
 from vit_jax.data.augment.randaugment import OPERATIONS
-from vit_jax.data.loader import eval_batches, train_batches
+from vit_jax.data.loader import make_eval_batches, make_train_batches
 from vit_jax.data.sources import make_source
 
 RNG = np.random.default_rng(0)
@@ -133,7 +133,7 @@ def test_the_loader_applies_it(digits: DataConfig) -> None:
 
     def batch(**fields: Any) -> np.ndarray:
         changed = dataclasses.replace(data, **fields)
-        batches = train_batches(source, changed, seed=0)
+        batches = make_train_batches(source, changed, seed=0)
         try:
             return next(batches)["image"]
         finally:
@@ -144,10 +144,10 @@ def test_the_loader_applies_it(digits: DataConfig) -> None:
     np.testing.assert_array_equal(one, two)
     changed = (one != plain).any(axis=(1, 2, 3))
     assert changed.mean() > 0.7
-    (evaluated, *_) = eval_batches(
+    (evaluated, *_) = make_eval_batches(
         source, dataclasses.replace(data, randaugment=(2, 10.0))
     )
-    (expected, *_) = eval_batches(source, data)
+    (expected, *_) = make_eval_batches(source, data)
     np.testing.assert_array_equal(evaluated["image"], expected["image"])
 
 

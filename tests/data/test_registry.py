@@ -8,7 +8,7 @@ import pytest
 
 from vit_jax.config import DataConfig
 from vit_jax.config.choices import SOURCES
-from vit_jax.data import train_batches
+from vit_jax.data import make_train_batches
 from vit_jax.data.sources import Source, make_source
 from vit_jax.data.sources.registry import recognize_source
 from vit_jax.data.sources.splits import resolve_split
@@ -95,7 +95,7 @@ def test_a_source_of_the_callers(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(source) == 128
     assert source[3]["image"].shape == (8, 8, 3)
     assert make_source(DataConfig("gray", (4, 4), 2), "train")[0]["image"].shape[0] == 4
-    batches = train_batches(source, data, seed=0)
+    batches = make_train_batches(source, data, seed=0)
     batch = next(batches)
     batches.close()
     assert batch["image"].shape == (16, 8, 8, 3)

@@ -17,7 +17,7 @@ from tests.data.web import serve
 from vit_jax.config import DataConfig
 from vit_jax.data.bad_files import BadFiles
 from vit_jax.data.check import check_data
-from vit_jax.data.loader import eval_batches, train_batches
+from vit_jax.data.loader import make_eval_batches, make_train_batches
 from vit_jax.data.sources import Source, make_source
 from vit_jax.errors import ConfigError
 from vit_jax.storage import files, remote
@@ -131,7 +131,9 @@ def test_a_table_on_the_web_read_by_threads_and_processes(
             changed = dataclasses.replace(
                 data, num_threads=threads, num_workers=workers
             )
-            batches = train_batches(source, changed, seed=0, bad_files=BadFiles(report))
+            batches = make_train_batches(
+                source, changed, seed=0, bad_files=BadFiles(report)
+            )
             digests.add(digest(itertools.islice(batches, 4), 4))
             batches.close()
             # What a hiccup hides is read again, what is not there is named.
@@ -139,7 +141,7 @@ def test_a_table_on_the_web_read_by_threads_and_processes(
             assert name == f"{url}/images/gone.png"
             assert reason.endswith("gone.png (not found); replace or remove it")
         assert len(digests) == 1
-        (batch,) = eval_batches(make_source(data, "test"), data)
+        (batch,) = make_eval_batches(make_source(data, "test"), data)
         assert batch["mask"].sum() == 1
         found = check_data(data.source, progress=False)
         assert [*found.bad_files] == [f"{url}/images/gone.png"]
@@ -165,7 +167,7 @@ def test_shards_and_parquet_on_the_web(digits: DataConfig) -> None:
         assert values == {image(i + 50 * j): j for i in range(3) for j in range(2)}
         assert [label for _, label in contents(open_source(f"{url}/train.parquet"))].count(1) == 2  # fmt: skip
         data = dataclasses.replace(digits, batch_size=6, num_workers=1, num_threads=1)
-        batches = train_batches(shards, data, seed=0)
+        batches = make_train_batches(shards, data, seed=0)
         assert sorted(next(batches)["label"]) == [0, 0, 0, 1, 1, 1]
         batches.close()
     with (

@@ -109,7 +109,7 @@ def test_does_not_depend_on_the_batch(table):
     results = []
     for size in (1, 8, 16):
         sized = dataclasses.replace(data, eval_batch_size=size)
-        batches = loader.eval_batches(source, sized)
+        batches = loader.make_eval_batches(source, sized)
         results.append(evaluate_batches(step, None, batches, mesh, finish_hits))
     assert results[0] == results[1] == results[2]
     count = sum(int(source[i]["label"][0]) for i in range(13))

@@ -10,7 +10,7 @@ import pytest
 from tests.runs import TINY, change
 from vit_jax.config import MeshConfig
 from vit_jax.errors import ConfigError
-from vit_jax.plan import draw_memory, format_plan, format_table, make_plan, search_plans
+from vit_jax.plan import draw_memory, format_plan, format_plans, make_plan, search_plans
 from vit_jax.plan.topology import describe_tpu, name_devices
 
 SCANNED = change(TINY, model={"scan": True})
@@ -81,7 +81,7 @@ def test_search_tries_every_mesh_that_divides():
     assert fits == sorted(fits, reverse=True)
     first = plans[0].run
     assert first["micro_batches"] == 1
-    table = format_table(plans).splitlines()
+    table = format_plans(plans).splitlines()
     assert len(table) == 1 + len(plans)
     assert table[1].split()[:5] == [
         *map(str, first["mesh"].values()),

@@ -150,7 +150,7 @@ def test_a_signal_saves_before_leaving(tmp_path, number):
 def test_an_error_in_the_data_saves_the_finished_steps(tmp_path, monkeypatch):
     from vit_jax.data import loader
 
-    real = loader.train_batches
+    real = loader.make_train_batches
 
     def failing(*args, **kwargs):
         batches = real(*args, **kwargs)
@@ -165,7 +165,7 @@ def test_an_error_in_the_data_saves_the_finished_steps(tmp_path, monkeypatch):
         monkeypatch.setattr(type(batches), "__next__", next_or_fail)
         return batches
 
-    monkeypatch.setattr(loader, "train_batches", failing)
+    monkeypatch.setattr(loader, "make_train_batches", failing)
     with pytest.raises(ConfigError, match=r"broken\.jpg"):
         train(TINY, tmp_path)
     card = read_card(tmp_path)

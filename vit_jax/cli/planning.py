@@ -120,7 +120,7 @@ def _plan(arguments: argparse.Namespace, overrides: list[str]) -> int:
         rows = [found.to_json() for found in plans]
         print(json.dumps(rows if arguments.search else rows[0], indent=2))
     elif arguments.search:
-        print(plan.format_table(plans))
+        print(plan.format_plans(plans))
     else:
         print(plan.format_plan(plans[0]))
     if arguments.picture:

@@ -3,7 +3,12 @@
 from vit_jax.data.augment import prepare_images
 from vit_jax.data.bad_files import BadFiles
 from vit_jax.data.images.decode import DecodeError, decode
-from vit_jax.data.loader import EvalBatches, TrainBatches, eval_batches, train_batches
+from vit_jax.data.loader import (
+    EvalBatches,
+    TrainBatches,
+    make_eval_batches,
+    make_train_batches,
+)
 from vit_jax.data.sources import Source, make_source
 
 __all__ = [
@@ -13,8 +18,8 @@ __all__ = [
     "Source",
     "TrainBatches",
     "decode",
-    "eval_batches",
+    "make_eval_batches",
     "make_source",
+    "make_train_batches",
     "prepare_images",
-    "train_batches",
 ]

@@ -94,7 +94,7 @@ class EvalBatches:
             batches.close()
 
 
-def train_batches(
+def make_train_batches(
     source: Source,
     data: DataConfig,
     *,
@@ -131,7 +131,7 @@ def train_batches(
     return TrainBatches(lambda step: _read(examples, rows, data, sizes, start=step))
 
 
-def eval_batches(
+def make_eval_batches(
     source: Source,
     data: DataConfig,
     *,
@@ -144,9 +144,9 @@ def eval_batches(
     All hosts get the same number of batches; what is missing in the last is filled
     with zeros and masked, and so is an unreadable image unless ``data.strict``.
 
-    Args: as for ``train_batches``; batches have ``data.eval_batch_size``.
+    Args: as for ``make_train_batches``; batches have ``data.eval_batch_size``.
 
-    Raises: as ``train_batches``.
+    Raises: as ``make_train_batches``.
     """
     batch_size = data.eval_batch_size or data.batch_size
     rows = _Rows(batch_size, process_index, process_count, "data.eval_batch_size")

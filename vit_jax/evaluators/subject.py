@@ -105,7 +105,7 @@ def collect(subject: Subject, what: str, split: str | None = None) -> Collected:
         function = make_feature_function(loaded)
     compiled = make_function(loaded, function)
     index, count = find_batch_share(loaded.mesh)
-    batches = loader.eval_batches(
+    batches = loader.make_eval_batches(
         source, data, process_index=index, process_count=count
     )
     parts, labels, masks = [], [], []

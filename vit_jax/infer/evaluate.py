@@ -85,7 +85,7 @@ def run_evaluation(
         objective, make_learner(make_apply(loaded.model), constants)
     )
     index, count = find_batch_share(mesh)
-    batches = loader.eval_batches(
+    batches = loader.make_eval_batches(
         chosen, data, process_index=index, process_count=count
     )
     metrics = evaluate_batches(

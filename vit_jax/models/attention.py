@@ -18,7 +18,7 @@ from vit_jax.models.norm import layer_norm, list_norm_axes
 CUDNN_HEAD = 128  # the widest head that it supports on every GPU
 
 
-def attention_weights(
+def compute_attention_weights(
     q: Float[Array, "b n k e"],
     k: Float[Array, "b s k e"],
     bias: Float[Array, "b k n s"] | None = None,
@@ -77,7 +77,7 @@ def attend_with_xla(
 ) -> Float[Array, "b n k e"]:
     """Computes the products and the softmax as they are written, for any device."""
     assert lengths is None
-    weights = attention_weights(q, k, bias).astype(q.dtype)
+    weights = compute_attention_weights(q, k, bias).astype(q.dtype)
     if dropout_rate > 0:
         assert dropout_rng is not None
         keep = jax.random.bernoulli(dropout_rng, 1 - dropout_rate, weights.shape)
@@ -174,7 +174,7 @@ class Attention(nn.Module):
         bias = make_bias(self, q) if make_bias else None
         if self.is_mutable_collection("attention") and not self.is_initializing():
             n, s = lengths or (q.shape[1], k.shape[1])
-            weights = attention_weights(q[:, :n], k[:, :s], bias)
+            weights = compute_attention_weights(q[:, :n], k[:, :s], bias)
             self.sow("attention", "weights", weights)
         dropped = train and config.attention_dropout_rate > 0
         x = attend(

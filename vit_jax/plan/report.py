@@ -95,7 +95,7 @@ def _format_speed(plan: Plan) -> list[str]:
     return lines
 
 
-def format_table(plans: Sequence[Plan]) -> str:
+def format_plans(plans: Sequence[Plan]) -> str:
     """Returns a table with a row for each plan, in their order."""
     rows = [
         "  data  fsdp tensor  micro-batches  remat   GiB needed  fits  compiled  images/s"

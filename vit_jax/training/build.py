@@ -20,7 +20,6 @@ from vit_jax.mesh.devices import find_peak_rate
 from vit_jax.mesh.distributed import is_primary
 from vit_jax.mesh.sharding import find_batch_share, make_mesh, shard_batch
 from vit_jax.models.flops import count_training_flops
-from vit_jax.models.progressive import make_size_at
 from vit_jax.storage.mirror import Mirror
 from vit_jax.training.axes import find_objective_axes
 from vit_jax.training.checkpoint import Checkpoints
@@ -31,6 +30,7 @@ from vit_jax.training.memory import explain_memory
 from vit_jax.training.metrics import MetricsLog, SilentLog
 from vit_jax.training.profiler import Profiler
 from vit_jax.training.program import make_program
+from vit_jax.training.progressive import make_size_at
 from vit_jax.training.resolve import resolve_config
 from vit_jax.training.run import Run, Setup
 from vit_jax.training.start import open_constants, start_state
@@ -98,7 +98,7 @@ def _set_up(config: Config, workdir: Path, files: Mirror, given: Given) -> Setup
         "process_count": count,
         "bad_files": bad_files,
     }
-    batches = loader.train_batches(
+    batches = loader.make_train_batches(
         source,
         config.data,
         seed=config.seed,
@@ -114,7 +114,7 @@ def _set_up(config: Config, workdir: Path, files: Mirror, given: Given) -> Setup
         source=source,
         program=program,
         batches=Prefetch(batches, functools.partial(shard_batch, mesh=mesh)),
-        eval_batches=loader.eval_batches(eval_source, config.data, **options),
+        eval_batches=loader.make_eval_batches(eval_source, config.data, **options),
         bad_files=bad_files,
         callbacks=given.callbacks,
     )

@@ -11,10 +11,10 @@ from jaxtyping import Array, Float
 from vit_jax.config import Config
 from vit_jax.errors import ConfigError
 from vit_jax.models.apply import apply_model
-from vit_jax.models.progressive import Size, fit_positions
 from vit_jax.objectives.objective import Apply
 from vit_jax.training.multipliers import stop_frozen
 from vit_jax.training.optimizers import Chain
+from vit_jax.training.progressive import Size, fit_positions
 
 # ``(parameters of the model, size of the images) -> parameters``.
 Change = Callable[[Any, Size], Any]

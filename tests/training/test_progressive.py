@@ -8,8 +8,8 @@ from tests.runs import TINY, change, program_on
 from vit_jax.errors import ConfigError
 from vit_jax.mesh.sharding import shard_batch
 from vit_jax.models.flops import count_training_flops
-from vit_jax.models.progressive import fit_positions, make_size_at
 from vit_jax.training.loop import train
+from vit_jax.training.progressive import fit_positions, make_size_at
 from vit_jax.training.resolve import resolve_config
 
 GROWING = change(TINY, data={"image_size": (16, 16), "progressive": ((0, 8), (50, 16))})
