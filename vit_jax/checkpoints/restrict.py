@@ -42,7 +42,7 @@ def restrict_to_format(
         chosen.support(kept.model), kept.model, kept.num_classes
     )
     problems = _rename(problems | chosen.find_problems(kept))
-    if _lost_pre_logits(checkpoint, kept, problems):
+    if _loses_pre_logits(checkpoint, kept, problems):
         problems["head"] = "without the pre-logits that it was trained on, it is no use"
     if problems:
         listed = "; ".join(f"{name} ({problem})" for name, problem in problems.items())
@@ -79,7 +79,7 @@ def _rename(problems: dict[str, str]) -> dict[str, str]:
     return {_DROP_NAMES.get(name, name): text for name, text in problems.items()}
 
 
-def _lost_pre_logits(
+def _loses_pre_logits(
     checkpoint: Checkpoint, kept: Checkpoint, problems: Collection[str]
 ) -> bool:
     """Returns whether a head would be written without what it was trained on."""

@@ -37,7 +37,7 @@ class Rule(NamedTuple):
         """Returns the shape that theirs must have."""
         shape = our_shapes[self.ours[0]]
         if self.pattern is not None:
-            shape = rearrange_shape(shape, _inverse(self.pattern))
+            shape = rearrange_shape(shape, _invert(self.pattern))
         if len(self.ours) > 1:
             shape = (shape[0] * len(self.ours), *shape[1:])
         return shape
@@ -120,7 +120,7 @@ def convert_from(
         for i, name in enumerate(rule.ours):
             if theirs.shape == expected:
                 part = theirs.part(i, len(rule.ours))
-                sizes = _sizes(rule.pattern, shapes[name])
+                sizes = _find_sizes(rule.pattern, shapes[name])
                 tree[name] = part.rearranged(rule.pattern, **sizes)
     lost = {name for rule in rules if rule.theirs in wrong for name in rule.ours}
     missing = [name for name in shapes if name not in tree and name not in lost]
@@ -143,7 +143,7 @@ def convert_to(
     for rule in rules:
         if all(name in tree for name in rule.ours) and not used & set(rule.ours):
             used.update(rule.ours)
-            inverse = rule.pattern and _inverse(rule.pattern)
+            inverse = rule.pattern and _invert(rule.pattern)
             tensors[rule.theirs] = stack_lazy([tree[n] for n in rule.ours], inverse)
     extra = [name for name in tree if name not in used]
     if extra:
@@ -178,12 +178,12 @@ def nest(flat: Mapping[str, Any]) -> dict[str, Any]:
     return tree
 
 
-def _inverse(pattern: str) -> str:
+def _invert(pattern: str) -> str:
     left, right = pattern.split(" -> ")
     return f"{right} -> {left}"
 
 
-def _sizes(pattern: str | None, shape: Shape) -> dict[str, int]:
+def _find_sizes(pattern: str | None, shape: Shape) -> dict[str, int]:
     """Returns the sizes of the named axes on the pattern's right."""
     if pattern is None or "..." in pattern:
         return {}

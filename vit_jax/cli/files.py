@@ -21,7 +21,7 @@ def _add_models(commands: Commands) -> None:
         "  vit-jax models\n"
         "  vit-jax models 'dinov2/*'\n"
         "  vit-jax models imagenet21k/ViT-B_16\n",
-        _models,
+        _run_models,
     )
     parser.add_argument(
         "name",
@@ -66,7 +66,7 @@ def _add_convert(commands: Commands) -> None:
     )
 
 
-def _models(arguments: argparse.Namespace, _: list[str]) -> int:
+def _run_models(arguments: argparse.Namespace, _: list[str]) -> int:
     from vit_jax import weights
 
     name = arguments.name

@@ -70,7 +70,7 @@ def _add_features(commands: Commands) -> None:
         "  vit-jax features --checkpoint=runs/digits folder/ --output=features.npz\n"
         "  vit-jax features --checkpoint=ViT-B/16 photo.jpg --layer=-1 --kind=grid \\\n"
         "    --output=grid.parquet\n",
-        _features,
+        _run_features,
         [FEATURES],
     )
     complete_files(parser.add_argument("--checkpoint", required=True, help=CHECKPOINT))
@@ -105,7 +105,7 @@ def _add_figures(commands: Commands) -> None:
         "Draw figures of a model: attention, parameters, curves and mistakes.",
         "  vit-jax figures --checkpoint=runs/digits\n"
         "  vit-jax figures --checkpoint=ViT-B/16 photo.jpg --kind=rollout\n",
-        _figures,
+        _run_figures,
         [FIGURES],
     )
     complete_files(parser.add_argument("--checkpoint", required=True, help=CHECKPOINT))
@@ -180,7 +180,7 @@ def _print_lines(predictions: Sequence["Prediction"]) -> None:
         print(f"{p.path:<{width}}  {text}")
 
 
-def _features(arguments: argparse.Namespace, _: list[str]) -> int:
+def _run_features(arguments: argparse.Namespace, _: list[str]) -> int:
     from vit_jax.infer.feature_files import write_features
     from vit_jax.infer.image_files import find_images
     from vit_jax.infer.parts import find_share
@@ -204,7 +204,7 @@ def _report_part(part: "Part", what: str) -> int:
     return 2 if part.errors else 0
 
 
-def _figures(arguments: argparse.Namespace, _: list[str]) -> int:
+def _run_figures(arguments: argparse.Namespace, _: list[str]) -> int:
     from vit_jax.figures import write_figures
     from vit_jax.infer.image_files import find_images
 

@@ -14,7 +14,7 @@ def add(commands: Commands) -> None:
         "doctor",
         "Check this machine: devices, versions, missing packages, a short self-test.",
         "  vit-jax doctor\n  vit-jax doctor --json\n",
-        _doctor,
+        _run_doctor,
     )
     doctor.add_argument("--json", action="store_true", help="print one JSON object")
     completion = add_command(
@@ -24,12 +24,12 @@ def add(commands: Commands) -> None:
         '  eval "$(vit-jax completion bash)"    # in ~/.bashrc\n'
         "  vit-jax completion zsh > ~/.zfunc/_vit-jax\n"
         "  vit-jax completion fish > ~/.config/fish/completions/vit-jax.fish\n",
-        _completion,
+        _run_completion,
     )
     completion.add_argument("shell", choices=("bash", "zsh", "fish"))
 
 
-def _doctor(arguments: argparse.Namespace, _: list[str]) -> int:
+def _run_doctor(arguments: argparse.Namespace, _: list[str]) -> int:
     from vit_jax.doctor import examine as doctor
 
     checks = doctor.examine()
@@ -40,7 +40,7 @@ def _doctor(arguments: argparse.Namespace, _: list[str]) -> int:
     return 1 if any(check.status == "bad" for check in checks) else 0
 
 
-def _completion(arguments: argparse.Namespace, _: list[str]) -> int:
+def _run_completion(arguments: argparse.Namespace, _: list[str]) -> int:
     from vit_jax.errors import ConfigError
 
     try:

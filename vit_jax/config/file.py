@@ -57,7 +57,7 @@ def _find(spec: str) -> tuple[Path, str | None]:
 
 def _run_file(path: Path, arg: str | None) -> Mapping[str, Any]:
     """Returns what the file's ``get_config`` does, as nested dictionaries."""
-    with _importable(path.resolve().parent.parent):
+    with _allow_imports(path.resolve().parent.parent):
         try:
             get_config = runpy.run_path(str(path)).get("get_config")
             if get_config is None:
@@ -79,7 +79,7 @@ def _run_file(path: Path, arg: str | None) -> Mapping[str, Any]:
 
 
 @contextlib.contextmanager
-def _importable(folder: Path) -> Iterator[None]:
+def _allow_imports(folder: Path) -> Iterator[None]:
     """Lets a config file import its neighbours as ``from configs import common``."""
     sys.path.insert(0, str(folder))
     try:

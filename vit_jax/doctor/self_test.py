@@ -59,7 +59,7 @@ def make_images_and_labels() -> tuple[np.ndarray, np.ndarray]:
     return images, np.array([3, 1, 4, 1])
 
 
-def _forward_and_backward() -> str:
+def _run_forward_and_backward() -> str:
     model = models.build_model(models.resolve_model(CONFIG.model), NUM_CLASSES)
     images, labels = make_images_and_labels()
     inputs = jnp.asarray(images, jnp.float32)
@@ -131,7 +131,7 @@ def _read_images() -> str:
 
 # Each test returns what it found, or raises.
 TESTS: dict[str, Callable[[], str]] = {
-    "model": _forward_and_backward,
+    "model": _run_forward_and_backward,
     "training": _train_and_resume,
     "images": _read_images,
 }

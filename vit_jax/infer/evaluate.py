@@ -123,12 +123,12 @@ def check_classes(loaded: Loaded, source: sources.Source) -> None:
     if source.num_classes != loaded.num_classes or (names and here and names != here):
         raise ConfigError(
             f"the data must have the model's {loaded.num_classes} classes "
-            f"({_few(loaded.class_names)}), got {source.num_classes} ({_few(here)}); "
+            f"({_abridge(loaded.class_names)}), got {source.num_classes} ({_abridge(here)}); "
             "give the data that the model was trained for"
         )
 
 
-def _few(names: tuple[str, ...] | None) -> str:
+def _abridge(names: tuple[str, ...] | None) -> str:
     if not names:
         return "without names"
     return ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")

@@ -70,7 +70,9 @@ def run_layers(
         # Functions are lifted, not classes: remat would put its name before a layer's.
         # The rate is not an argument of what remat sees, so that 0 stays a number.
         policy = "none" if keep else config.remat
-        call_layer = _remat(lambda b, x: call(b, x, layer_rate), policy, config.scan)
+        call_layer = _apply_remat(
+            lambda b, x: call(b, x, layer_rate), policy, config.scan
+        )
         return call_layer(block, x)
 
     if config.scan:
@@ -97,7 +99,9 @@ def run_layers(
     return x
 
 
-def _remat(call: Callable[..., Any], remat: str, in_scan: bool) -> Callable[..., Any]:
+def _apply_remat(
+    call: Callable[..., Any], remat: str, in_scan: bool
+) -> Callable[..., Any]:
     if remat == "none":
         return call
     # A loop must keep XLA from merging the second computation with the first; a scan's
@@ -110,7 +114,7 @@ _LAYER = re.compile(rf"({'|'.join(STACKED)})_(\d+)")
 
 def stack_layer_params(tree: Any) -> Any:
     """Returns any tree of parameters, a state's too, as the scan has it."""
-    return _in_dicts(_stack, tree)
+    return _change_dicts(_stack, tree)
 
 
 def unstack_layer_params(tree: Any) -> Any:
@@ -124,10 +128,10 @@ def unstack_layer_params(tree: Any) -> Any:
         ),
         0,
     )
-    return _in_dicts(functools.partial(_unstack, num_layers=num_layers), tree)
+    return _change_dicts(functools.partial(_unstack, num_layers=num_layers), tree)
 
 
-def _in_dicts(change: Callable[[Any], Any], tree: Any) -> Any:
+def _change_dicts(change: Callable[[Any], Any], tree: Any) -> Any:
     """Changes the outermost dictionaries of a tree; a state keeps trees inside tuples."""
     return jax.tree.map(
         lambda node: change(node) if isinstance(node, Mapping) else node,
@@ -143,7 +147,7 @@ def _stack(tree: Mapping[str, Any]) -> dict[str, Any]:
         if found := _LAYER.fullmatch(key):
             layers.setdefault(found[1], {})[int(found[2])] = value
         else:
-            made[key] = _in_dicts(_stack, value)
+            made[key] = _change_dicts(_stack, value)
     for name, by_number in layers.items():
         ordered = [by_number[i] for i in range(len(by_number))]
         made[name] = jax.tree.map(lambda *parts: jnp.stack(parts), *ordered)
@@ -154,7 +158,7 @@ def _unstack(tree: Mapping[str, Any], num_layers: int) -> dict[str, Any]:
     made: dict[str, Any] = {}
     for key, value in tree.items():
         if key not in STACKED:
-            made[key] = _in_dicts(
+            made[key] = _change_dicts(
                 functools.partial(_unstack, num_layers=num_layers), value
             )
             continue

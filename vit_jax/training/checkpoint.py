@@ -60,7 +60,7 @@ class Checkpoints:
                 bucket.make_absolute(folder), options=options
             )
         except (OSError, ValueError) as error:
-            reason = _os_reason(error) or error
+            reason = _find_os_reason(error) or error
             raise ConfigError(
                 f"{folder} must be a folder that can be written to ({reason}); {_GO}"
             ) from error
@@ -79,7 +79,7 @@ class Checkpoints:
         self.check_space(state)
         step = int(state.step)
         items: dict[str, Any] = {
-            name: ocp.args.StandardSave(tree) for name, tree in _items(state)
+            name: ocp.args.StandardSave(tree) for name, tree in _list_items(state)
         }
         items["data"] = ocp.args.JsonSave(dict(data))
         items["card"] = ocp.args.JsonSave(dict(card))
@@ -137,7 +137,7 @@ class Checkpoints:
         _check_moments(card, abstract.trained, is_stacked)
         saved = as_saved(wanted, is_stacked, axes)
         items: dict[str, Any] = {
-            name: ocp.args.StandardRestore(tree) for name, tree in _items(saved)
+            name: ocp.args.StandardRestore(tree) for name, tree in _list_items(saved)
         }
         items["data"] = ocp.args.JsonRestore()
         with report_damage(folder):
@@ -159,7 +159,9 @@ class Checkpoints:
 
     def _explain(self, error: Exception, when: str) -> Exception:
         in_bucket = bucket.is_bucket(self.workdir)
-        reason = bucket.explain_storage_error(error) if in_bucket else _os_reason(error)
+        reason = (
+            bucket.explain_storage_error(error) if in_bucket else _find_os_reason(error)
+        )
         if reason is None:
             return error
         return ConfigError(
@@ -176,7 +178,7 @@ class Checkpoints:
         return f"step {folder.name} is safe" if folder else "none is saved yet"
 
 
-def _items(state: TrainState) -> Iterator[tuple[str, Any]]:
+def _list_items(state: TrainState) -> Iterator[tuple[str, Any]]:
     """Yields what a checkpoint holds of a state, by the name of its folder."""
     yield "params", state.params
     for name in _OPTIONAL:
@@ -202,7 +204,7 @@ def _check_moments(card: Mapping[str, Any], params: Any, is_stacked: bool) -> No
 _OVERHEAD = 1_000_000  # bytes of metadata and card
 
 
-def _os_reason(error: BaseException | None) -> str | None:
+def _find_os_reason(error: BaseException | None) -> str | None:
     """Returns the operating system's reason inside Orbax's and TensorStore's errors."""
     reasons = [os.strerror(number) for number in _FAILED_WRITES]
     texts = map(str, bucket.iterate_causes(error))

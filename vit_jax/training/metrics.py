@@ -50,7 +50,7 @@ class MetricsLog:
         self._path = workdir / "metrics.jsonl"
         self._peak_at = peak_at or (lambda step: None)
         self._describe = describe
-        self._started, self._counted = _history(self._path, step)
+        self._started, self._counted = _read_history(self._path, step)
         _keep_until(self._path, step)
         self._file = self._path.open("a", encoding="utf-8")
         self._board = SummaryWriter(str(workdir / "tensorboard"), purge_step=step + 1)
@@ -92,7 +92,7 @@ class MetricsLog:
             text += f"  input wait {timings['input_wait']:.1%}"
         if self._bar.disable:
             left = (self._total - step) * self._batch_size
-            eta = f"  eta {_clock(left / speed)}" if speed else ""
+            eta = f"  eta {_read_clock(left / speed)}" if speed else ""
             print(f"step {step}/{self._total}  {text}{eta}", flush=True)
         else:
             self._bar.set_postfix_str(text, refresh=False)
@@ -170,7 +170,7 @@ def read_metrics(path: Path) -> list[dict[str, float]]:
     return lines
 
 
-def _history(path: Path, step: int) -> tuple[float, float]:
+def _read_history(path: Path, step: int) -> tuple[float, float]:
     """Returns when the run first started, and the seconds spent on updates it keeps."""
     lines = read_metrics(path) if path.exists() else []
     # A line that will be dropped still says when its run started.
@@ -188,7 +188,7 @@ def _keep_until(path: Path, step: int) -> None:
     unfinished.replace(path)
 
 
-def _clock(seconds: float) -> str:
+def _read_clock(seconds: float) -> str:
     minutes, seconds = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"

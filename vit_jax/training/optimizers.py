@@ -103,7 +103,9 @@ def make_optimizer(config: OptimConfig, schedule: optax.Schedule, params: Any) -
     if not isinstance(made, Optimizer):
         made = Optimizer(made)
     chain = made.wrap(
-        _partition(_chain(config, made.direction, schedule, params, rates), rates)
+        _partition(
+            _chain_transforms(config, made.direction, schedule, params, rates), rates
+        )
     )
 
     def update(updates: Any, state: Any, params: Any = None) -> tuple[Any, Any]:
@@ -114,7 +116,7 @@ def make_optimizer(config: OptimConfig, schedule: optax.Schedule, params: Any) -
     return Chain(chain.init, update, made.evaluate)
 
 
-def _chain(
+def _chain_transforms(
     config: OptimConfig,
     direction: optax.GradientTransformation,
     schedule: optax.Schedule,

@@ -109,7 +109,7 @@ def make_program(
         opt_state = offload_to_host(on_device.opt_state, mesh)
         abstract = on_device.replace(opt_state=opt_state)
     fresh = get_shardings(abstract.replace(constants=None))
-    train_step, eval_step = _jit_steps(functions, abstract, on_device, mesh)
+    train_step, eval_step = _compile_steps(functions, abstract, on_device, mesh)
     return Program(
         objective=functions.objective,
         model=functions.model,
@@ -136,7 +136,7 @@ def _place(
     return state.replace(constants=constants)
 
 
-def _jit_steps(
+def _compile_steps(
     functions: Functions, abstract: TrainState, on_device: TrainState, mesh: Mesh
 ) -> tuple[Any, Any]:
     """Returns the jitted training and evaluation step.

@@ -33,7 +33,7 @@ def make_size_at(config: Config, total_steps: int) -> Callable[[int], Size]:
     """
     full = config.data.image_size
     starts = [
-        (round(percent / 100 * total_steps), _scaled(full, side))
+        (round(percent / 100 * total_steps), _scale_size(full, side))
         for percent, side in config.data.progressive
     ]
     for _, size in starts:
@@ -54,7 +54,7 @@ def make_size_at(config: Config, total_steps: int) -> Callable[[int], Size]:
     return size_at
 
 
-def _scaled(full: Size, side: int) -> Size:
+def _scale_size(full: Size, side: int) -> Size:
     short = min(full)
     return round(full[0] * side / short), round(full[1] * side / short)
 

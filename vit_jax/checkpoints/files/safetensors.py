@@ -54,12 +54,12 @@ def read_safetensors(path: Path) -> tuple[dict[str, Lazy], dict[str, str]]:
         metadata = header.pop("__metadata__", {})
         if not _is_table(metadata, str):
             raise ValueError("its metadata is not a table of strings")
-        entries = {name: _entry(name, entry) for name, entry in header.items()}
+        entries = {name: _parse_entry(name, entry) for name, entry in header.items()}
         _check_offsets([entry[2:] for entry in entries.values()], size - 8 - length)
     except _ERRORS as error:
         raise make_damage_error(path, error) from error
     tensors = {
-        name: _lazy(path, name, dtype, shape, 8 + length + begin)
+        name: _make_lazy(path, name, dtype, shape, 8 + length + begin)
         for name, (dtype, shape, begin, _) in entries.items()
         if dtype is not None
     }
@@ -103,7 +103,7 @@ def _no_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return table
 
 
-def _entry(name: str, entry: Any) -> tuple[np.dtype | None, Shape, int, int]:
+def _parse_entry(name: str, entry: Any) -> tuple[np.dtype | None, Shape, int, int]:
     name = make_printable(name)
     if not isinstance(entry, dict) or entry.keys() != {
         "dtype", "shape", "data_offsets"
@@ -112,7 +112,7 @@ def _entry(name: str, entry: Any) -> tuple[np.dtype | None, Shape, int, int]:
     kind, shape, offsets = entry["dtype"], entry["shape"], entry["data_offsets"]
     if not isinstance(kind, str) or kind not in {**_DTYPES, **_IGNORED_DTYPES}:
         raise ValueError(f"{name} is of dtype {make_printable(str(kind))}, not a float")
-    if not _counts(shape) or not _counts(offsets) or len(offsets) != 2:
+    if not _is_count(shape) or not _is_count(offsets) or len(offsets) != 2:
         raise ValueError(f"{name} has no valid shape and offsets")
     if len(shape) > _MAX_RANK:
         raise ValueError(f"{name} has {len(shape)} axes")
@@ -124,7 +124,7 @@ def _entry(name: str, entry: Any) -> tuple[np.dtype | None, Shape, int, int]:
     return dtype, tuple(shape), begin, end
 
 
-def _counts(values: Any) -> bool:
+def _is_count(values: Any) -> bool:
     return isinstance(values, list) and all(type(v) is int and v >= 0 for v in values)
 
 
@@ -139,7 +139,9 @@ def _check_offsets(spans: list[tuple[int, int]], size: int) -> None:
         raise ValueError(f"its arrays must fill {size} bytes, got {end}")
 
 
-def _lazy(path: Path, name: str, dtype: np.dtype, shape: Shape, offset: int) -> Lazy:
+def _make_lazy(
+    path: Path, name: str, dtype: np.dtype, shape: Shape, offset: int
+) -> Lazy:
     def read(rows: Rows | None) -> np.ndarray:
         within, begin = shape, offset
         if rows is not None:

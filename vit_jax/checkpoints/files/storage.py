@@ -62,7 +62,7 @@ def write_atomically(path: Path) -> Iterator[IO[bytes]]:
         try:
             with os.fdopen(number, "wb") as file:
                 yield file
-            os.chmod(temporary, 0o666 & ~_umask())
+            os.chmod(temporary, 0o666 & ~_read_umask())
             os.replace(temporary, path)
         except BaseException:
             os.unlink(temporary)
@@ -73,7 +73,7 @@ def write_atomically(path: Path) -> Iterator[IO[bytes]]:
         ) from error
 
 
-def _umask() -> int:
+def _read_umask() -> int:
     mask = os.umask(0)
     os.umask(mask)
     return mask

@@ -44,13 +44,13 @@ def read_torch_file(path: Path) -> dict[str, Lazy]:
     if not isinstance(state, dict):
         raise ConfigError(f"{path} must hold a state dict, got {type(state).__name__}")
     return {
-        str(name): _lazy(tensor)
+        str(name): _make_lazy(tensor)
         for name, tensor in state.items()
         if isinstance(tensor, torch.Tensor) and tensor.is_floating_point()
     }
 
 
-def _lazy(tensor: Any) -> Lazy:
+def _make_lazy(tensor: Any) -> Lazy:
     import torch  # pyright: ignore[reportMissingImports]
 
     is_bfloat16 = tensor.dtype == torch.bfloat16

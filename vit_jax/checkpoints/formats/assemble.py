@@ -127,14 +127,14 @@ def _make_checkpoint(
         model=model,
         num_classes=inferred.num_classes,
         grid=grid,
-        preprocessing=_preprocessing(model, grid, metadata.preprocessing),
+        preprocessing=_complete_preprocessing(model, grid, metadata.preprocessing),
         class_names=names,
         notes=tuple(notes),
         loss=metadata.loss or SOFTMAX,
     )
 
 
-def _preprocessing(
+def _complete_preprocessing(
     model: ModelConfig, grid: Grid | None, fields: Mapping[str, Any]
 ) -> Preprocessing | None:
     fields = dict(fields)

@@ -41,13 +41,13 @@ _SUPPORT: Support = {
 }
 
 
-def _support(model: ModelConfig) -> Support:
+def _list_support(model: ModelConfig) -> Support:
     """The positions have no row for a class token, where there is one."""
     has_row = (False,) if model.classifier == "token" else (False, True)
     return {**_SUPPORT, "posemb_prefix": has_row}
 
 
-def _prefixes(names: Collection[str]) -> list[str]:
+def _list_prefixes(names: Collection[str]) -> list[str]:
     """Returns the prefixes of image towers, without those of optimizer state."""
     found = {match["prefix"] for name in names if (match := _TOWER.match(name))}
     found = {prefix for prefix in found if f"{prefix}embedding/kernel" in names}
@@ -57,7 +57,7 @@ def _prefixes(names: Collection[str]) -> list[str]:
 
 def _recognises(names: Collection[str]) -> bool:
     """Returns whether these are big_vision's names, and not the original's."""
-    for prefix in _prefixes(names):
+    for prefix in _list_prefixes(names):
         posemb = f"{prefix}{POSITION}" not in names
         if prefix or posemb or f"{prefix}MAPHead_0/probe" in names:
             return True
@@ -70,7 +70,7 @@ def _read(tensors: Mapping[str, Lazy], metadata: Metadata, what: str) -> Checkpo
     Raises:
         ConfigError: there is more than one, or the arrays are not those of one model.
     """
-    found = _prefixes(tensors)
+    found = _list_prefixes(tensors)
     if len(found) != 1:
         raise ConfigError(
             f"{what} must have one image tower, got {len(found)}: "
@@ -111,6 +111,6 @@ FORMAT = Format(
     recognises=_recognises,
     read=_read,
     write=_write,
-    support=_support,
+    support=_list_support,
     peer=run_timm_npz,
 )

@@ -14,7 +14,7 @@ from vit_jax.config import ModelConfig
 Arrays = Mapping[str, Lazy]
 
 
-def _no_problems(checkpoint: Checkpoint) -> dict[str, str]:
+def _find_no_problems(checkpoint: Checkpoint) -> dict[str, str]:
     return {}
 
 
@@ -44,7 +44,7 @@ class Format:
     read: Callable[[Arrays, Metadata, str], Checkpoint]
     write: Callable[[Checkpoint], dict[str, Lazy]]
     support: Callable[[ModelConfig], Support]
-    find_problems: Callable[[Checkpoint], dict[str, str]] = _no_problems
+    find_problems: Callable[[Checkpoint], dict[str, str]] = _find_no_problems
     read_configs: Callable[[Path, Collection[str]], Metadata] | None = None
     make_configs: Callable[[Checkpoint], dict[str, Any]] | None = None
     peer: Callable[[Path, Checkpoint, Any], tuple[str, Any] | None] | None = None

@@ -82,12 +82,12 @@ def read_huggingface_config(
         "layer_norm_epsilon": read_positive(tower, "layer_norm_eps", float) or epsilon,
         "num_heads": read_positive(tower, "num_attention_heads"),
     }
-    preprocessing, more = _preprocessing(tower, preprocessor)
+    preprocessing, more = _read_preprocessing(tower, preprocessor)
     multi_label = config.get("problem_type") == _MULTI_LABEL
     return Metadata(
         fields,
         preprocessing,
-        _class_names(config),
+        _read_class_names(config),
         (*notes, *more),
         "sigmoid" if multi_label else None,
     )
@@ -184,7 +184,7 @@ def make_preprocessor_config(preprocessing: Preprocessing) -> dict[str, Any]:
     }
 
 
-def _preprocessing(
+def _read_preprocessing(
     tower: Mapping[str, Any], preprocessor: Mapping[str, Any]
 ) -> tuple[dict[str, Any], list[str]]:
     fields: dict[str, Any] = {}
@@ -213,7 +213,7 @@ def _preprocessing(
     return {**fields, **scaling}, notes
 
 
-def _class_names(config: Mapping[str, Any]) -> tuple[str, ...] | None:
+def _read_class_names(config: Mapping[str, Any]) -> tuple[str, ...] | None:
     table = config.get("id2label")
     if not isinstance(table, Mapping) or not table:
         return None

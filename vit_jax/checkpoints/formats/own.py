@@ -84,14 +84,14 @@ def _open_arrays(
     expected = find(model, num_classes, image_size)
     found = list_arrays(folder)
     trees.check_tree(found, expected, f"checkpoint {folder.parent}", _ADVICE)
-    arrays = {name: _lazy(folder, name, found[name]) for name in expected}
+    arrays = {name: _make_lazy(folder, name, found[name]) for name in expected}
     if not is_stacked:
         return arrays
     arrays = unstack_layers(arrays, str(folder))
     return {name: arrays[name] for name in find_shapes(model, num_classes, image_size)}
 
 
-def _lazy(folder: Path, name: str, array: jax.ShapeDtypeStruct) -> Lazy:
+def _make_lazy(folder: Path, name: str, array: jax.ShapeDtypeStruct) -> Lazy:
     @functools.cache  # for a stack, which is read layer by layer
     def whole() -> np.ndarray:
         return read_array(folder, name, array.shape)

@@ -111,7 +111,7 @@ _SUPPORT: Support = {
 }
 
 
-def _support(model: ModelConfig) -> Support:
+def _list_support(model: ModelConfig) -> Support:
     """Returns the fields that timm's constructors have; CLIP has another epsilon."""
     return {**_SUPPORT, "layer_norm_epsilon": (1e-5 if model.pre_norm else 1e-6,)}
 
@@ -128,7 +128,7 @@ def _read(tensors: Mapping[str, Lazy], metadata: Metadata, what: str) -> Checkpo
     rules = trees.expand_rules(
         _MIXER if _SIGN_OF_MIXER in tensors else _VIT, num_layers
     )
-    rules += _resnet(units)
+    rules += _list_resnet_rules(units)
     if "register_tokens" in tensors and "pos_embed" in tensors:
         tensors["pos_embed"] = add_register_rows(
             tensors["pos_embed"], tensors["register_tokens"]
@@ -150,7 +150,10 @@ def _write(checkpoint: Checkpoint) -> dict[str, Lazy]:
         for unit in range(num_units)
     }
     table = models.find_row(model, _RULES, "a model in timm's format")
-    rules = [*trees.expand_rules(table, model.num_layers or 0), *_resnet(units)]
+    rules = [
+        *trees.expand_rules(table, model.num_layers or 0),
+        *_list_resnet_rules(units),
+    ]
     return trees.convert_to(checkpoint.tensors, rules, "timm")
 
 
@@ -177,7 +180,7 @@ def add_register_rows(table: Lazy, registers: Lazy) -> Lazy:
     )
 
 
-def _resnet(units: Collection[tuple[int, int]]) -> list[Rule]:
+def _list_resnet_rules(units: Collection[tuple[int, int]]) -> list[Rule]:
     """Returns the rules of a hybrid's ResNet; it has no stages where it is the root."""
     root = "patch_embed.backbone.stem" if units else "patch_embed.backbone"
     rules = [
@@ -200,7 +203,7 @@ FORMAT = Format(
     recognises=_recognises,
     read=_read,
     write=_write,
-    support=_support,
+    support=_list_support,
     read_configs=_read_configs,
     make_configs=_make_configs,
     peer=run_timm,

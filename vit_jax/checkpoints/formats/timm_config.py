@@ -39,7 +39,7 @@ def read_timm_config(config: Mapping[str, Any], names: Collection[str]) -> Metad
         config: empty where there is none.
         names: of the state dict.
     """
-    fields, notes = _fields(config, names)
+    fields, notes = _read_fields(config, names)
     pretrained = config.get("pretrained_cfg")
     pretrained = pretrained if isinstance(pretrained, Mapping) else config
     preprocessing: dict[str, Any] = {}
@@ -134,7 +134,7 @@ def list_timm_arguments(model: ModelConfig, size: tuple[int, int]) -> dict[str, 
     return made | kind.arguments(model)
 
 
-def _ratio(dim: int | None, model: ModelConfig) -> float:
+def _compute_ratio(dim: int | None, model: ModelConfig) -> float:
     """Returns the ratio to the width; timm rounds their product down."""
     return ((dim or 0) + 0.5) / (model.hidden_size or 1)
 
@@ -144,7 +144,7 @@ def _list_vit(model: ModelConfig) -> dict[str, Any]:
     return {
         "depth": model.num_layers,
         "num_heads": model.num_heads,
-        "mlp_ratio": _ratio(packed * (model.mlp_dim or 0), model),
+        "mlp_ratio": _compute_ratio(packed * (model.mlp_dim or 0), model),
         "class_token": model.classifier == "token",
         "global_pool": _POOLS[model.classifier],
         "no_embed_class": not model.posemb_prefix,
@@ -158,7 +158,10 @@ def _list_vit(model: ModelConfig) -> dict[str, Any]:
 
 
 def _list_mixer(model: ModelConfig) -> dict[str, Any]:
-    ratios = [_ratio(model.tokens_mlp_dim, model), _ratio(model.mlp_dim, model)]
+    ratios = [
+        _compute_ratio(model.tokens_mlp_dim, model),
+        _compute_ratio(model.mlp_dim, model),
+    ]
     return {"num_blocks": model.num_layers, "mlp_ratio": ratios}
 
 
@@ -183,7 +186,7 @@ _KINDS = {
 }
 
 
-def _fields(
+def _read_fields(
     config: Mapping[str, Any], names: Collection[str]
 ) -> tuple[dict[str, Any], list[str]]:
     arguments = config.get("model_args")
