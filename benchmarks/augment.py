@@ -27,7 +27,7 @@ import numpy as np
 from PIL import Image, ImageEnhance, ImageFilter, ImageOps
 
 from vit_jax.data.augment import color, device, erasing
-from vit_jax.data.augment.randaugment import rand_augment
+from vit_jax.data.augment.randaugment import apply_randaugment
 from vit_jax.mesh.devices import find_chip
 from vit_jax.plan.summary import summarise
 from vit_jax.plan.topology import describe_tpu
@@ -82,11 +82,11 @@ def operations() -> dict[str, tuple[Device, Host]]:
         ),
         "RandAugment(2, 15)": (
             look_ups,
-            functools.partial(rand_augment, num_operations=2, magnitude=15.0),
+            functools.partial(apply_randaugment, num_operations=2, magnitude=15.0),
         ),
-        "3-Augment": (color.three_augment, pillow_three_augment),
+        "3-Augment": (color.apply_three_augment, pillow_three_augment),
         "color jitter 0.3": (
-            functools.partial(color.color_jitter, strength=0.3),
+            functools.partial(color.jitter_color, strength=0.3),
             pillow_color_jitter,
         ),
         "random erasing": (

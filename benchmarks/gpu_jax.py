@@ -40,7 +40,7 @@ from vit_jax.models.flops import count_inference_flops, count_training_flops
 from vit_jax.plan.memory import measure_program
 from vit_jax.plan.trial import make_trial_program
 from vit_jax.training.resolve import resolve_config
-from vit_jax.training.step import apply_model
+from vit_jax.models.apply import apply_model
 
 NUM_CLASSES = 10 if REHEARSE else 1000
 TINY: dict[str, Any] = {

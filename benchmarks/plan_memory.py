@@ -98,11 +98,11 @@ def measure(variant: str, batch_size: int, overrides: list[str], options: str) -
     state = program.abstract_state
     step = program.train_step.lower(state, make_abstract_batch(config, mesh)).compile()
     planned = measure_program(step)
-    init = program.init.lower().compile()
+    init = program.init_fresh.lower().compile()
     on_host = measure_peak_memory(mesh) is None
     before = largest_resident(reset=True) if on_host else 0
     batch = make_random_batch(batch_size, config, 1000, mesh)
-    now, _ = jax.block_until_ready(step(init(), batch))
+    now, _ = jax.block_until_ready(step(program.hand_constants(init()), batch))
     taken = largest_resident() - before if on_host else measure_peak_memory(mesh)
     assert taken is not None
     seconds = []

@@ -27,6 +27,7 @@ from vit_jax.config import ModelConfig
 from vit_jax.data.sources.array_records import write_dataset
 from vit_jax.data.sources.digits import load_arrays
 from vit_jax.plan.topology import name_devices
+from vit_jax.weights import locations
 from vit_jax.weights.class_names import read_synsets
 
 SMALL = {"hidden_size": 16, "num_layers": 2, "num_heads": 2, "mlp_dim": 32,
@@ -78,6 +79,14 @@ def put_weights(url: str, path: Path, **_: Any) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     source = checkpoints.Checkpoint("vit_jax", tensors, model, known.num_classes)
     checkpoints.write_checkpoint(path, form, source)
+
+
+def put_hub_weights(location: weights.Location, *_: Any, **__: Any) -> Path:
+    """Stands for a download from the Hub."""
+    path = cache() / locations.make_relative_path(location)
+    if not path.exists():
+        put_weights(location.url, path)
+    return path
 
 
 @functools.cache
@@ -137,10 +146,11 @@ def stand_in(monkeypatch: pytest.MonkeyPatch, here: Path) -> None:
     monkeypatch.setenv("VIT_JAX_CACHE", str(cache()))
     data_dir = str(here / "home" / "tensorflow_datasets")
     monkeypatch.setattr("tensorflow_datasets.core.constants.DATA_DIR", data_dir)
-    for name in ("TFDS_DATA_DIR", "VIT_JAX_WEIGHTS", "VIT_JAX_MIRROR", "HF_HOME"):
+    for name in ("TFDS_DATA_DIR", "VIT_JAX_WEIGHTS", "VIT_JAX_MIRROR"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("HF_HUB_CACHE", str(here / "no_hub"))
+    monkeypatch.setattr("vit_jax.weights.files.find_in_hub_cache", lambda *_: None)
     monkeypatch.setattr("vit_jax.weights.files.download", put_weights)
+    monkeypatch.setattr("vit_jax.weights.files.download_from_hub", put_hub_weights)
     monkeypatch.setattr("vit_jax.checkpoints.loaded._BATCH_SIZE", 8)
     if not importlib.util.find_spec("tensorflow"):
         found = types.SimpleNamespace(import_module=lambda _: None)

@@ -7,8 +7,8 @@ import pytest
 
 from vit_jax.cli import main
 from vit_jax.config import DataConfig
+from vit_jax.data.convert import convert_source
 from vit_jax.data.sources import Source, make_source
-from vit_jax.data.sources.array_records import convert_source
 from vit_jax.errors import ConfigError
 
 

@@ -23,7 +23,7 @@ def test_solarize_is_that_of_pillow() -> None:
 
 
 def test_gray_is_that_of_pillow() -> None:
-    ours = np.asarray(color.luma(jnp.asarray(IMAGES, jnp.float32)))[..., 0]
+    ours = np.asarray(color.compute_luma(jnp.asarray(IMAGES, jnp.float32)))[..., 0]
     gray = np.asarray(Image.fromarray(IMAGES[0]).convert("L")).astype(float)
     np.testing.assert_allclose(ours[0], gray, atol=1.0)
 
@@ -43,7 +43,7 @@ def test_blur_is_a_gaussian(sigma: float) -> None:
 
 
 def test_three_augment_does_one_of_three_to_each_image() -> None:
-    run = jax.jit(color.three_augment)
+    run = jax.jit(color.apply_three_augment)
     solarized = np.asarray(color.solarize(jnp.asarray(IMAGES)))
     counts = np.zeros(3)
     for seed in range(10):
@@ -65,7 +65,7 @@ def test_color_jitter_against_pillow(monkeypatch: pytest.MonkeyPatch) -> None:
             jnp.array(factors).reshape(3, 1, 1, 1, 1), shape
         ),
     )
-    ours = np.asarray(color.color_jitter(jnp.asarray(IMAGES), jax.random.key(0), 0.3))
+    ours = np.asarray(color.jitter_color(jnp.asarray(IMAGES), jax.random.key(0), 0.3))
     image = Image.fromarray(IMAGES[0])
     image = ImageEnhance.Brightness(image).enhance(factors[0])
     image = ImageEnhance.Contrast(image).enhance(factors[1])
@@ -78,12 +78,12 @@ def test_color_jitter_against_pillow(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_color_jitter_differs_between_images_and_can_do_nothing() -> None:
     flat = np.full((50, 2, 2, 3), 100, np.uint8)
-    out = np.asarray(color.color_jitter(jnp.asarray(flat), jax.random.key(0), 0.3))
+    out = np.asarray(color.jitter_color(jnp.asarray(flat), jax.random.key(0), 0.3))
     levels = out[:, 0, 0, 0]
     assert levels.min() >= 70
     assert levels.max() <= 130
     assert len(set(levels.tolist())) > 20
-    same = color.color_jitter(jnp.asarray(IMAGES), jax.random.key(0), 0.0)
+    same = color.jitter_color(jnp.asarray(IMAGES), jax.random.key(0), 0.0)
     np.testing.assert_array_equal(same, IMAGES)
 
 

@@ -23,7 +23,7 @@ def apply(
     name: str, magnitude: float, image: np.ndarray = IMAGE, sign: float = 1.0
 ) -> np.ndarray:
     before = image.copy()
-    out = randaugment.apply(image, name, magnitude, sign)
+    out = randaugment.apply_operation(image, name, magnitude, sign)
     np.testing.assert_array_equal(image, before)
     assert (out.shape, out.dtype) == (image.shape, np.uint8)
     return out
@@ -116,7 +116,7 @@ def test_cutout_is_a_grey_box() -> None:
 
 def test_each_draw_is_another_operation() -> None:
     def draw(seed: int) -> np.ndarray:
-        return randaugment.rand_augment(IMAGE, np.random.default_rng(seed), 1, 10)
+        return randaugment.apply_randaugment(IMAGE, np.random.default_rng(seed), 1, 10)
 
     out = np.stack([draw(seed) for seed in range(320)])
     inverted = (out == 255 - IMAGE).all(axis=(1, 2, 3)).sum()

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from vit_jax.config import DataConfig
+from vit_jax.data.convert import convert_source
 from vit_jax.data.export import export_images
 from vit_jax.data.sources import Source, make_source
-from vit_jax.data.sources.array_records import convert_source
 from vit_jax.errors import ConfigError
 
 Make = Callable[..., Path]

@@ -49,7 +49,7 @@ def test_unknown(tmp_path: Path) -> None:
     )
     assert "write folder:DIR" in source_error("zzzzzzzz", tmp_path)
     assert "./zzz" in source_error("./zzz", tmp_path)
-    assert "must be digits, a folder or a TFDS name" in source_error("", tmp_path)
+    assert "must be digits, folder:DIR, table:FILE" in source_error("", tmp_path)
 
 
 def test_other_version_or_config(digits_cache: Path) -> None:

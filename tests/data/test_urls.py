@@ -20,7 +20,7 @@ from vit_jax.data.check import check_data
 from vit_jax.data.loader import eval_batches, train_batches
 from vit_jax.data.sources import Source, make_source
 from vit_jax.errors import ConfigError
-from vit_jax.storage import files
+from vit_jax.storage import files, remote
 
 fsspec = pytest.importorskip("fsspec", reason="needs the extra remote")
 
@@ -56,7 +56,7 @@ def contents(source: Source) -> list[tuple[bytes, int]]:
 @pytest.fixture(autouse=True)
 def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("VIT_JAX_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(files, "_PAUSE_S", 0.0)
+    monkeypatch.setattr(remote, "_PAUSE_S", 0.0)
 
 
 @pytest.fixture

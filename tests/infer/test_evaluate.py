@@ -6,8 +6,8 @@ import jax
 import numpy as np
 
 from vit_jax.config import MeshConfig
-from vit_jax.infer.evaluate import evaluate_batches
 from vit_jax.mesh.sharding import make_mesh
+from vit_jax.objectives.evaluate import evaluate_batches
 
 
 def test_a_result_is_fetched_once_the_next_step_is_on_its_way() -> None:

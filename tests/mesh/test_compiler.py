@@ -41,7 +41,7 @@ def test_the_steps_are_compiled_with_them(monkeypatch):
     state = program.abstract_state
     for lowered in (
         program.train_step.lower(state, {k: batch[k] for k in ("image", "label")}),
-        program.eval_step.lower(state.params, batch),
+        program.eval_step.lower(state.evaluated, batch),
     ):
         with pytest.raises(Exception, match="xla_no_such_option"):
             lowered.compile()

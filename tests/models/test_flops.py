@@ -1,10 +1,15 @@
 """Multiply-adds against those that others have published."""
 
+from typing import Any
+
+import jax
+import jax.numpy as jnp
 import pytest
 
+from tests.models.tiny import tiny
 from vit_jax.config import ModelConfig
 from vit_jax.errors import ConfigError
-from vit_jax.models.flops import count_multiply_adds
+from vit_jax.models.flops import count_multiply_adds, count_products
 
 # timm, results/benchmark-infer-amp-nchw-pt113-cu117-rtx3090.csv, column infer_gmacs.
 # It counts norms, too: a thousandth of a ViT, up to 3 hundredths of a small ResNet.
@@ -91,3 +96,52 @@ def test_by_hand() -> None:
 def test_an_unknown_variant() -> None:
     with pytest.raises(ConfigError, match='did you mean "ViT-B/16"'):
         count_multiply_adds(ModelConfig(variant="ViT-B/61"), None, (224, 224))
+
+
+def test_options_by_hand() -> None:
+    """What each option adds to a ViT of 9 patches, width 16, 2 layers, MLP 24."""
+    n, d, m, layers, y = 9, 16, 24, 2, 5
+
+    def count(**fields: Any) -> int:
+        return count_multiply_adds(tiny(classifier="gap", **fields), y, (24, 24))
+
+    def encoder(tokens: int) -> int:
+        block = 4 * tokens * d * d + 2 * tokens**2 * d + tokens * 2 * d * m
+        return n * 8 * 8 * 3 * d + layers * block
+
+    assert count() == encoder(n) + d * y
+    assert count(posemb="relative") == count() + layers * n * n * d
+    assert count(num_registers=4) == encoder(n + 4) + d * y
+    for free in (
+        {"posemb": "rope2d"},
+        {"posemb": "sincos2d"},
+        {"qk_norm": True, "pre_norm": True, "fc_norm": True, "layer_scale_init": 0.1},
+        {"dropout_rate": 0.1, "stochastic_depth_rate": 0.1, "patch_bias": False},
+        {"scan": True, "remat": "full", "dtype": "bfloat16"},
+    ):
+        assert count(**free) == count(), free
+
+    def heads(classifier: str, **fields: Any) -> int:
+        fields |= {"classifier": classifier}
+        return count_multiply_adds(tiny(**fields), y, (24, 24))
+
+    pooling = 2 * n * (d * d + d) + 2 * d * d + 2 * d * m  # one query
+    assert heads("map") == count() + pooling
+    assert heads("unpooled") == encoder(n) + n * d * y
+    assert heads("token_unpooled") == encoder(n + 1) + (n + 1) * d * y
+    assert heads("token", distillation_token=True) == encoder(n + 2) + 2 * d * y
+
+
+def test_products_of_any_program() -> None:
+    """A scan's are counted each time; what cannot be counted is refused."""
+    x = jnp.ones((2, 3, 3))
+
+    def scanned(x: jax.Array) -> jax.Array:
+        return jax.lax.scan(lambda y, _: (jax.nn.relu(y @ y), None), x, None, 7)[0]
+
+    def waited(x: jax.Array) -> jax.Array:
+        return jax.lax.while_loop(lambda y: y.sum() < 9, lambda y: y @ y, x)
+
+    assert count_products(jax.make_jaxpr(jax.jit(scanned))(x).jaxpr) == 7 * 2 * 27
+    with pytest.raises(NotImplementedError, match="inside of while"):
+        count_products(jax.make_jaxpr(waited)(x).jaxpr)

@@ -30,7 +30,9 @@ def test_what_does_not_fit() -> None:
     with pytest.raises(ConfigError, match="12"):
         make_size_at(resolve_config(odd), 100)
     relative = change(GROWING, model={"posemb": "relative"})
-    with pytest.raises(ConfigError, match="needs a ViT with posemb learned"):
+    with pytest.raises(
+        ConfigError, match="use a ViT with posemb learned, sincos2d, rope2d or none"
+    ):
         make_size_at(resolve_config(relative), 100)
     with pytest.raises(ConfigError, match="progressive must be"):
         change(GROWING, data={"progressive": ((50, 8), (0, 16))})
@@ -69,7 +71,7 @@ def test_mfu_is_that_of_the_smaller_images(tmp_path, monkeypatch) -> None:
     """A quarter of the patches is a quarter of the work: as fast is less of the peak."""
     flops: list[int] = []
     monkeypatch.setattr(
-        "vit_jax.training.loop.find_peak_rate",
+        "vit_jax.training.build.find_peak_rate",
         lambda work, devices: flops.append(work) or 1.0,
     )
     every = {"total_steps": 4, "log_every_steps": 1}

@@ -10,7 +10,7 @@ from tests.models.references import GOLDEN, google_config
 from tests.models.tiny import shapes
 from vit_jax import models
 from vit_jax.config import ModelConfig
-from vit_jax.weights.published import AUGREG_VARIANTS
+from vit_jax.weights.published.augreg import AUGREG_VARIANTS
 
 # With 1000 classes at 224 pixels, token classifier. Those in the inventories of the
 # original are compared by every name and shape besides.

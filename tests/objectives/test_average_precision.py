@@ -12,14 +12,15 @@ from tests.runs import TINY, change
 from vit_jax.data import loader
 from vit_jax.data.sources import make_source
 from vit_jax.errors import ConfigError
-from vit_jax.infer.evaluate import evaluate, evaluate_batches
+from vit_jax.infer.evaluate import evaluate
 from vit_jax.mesh.sharding import make_mesh
 from vit_jax.objectives.average_precision import (
     average_precision,
     mean_average_precision,
 )
+from vit_jax.objectives.classify import describe_metrics, finish_hits
+from vit_jax.objectives.evaluate import evaluate_batches
 from vit_jax.training.loop import train
-from vit_jax.training.metrics import describe_metrics
 
 
 @pytest.mark.parametrize(
@@ -109,7 +110,7 @@ def test_does_not_depend_on_the_batch(table):
     for size in (1, 8, 16):
         sized = dataclasses.replace(data, eval_batch_size=size)
         batches = loader.eval_batches(source, sized)
-        results.append(evaluate_batches(step, None, batches, mesh))
+        results.append(evaluate_batches(step, None, batches, mesh, finish_hits))
     assert results[0] == results[1] == results[2]
     count = sum(int(source[i]["label"][0]) for i in range(13))
     worst = np.mean([(i + 1) / (13 - count + i + 1) for i in range(count)])

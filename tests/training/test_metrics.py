@@ -5,7 +5,8 @@ import struct
 
 import pytest
 
-from vit_jax.training.metrics import MetricsLog, describe_metrics, read_metrics
+from vit_jax.objectives.classify import describe_metrics
+from vit_jax.training.metrics import MetricsLog, read_metrics
 
 VALUES = {"loss": 1.5, "learning_rate": 0.01}
 

@@ -10,7 +10,9 @@ import pytest
 from vit_jax.config import OptimConfig
 from vit_jax.config.durations import Steps
 from vit_jax.errors import ConfigError
-from vit_jax.training.optim import make_optimizer, make_schedule, match_multipliers
+from vit_jax.training.multipliers import match_multipliers
+from vit_jax.training.optimizers import make_optimizer
+from vit_jax.training.schedules import make_schedule
 
 PARAMS = {
     "head": {"kernel": jnp.ones((2, 3)), "bias": jnp.ones(3)},

@@ -106,16 +106,16 @@ def test_training_only_the_head_moves_only_the_head():
 
 def test_evaluation_counts_only_unmasked_rows():
     program, mesh = program_on(TINY, 8, num_classes=10)
-    params = program.init().params
+    state = program.init().evaluated
     batch = {
         "image": np.zeros((32, 8, 8, 3), np.uint8),
         "label": np.zeros(32, np.int32),
         "mask": np.arange(32) < 5,
     }
-    sums = jax.device_get(program.eval_step(params, shard_batch(batch, mesh)))
+    sums = jax.device_get(program.eval_step(state, shard_batch(batch, mesh)))
     # A zero head gives equal logits: class 0 comes first, the loss is ln 10.
     assert (sums["count"], sums["top1"], sums["top5"]) == (5, 5, 5)
     np.testing.assert_allclose(sums["loss"], 5 * np.log(10), rtol=1e-6)
     batch["label"][:] = 7
-    sums = jax.device_get(program.eval_step(params, shard_batch(batch, mesh)))
+    sums = jax.device_get(program.eval_step(state, shard_batch(batch, mesh)))
     assert (sums["count"], sums["top1"], sums["top5"]) == (5, 0, 0)

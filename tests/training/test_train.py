@@ -14,7 +14,7 @@ import jax
 import numpy as np
 import pytest
 
-import vit_jax.training.loop as train_module
+import vit_jax.training.run as run_module
 from tests.runs import TINY, TINY_FILE, change
 from vit_jax.checkpoints.card import read_card
 from vit_jax.checkpoints.load import load
@@ -246,7 +246,7 @@ def test_a_run_that_diverges_ends_and_keeps_its_last_sound_checkpoint(tmp_path):
     config = change(TINY, optim={"clip_global_norm": 0.0, "schedule": "constant"})
     train(change(config, train={"total_steps": 4}), tmp_path)
     wild = change(config, optim={"learning_rate": 1e30})
-    with pytest.raises(ConfigError, match=r"finite, got .* it goes on from step 4"):
+    with pytest.raises(ConfigError, match=r"finite, got .* it resumes from step 4"):
         train(wild, tmp_path)
     card = read_card(tmp_path)
     assert card is not None
@@ -307,14 +307,14 @@ def test_a_disk_that_refuses_a_save_is_told_and_the_last_one_is_safe(tmp_path):
 def test_what_is_in_flight_at_an_evaluation_is_no_pause(tmp_path, monkeypatch):
     """Else an evaluation would make images/s of the steps before it too high."""
     pauses: list[float] = []
-    fetch = train_module._to_floats
+    fetch = run_module._to_floats
 
     def wait_and_fetch(values):
         time.sleep(0.5)  # the device is still at work on the last updates
         return fetch(values)
 
-    monkeypatch.setattr(train_module, "_to_floats", wait_and_fetch)
-    monkeypatch.setattr(train_module, "evaluate_batches", lambda *_: METRICS)
+    monkeypatch.setattr(run_module, "_to_floats", wait_and_fetch)
+    monkeypatch.setattr(run_module, "evaluate_batches", lambda *_: METRICS)
     monkeypatch.setattr(MetricsLog, "pause", lambda _, seconds: pauses.append(seconds))
     # Reports after every second update, evaluates after the fifth and the last.
     train(change(TINY, train=EVERY | {"total_steps": 10}), tmp_path)

@@ -10,8 +10,8 @@ from vit_jax.weights import Limits
 
 SETTINGS = (
     "VIT_JAX_WEIGHTS", "VIT_JAX_CACHE", "VIT_JAX_MIRROR", "VIT_JAX_OFFLINE",
-    "HF_ENDPOINT", "HF_TOKEN", "HF_HUB_CACHE", "http_proxy", "https_proxy",
-    "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY",
+    "HF_ENDPOINT", "HF_TOKEN", "http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY",
+    "HTTPS_PROXY", "ALL_PROXY",
 )  # fmt: skip
 
 
@@ -21,7 +21,11 @@ def environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("NO_PROXY", "127.0.0.1,localhost")
     monkeypatch.setenv("no_proxy", "127.0.0.1,localhost")
-    monkeypatch.setenv("HF_HOME", str(tmp_path / "no_hub"))
+    # What the Hub's library reads once, when it is imported.
+    settings = {"HF_HUB_CACHE": "hub", "HF_TOKEN_PATH": "token"}
+    for name, path in settings.items():
+        monkeypatch.setattr(f"huggingface_hub.constants.{name}", str(tmp_path / path))
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
 
 
 @pytest.fixture

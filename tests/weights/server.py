@@ -18,8 +18,15 @@ class Handler(BaseHTTPRequestHandler):
     server: "Server"  # pyright: ignore[reportIncompatibleVariableOverride]
     NOT_FOUND: ClassVar[bytes] = b"<html>nothing here</html>"
 
+    def do_HEAD(self) -> None:
+        self.server.heads.append((self.path, dict(self.headers.items())))
+        self._answer()
+
     def do_GET(self) -> None:
         self.server.requests.append((self.path, dict(self.headers.items())))
+        self._answer()
+
+    def _answer(self) -> None:
         path = re.sub(r"^http://[^/]+", "", self.path)  # as a proxy is asked
         body = self.server.files.get(path)
         if body is None:
@@ -40,6 +47,7 @@ class Server(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), Handler)
         self.files: dict[str, bytes] = {}
         self.behaviour: dict[str, Behaviour] = {}
+        self.heads: list[tuple[str, dict[str, str]]] = []
         self.requests: list[tuple[str, dict[str, str]]] = []
         self.url = f"http://127.0.0.1:{self.server_port}"
         threading.Thread(target=self.serve_forever, args=(0.01,), daemon=True).start()
@@ -68,14 +76,15 @@ def answer(
     if "Content-Length" not in (headers or {}):
         handler.send_header("Content-Length", str(len(body)))
     handler.end_headers()
-    handler.wfile.write(body)
+    if handler.command != "HEAD":
+        handler.wfile.write(body)
 
 
 def serve(handler: Handler, body: bytes, **headers: str) -> None:
     """The whole file, or the range asked for if it is still the same."""
     head = {"ETag": etag(body)} | {k.replace("_", "-"): v for k, v in headers.items()}
     asked = re.fullmatch(r"bytes=(\d+)-", handler.headers.get("Range", ""))
-    if asked and handler.headers.get("If-Range") == head["ETag"]:
+    if asked and handler.headers.get("If-Range", head["ETag"]) == head["ETag"]:
         start = int(asked[1])
         if start >= len(body):
             answer(handler, b"", 416)
@@ -86,8 +95,25 @@ def serve(handler: Handler, body: bytes, **headers: str) -> None:
         answer(handler, body, 200, head)
 
 
-def refuse(status: int) -> Behaviour:
-    return lambda handler, body: answer(handler, b"<Error/>", status)
+COMMIT = "c" * 40
+
+
+def serve_as_hub(handler: Handler, body: bytes, **headers: str) -> None:
+    """As the Hub answers for a large file: the ETag is the sha256 of the content."""
+    sha256 = f'"{hashlib.sha256(body).hexdigest()}"'
+    stated = {"X_Linked_Etag": sha256, "X_Linked_Size": str(len(body))}
+    serve(
+        handler, body, **({"ETag": sha256, "X_Repo_Commit": COMMIT} | stated | headers)
+    )
+
+
+def as_hub(**headers: str) -> Behaviour:
+    return lambda handler, body: serve_as_hub(handler, body, **headers)
+
+
+def refuse(status: int, **headers: str) -> Behaviour:
+    head = {k.replace("_", "-"): v for k, v in headers.items()}
+    return lambda handler, body: answer(handler, b"<Error/>", status, head)
 
 
 def with_headers(**headers: str) -> Behaviour:

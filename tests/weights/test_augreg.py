@@ -108,10 +108,10 @@ def test_file_names() -> None:
 
 def test_every_file_of_the_table_is_read() -> None:
     stems = [
-        place.url
+        location.url
         for row in WEIGHTS.values()
-        for place in row.places
-        if "/augreg/" in place.url
+        for location in row.locations
+        if "/augreg/" in location.url
     ]
     assert len(stems) == 46
     assert all(map(parse, stems))

@@ -9,7 +9,8 @@ from tests.weights import server as behave
 from tests.weights.server import Server
 from vit_jax import weights
 from vit_jax.errors import ConfigError
-from vit_jax.weights import Limits, files, places
+from vit_jax.weights import Limits, locations
+from vit_jax.weights.failure import explain_missing
 
 NAME = "imagenet21k/ViT-B_16"
 GCS = "vit_models/imagenet21k/ViT-B_16.npz"
@@ -22,7 +23,7 @@ def far(server: Server, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None
     """The bucket and the Hub are this server."""
     weights.describe_published("B_16")  # names are made once, and of the real addresses
     monkeypatch.setenv("HF_ENDPOINT", f"{server.url}/hub")
-    monkeypatch.setattr(places, "_GCS", f"{server.url}/gcs")
+    monkeypatch.setattr(locations, "_GCS", f"{server.url}/gcs")
     monkeypatch.setenv("VIT_JAX_CACHE", str(tmp_path / "cache"))
 
 
@@ -31,28 +32,33 @@ def hub(path: str, revision: str = "main") -> str:
     return f"/hub/{repo}/resolve/{revision}/{file}"
 
 
+def in_hub_cache(tmp_path: Path, path: str) -> Path:
+    repo, _, file = path.rpartition("/")
+    folder = f"models--{repo.replace('/', '--')}/snapshots/{behave.COMMIT}"
+    return tmp_path / "hub" / folder / file
+
+
 def put(path: Path, text: str = "here") -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text)
     return path
 
 
-def test_the_first_place_that_answers(
+def test_the_first_location_that_answers(
     server: Server, tmp_path: Path, hasty: Limits
 ) -> None:
     server.add(f"/gcs/{GCS}", b"", behave.refuse(403))
-    server.add(hub(TIMM), b"of timm")
+    server.add(hub(TIMM), b"of timm", behave.serve_as_hub)
     path = weights.fetch_weights(NAME, limits=hasty)
-    assert path == tmp_path / "cache" / TIMM
+    assert path == in_hub_cache(tmp_path, TIMM)
     assert path.read_bytes() == b"of timm"
     assert weights.list_missing_parts(NAME, path) == ("head", "pre_logits")
-    assert [asked for asked, _ in server.requests] == [
-        f"/gcs/{GCS}",
-        hub(GOOGLE),
-        hub(TIMM),
-    ]
+    assert [asked for asked, _ in server.requests] == [f"/gcs/{GCS}", hub(TIMM)]
+    heads = [asked for asked, _ in server.heads]
+    assert list(dict.fromkeys(heads)) == [hub(GOOGLE), hub(TIMM)]
     assert weights.fetch_weights(NAME) == path  # from the cache
-    assert len(server.requests) == 3
+    assert len(server.requests) == 2
+    assert len(server.heads) == len(heads)
 
 
 def test_the_file_itself_lacks_nothing(server: Server) -> None:
@@ -62,17 +68,17 @@ def test_the_file_itself_lacks_nothing(server: Server) -> None:
 
 def test_a_revision_is_part_of_the_address(server: Server) -> None:
     path = "google/vit-large-patch16-384/model.safetensors"
-    server.add(hub(path, "refs%2Fpr%2F1"), b"L")
+    server.add(hub(path, "refs%2Fpr%2F1"), b"L", behave.serve_as_hub)
     assert (
         weights.fetch_weights("imagenet21k+imagenet2012/ViT-L_16").read_bytes() == b"L"
     )
 
 
-def test_one_message_with_every_place(
+def test_one_message_with_every_location(
     server: Server, tmp_path: Path, hasty: Limits, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     server.add(f"/gcs/{GCS}", b"", behave.refuse(403))
-    server.add(hub(GOOGLE), b"short", behave.with_headers(X_Linked_ETag="0" * 64))
+    server.add(hub(GOOGLE), b"short", behave.as_hub(X_Linked_Etag="0" * 64))
     monkeypatch.setenv("VIT_JAX_WEIGHTS", "/my/weights")
     with pytest.raises(ConfigError) as caught:
         weights.fetch_weights(NAME, limits=hasty)
@@ -125,14 +131,30 @@ def test_a_file_name_that_several_weights_have_needs_its_folder(
     assert weights.fetch_weights(stem) == unique
 
 
-def test_the_cache_of_hugging_face(
-    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("HF_HOME", str(tmp_path))
-    folder = "hub/models--timm--vit_base_patch16_224.orig_in21k/snapshots/abc"
-    path = put(tmp_path / folder / "model.safetensors")
+def test_the_cache_of_hugging_face(server: Server, tmp_path: Path) -> None:
+    path = put(in_hub_cache(tmp_path, TIMM))
+    put(path.parents[2] / "refs" / "main", behave.COMMIT)
     assert weights.fetch_weights(NAME) == path
     assert weights.list_missing_parts(NAME, path) == ("head", "pre_logits")
+    assert weights.list_missing_parts(NAME, path.parents[2] / "x" / path.name) == ()
+    assert not server.heads
+
+
+def test_what_an_older_version_downloaded_from_the_hub(
+    server: Server, tmp_path: Path
+) -> None:
+    path = put(tmp_path / "cache" / TIMM)
+    assert weights.fetch_weights(NAME) == path
+    assert not server.heads
+
+
+def test_a_folder_for_all_that_is_downloaded(server: Server, tmp_path: Path) -> None:
+    server.add(hub(GOOGLE), b"of Google", behave.serve_as_hub)
+    path = weights.fetch_weights(NAME, cache=tmp_path / "mine")
+    assert path.is_relative_to(tmp_path / "mine")
+    assert weights.fetch_weights(NAME, cache=tmp_path / "mine") == path
+    assert weights.list_missing_parts(NAME, path) == ("head",)
+    assert len(server.requests) == 2  # the bucket, and this one
 
 
 def test_mirrors_come_first(
@@ -169,11 +191,26 @@ def test_a_cached_file_that_was_cut_off_is_fetched_again(server: Server) -> None
     assert len(server.requests) == 2
 
 
-def test_the_token_goes_to_the_hub_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_token_goes_to_the_hub_alone(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("HF_TOKEN", "secret")
-    gcs, google, _ = weights.describe_published(NAME).places
-    assert places.find_hub_token(gcs) is None
-    assert places.find_hub_token(google) == "secret"
+    server.add(hub(GOOGLE), b"of Google", behave.serve_as_hub)
+    weights.fetch_weights(NAME)
+    bucket, google = server.requests
+    assert "secret" not in str(bucket)
+    for _, headers in (google, *server.heads):
+        assert headers["authorization"] == "Bearer secret"
+
+
+def test_a_mirror_of_the_hub_s_files(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, hasty: Limits
+) -> None:
+    server.add(f"/mirror/{TIMM}", b"near")
+    monkeypatch.setenv("VIT_JAX_MIRROR", f"{server.url}/mirror")
+    path = weights.fetch_weights(NAME, limits=hasty)
+    assert path == tmp_path / "cache" / TIMM
+    assert not server.heads
 
 
 INDEX = """\
@@ -206,7 +243,7 @@ def test_the_best_of_augreg(server: Server) -> None:
 def test_a_url(server: Server, hasty: Limits) -> None:
     server.add("/gcs/my_bucket/my.npz", b"mine")
     assert weights.fetch_weights("gs://my_bucket/my.npz").read_bytes() == b"mine"
-    server.add(hub("me/mine/my.npz"), b"hub")
+    server.add(hub("me/mine/my.npz"), b"hub", behave.serve_as_hub)
     assert weights.fetch_weights("hf://me/mine/my.npz").read_bytes() == b"hub"
     with pytest.raises(ConfigError, match=r"did you mean"):
         weights.fetch_weights("imagenet21k/ViT-B16")
@@ -214,11 +251,12 @@ def test_a_url(server: Server, hasty: Limits) -> None:
 
 def test_nothing_leaves_the_cache(tmp_path: Path) -> None:
     for url in ("https://a/../../etc/x", "gs://b/../../../x", "https://a:80//b/./c"):
-        path = tmp_path / places.make_relative_path(weights.Place(url))
+        path = tmp_path / locations.make_relative_path(weights.Location(url))
         assert path.resolve().is_relative_to(tmp_path)
 
 
 def test_messages_name_a_token_where_one_helps() -> None:
     row = weights.describe_published("deit/ViT-B_16-224")
-    text = files._explain(row, ["https://huggingface.co/x: 401 Unauthorized"], False)
-    assert "HF_TOKEN" in text
+    url = locations.make_https_url(row.locations[0])
+    assert "HF_TOKEN" in explain_missing(row, [f"{url}: 401 Unauthorized"], False)
+    assert "HF_TOKEN" not in explain_missing(row, [f"{url}: 503 Busy"], False)

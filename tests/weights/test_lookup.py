@@ -46,8 +46,8 @@ def test_every_name_and_place_leads_back() -> None:
     for name in weights.list_names():
         row = weights.describe_published(name)
         assert row.name == name
-        for place in row.places:
-            assert weights.describe_published(place.url).name == name
+        for location in row.locations:
+            assert weights.describe_published(location.url).name == name
 
 
 @pytest.mark.parametrize(
@@ -88,7 +88,7 @@ def test_any_of_augregs_files() -> None:
     info = weights.describe_published(stem.replace("light1", "none"))
     assert (info.classes, info.num_classes) == ("imagenet21k", 21_843)
     assert info.params == weights.describe_published("R26_S_32").params
-    assert info.places[0].url.startswith("gs://vit_models/augreg/R26_S_32-i21k")
+    assert info.locations[0].url.startswith("gs://vit_models/augreg/R26_S_32-i21k")
 
 
 def test_find() -> None:
@@ -120,9 +120,9 @@ def test_the_table_is_json() -> None:
 
 
 def test_the_table_as_text() -> None:
-    header, *lines = weights.table_lines("dinov2")
+    header, *lines = weights.format_table("dinov2")
     assert header.split() == [
-        "name", "params", "GFLOPs", "size", "top-1", "classes", "places",
+        "name", "params", "GFLOPs", "size", "top-1", "classes", "locations",
     ]  # fmt: skip
     assert len(lines) == 8
     assert lines[2].split() == [

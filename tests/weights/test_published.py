@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import math
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -12,9 +13,11 @@ from vit_jax import models
 from vit_jax.config import ModelConfig
 from vit_jax.config.choices import INTERPOLATIONS
 from vit_jax.models.flops import count_multiply_adds
-from vit_jax.weights import places
+from vit_jax.weights import locations
 from vit_jax.weights.class_names import CLASS_SETS
-from vit_jax.weights.published import DEFAULTS, UNRELEASED, WEIGHTS, PublishedWeights
+from vit_jax.weights.published import DEFAULTS, UNRELEASED, WEIGHTS, conventions
+from vit_jax.weights.published.catalog import RELEASES
+from vit_jax.weights.record import PublishedWeights
 
 
 @functools.cache
@@ -82,7 +85,7 @@ def test_printed_parameters(name: str, millions: float) -> None:
 def test_every_row_is_whole() -> None:
     for name, row in WEIGHTS.items():
         assert row.name == name
-        assert row.places, name
+        assert row.locations, name
         assert row.license == "Apache-2.0"
         assert row.paper
         assert row.preprocessing
@@ -90,15 +93,27 @@ def test_every_row_is_whole() -> None:
         assert row.num_classes == (CLASS_SETS[row.classes] if row.classes else None)
         assert (row.top1 is None) == (row.top1_source is None), name
         assert row.top1 is None or 60 < row.top1 < 90
-        assert len({place.url for place in row.places}) == len(row.places)
-        for place in row.places:
-            assert place.url.startswith(("gs://", "hf://"))
-            assert places.make_url(place).startswith("https://")
-            assert set(place.lacks) <= {"head", "pre_logits"}
+        assert len({location.url for location in row.locations}) == len(row.locations)
+        for location in row.locations:
+            assert location.url.startswith(("gs://", "hf://"))
+            assert locations.make_url(location).startswith("https://")
+            assert set(location.lacks) <= {"head", "pre_logits"}
+
+
+def test_every_release_adds_names_of_its_own() -> None:
+    """And each row has a cost, each cost a row."""
+    names = [[row.name for row in release.list_rows()] for release in RELEASES]
+    assert [set(each) for each in names] == [set(release.COSTS) for release in RELEASES]
+    assert [len(each) for each in names] == [18, 30, 13, 9, 4, 3, 24, 8, 21]
+    assert len(WEIGHTS) == 130 == sum(map(len, names))
+    folder = Path(conventions.__file__).parent
+    files = {path.stem for path in folder.glob("*.py")}
+    others = {"__init__", "catalog", "conventions", "defaults"}
+    assert files - others == {r.__name__.rpartition(".")[2] for r in RELEASES}
 
 
 def test_no_file_is_published_twice() -> None:
-    urls = [place.url for row in WEIGHTS.values() for place in row.places]
+    urls = [location.url for row in WEIGHTS.values() for location in row.locations]
     assert len(urls) == len(set(urls))
 
 
@@ -123,7 +138,7 @@ def test_a_model_stands_for_weights_of_that_model_that_can_be_had() -> None:
         row = WEIGHTS[name]
         assert row.model
         assert row.model.variant == variant
-        assert any(place.url.startswith("hf://") for place in row.places)
+        assert any(location.url.startswith("hf://") for location in row.locations)
     of_the_table = {row.model.variant for row in WEIGHTS.values() if row.model}
     # DINOv2's g is another; SAM's Mixer lies in the closed bucket alone.
     assert of_the_table - set(DEFAULTS) == {"ViT-g/14", "Mixer-B/32"}

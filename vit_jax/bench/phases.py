@@ -21,10 +21,10 @@ from vit_jax.mesh.sharding import (
     make_batch_sharding,
     shard_batch,
 )
+from vit_jax.models.apply import apply_model
 from vit_jax.models.flops import count_inference_flops, count_training_flops
 from vit_jax.plan.memory import measure_program
 from vit_jax.plan.trial import make_trial_program
-from vit_jax.training.step import apply_model
 
 
 def time_training(

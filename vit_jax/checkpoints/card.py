@@ -18,7 +18,7 @@ from vit_jax.errors import ConfigError
 
 def make_card(
     config: Config,
-    num_classes: int,
+    num_classes: int | None,
     class_names: tuple[str, ...] | None,
     metrics: Mapping[str, Any] | None = None,
     metrics_step: int | None = None,
@@ -70,7 +70,7 @@ def read_model_config(card: Mapping[str, Any]) -> ModelConfig:
 def check_same_run(
     card: Mapping[str, Any],
     config: Config,
-    num_classes: int,
+    num_classes: int | None,
     class_names: tuple[str, ...] | None,
 ) -> list[str]:
     """Compares a workdir's checkpoint with the run that would resume it.
@@ -81,7 +81,7 @@ def check_same_run(
     Raises:
       ConfigError: the model, optimizer, order of the data or classes differ.
     """
-    old = dict(_flat(card["config"]))
+    old = {"objective.name": "classify", **dict(_flat(card["config"]))}  # of before
     new = dict(_flat(dataclasses.asdict(config)))
     old |= {"num_classes": card["num_classes"], "class_names": card["class_names"]}
     new |= {"num_classes": num_classes, "class_names": _plain(class_names)}
@@ -104,6 +104,7 @@ _FIXED = (
     "model.",
     "num_classes",
     "class_names",
+    "objective.",
     "seed",
     "data.image_size",
     "data.batch_size",

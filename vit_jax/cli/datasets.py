@@ -13,17 +13,16 @@ from vit_jax.cli.parsers import (
     complete_files,
     parse_output_path,
 )
+from vit_jax.config.choices import SOURCES
 
-_SOURCE = (
-    "as data.source: digits, folder:DIR, tfds:NAME, tar:DIR, list.csv, gs://..., ..."
-)
+_SOURCE = f"as data.source: {SOURCES.format_names()}; or a path, a URL or a TFDS name"
 
 
 def add(commands: Commands) -> None:
     data = add_command(
         commands,
         "data",
-        "Look at data, and bring them into a form that reads fast.",
+        "Check, download, convert and export image data.",
         "  vit-jax data check folder:images --picture=samples.png\n"
         "  vit-jax data prepare oxford_flowers102\n"
         "  vit-jax data convert folder:images ~/tensorflow_datasets/my_images\n"
@@ -36,14 +35,14 @@ def add(commands: Commands) -> None:
     _add_convert(actions)
     _add_export(actions)
     for action in actions.choices.values():
-        action.add_argument("--data_dir", help="where TFDS datasets lie")
+        action.add_argument("--data_dir", help="the folder of TFDS datasets")
 
 
 def _add_check(actions: Commands) -> None:
     parser = add_command(
         actions,
         "check",
-        "Read all of it: sizes, classes, duplicates, unreadable files.",
+        "Report sizes, classes, duplicates and unreadable files.",
         "  vit-jax data check folder:images --picture=samples.png\n"
         "  vit-jax data check gs://bucket/images\n"
         "  vit-jax data check digits --json\n",
@@ -55,7 +54,10 @@ def _add_check(actions: Commands) -> None:
     )
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.add_argument(
-        "--picture", type=Path, metavar="FILE", help="write samples of each class here"
+        "--picture",
+        type=Path,
+        metavar="FILE",
+        help="write a picture with samples of each class",
     )
 
 
@@ -74,15 +76,17 @@ def _add_convert(actions: Commands) -> None:
     parser = add_command(
         actions,
         "convert",
-        "Write a source as ArrayRecord files.",
+        "Write a source as a TFDS dataset of ArrayRecord files.",
         "  vit-jax data convert folder:images ~/tensorflow_datasets/my_images\n",
         _convert,
     )
     parser.add_argument("source", help=_SOURCE)
-    output = "a folder, named as the dataset"
+    output = "the folder to write; its last part names the dataset"
     complete_files(parser.add_argument("output", type=parse_output_path, help=output))
     parser.add_argument(
-        "--splits", default="train,test", help="joined by commas (default: %(default)s)"
+        "--splits",
+        default="train,test",
+        help="splits, separated by commas (default: %(default)s)",
     )
 
 
@@ -95,7 +99,7 @@ def _add_export(actions: Commands) -> None:
         _export,
     )
     parser.add_argument("source", help=_SOURCE)
-    output = "a folder that will be made"
+    output = "the folder to write"
     complete_files(parser.add_argument("output", type=parse_output_path, help=output))
     parser.add_argument(
         "--split", default="test", help="a TFDS split string (default: %(default)s)"
@@ -129,7 +133,7 @@ def _prepare(arguments: argparse.Namespace, _: list[str]) -> int:
 
 
 def _convert(arguments: argparse.Namespace, _: list[str]) -> int:
-    from vit_jax.data.sources.array_records import convert_source
+    from vit_jax.data.convert import convert_source
 
     output = Path(os.path.expanduser(arguments.output))
     sizes = convert_source(

@@ -75,13 +75,13 @@ def _models(arguments: argparse.Namespace, _: list[str]) -> int:
             one = not weights.find_weights(name)  # a part of several names
     if arguments.json:
         rows = (
-            [weights.weights_to_json(weights.describe_published(name))]
+            [weights.convert_to_json(weights.describe_published(name))]
             if one
             else weights.describe_table(name)
         )
         print(json.dumps(rows, indent=2))
     else:
-        lines = weights.describe_weights(name) if one else weights.table_lines(name)
+        lines = weights.describe_weights(name) if one else weights.format_table(name)
         print("\n".join(lines))
     return 0
 

@@ -75,11 +75,10 @@ def _evaluate(arguments: argparse.Namespace, _: list[str]) -> int:
         lines = evaluators.describe_numbers(values)
         print(json.dumps(values) if arguments.json else "\n".join(lines))
         return 0
-    from vit_jax.infer.evaluate import evaluate
-    from vit_jax.training.metrics import describe_metrics
+    from vit_jax.infer.evaluate import run_evaluation
 
-    metrics = evaluate(checkpoint, arguments.split, arguments.source)
-    print(json.dumps(metrics) if arguments.json else describe_metrics(metrics))
+    found = run_evaluation(checkpoint, arguments.split, arguments.source)
+    print(json.dumps(found.metrics) if arguments.json else found.summary)
     return 0
 
 

@@ -145,7 +145,6 @@ def _train(arguments: argparse.Namespace, overrides: list[str]) -> int:
     from vit_jax.mesh import distributed
     from vit_jax.storage.bucket import open_location
     from vit_jax.training.loop import train
-    from vit_jax.training.metrics import describe_metrics
 
     workdir = open_location(arguments.workdir or f"runs/{config.name}")
     # Orbax raises what goes wrong in a save, after logging it from each thread.
@@ -163,7 +162,7 @@ def _train(arguments: argparse.Namespace, overrides: list[str]) -> int:
     if result.interrupted_by:
         say(f"stopped and saved at step {result.step}; repeat the command to go on")
         return 128 + result.interrupted_by
-    say(f"done in {result.seconds:.0f} s: {describe_metrics(result.metrics)}")
+    say(f"done in {result.seconds:.0f} s: {result.summary}")
     if result.num_bad_files:
         count = f"{result.num_bad_files} unreadable image"
         plural = "s" if result.num_bad_files > 1 else ""

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from vit_jax.config.model import RUN_FIELDS as RUN_FIELDS
     from vit_jax.config.model import ModelConfig as ModelConfig
     from vit_jax.config.model import Pair as Pair
+    from vit_jax.config.objective import ObjectiveConfig as ObjectiveConfig
     from vit_jax.config.optim import OptimConfig as OptimConfig
     from vit_jax.config.optim import Table as Table
     from vit_jax.config.run import Config as Config
@@ -33,6 +34,7 @@ _HOME = {
     "InitConfig": "run",
     "MeshConfig": "mesh",
     "ModelConfig": "model",
+    "ObjectiveConfig": "objective",
     "OptimConfig": "optim",
     "Pair": "model",
     "PerChannel": "data",
@@ -49,6 +51,7 @@ __all__ = [
     "InitConfig",
     "MeshConfig",
     "ModelConfig",
+    "ObjectiveConfig",
     "OptimConfig",
     "Pair",
     "PerChannel",

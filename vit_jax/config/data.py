@@ -3,6 +3,7 @@
 import dataclasses
 import math
 
+from vit_jax.config.choices import AUGMENTATIONS
 from vit_jax.config.model import Pair
 from vit_jax.errors import check, check_choice
 
@@ -78,7 +79,7 @@ class DataConfig:
             self.interpolation,
             ("bilinear", "area", "bilinear_antialias", "bicubic"),
         )
-        check_choice(f"{where}.augment", self.augment, ("none", "three"))
+        AUGMENTATIONS.check(f"{where}.augment", self.augment)
         check(0 <= self.erasing <= 1, f"{where}.erasing", "in [0, 1]", self.erasing)
         fraction = self.eval_crop_fraction
         check(0 < fraction <= 1, f"{where}.eval_crop_fraction", "in (0, 1]", fraction)

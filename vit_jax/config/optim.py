@@ -11,7 +11,7 @@ Table = tuple[tuple[str, float], ...]  # (parameter path pattern, multiplier), i
 
 @dataclasses.dataclass(frozen=True)
 class OptimConfig:
-    """The optimizer, its schedule, and what it applies to. See ``vit_jax.training.optim``."""
+    """The optimizer, its schedule, and what it applies to. See ``vit_jax.training``."""
 
     name: str = "sgd"
     learning_rate: float = 0.03

@@ -5,6 +5,7 @@ import dataclasses
 from vit_jax.config.data import DataConfig
 from vit_jax.config.mesh import MeshConfig
 from vit_jax.config.model import ModelConfig, Pair
+from vit_jax.config.objective import ObjectiveConfig
 from vit_jax.config.optim import OptimConfig
 from vit_jax.config.train import TrainConfig
 from vit_jax.errors import ConfigError, check
@@ -24,6 +25,7 @@ class Config:
     name: str
     data: DataConfig
     model: ModelConfig = ModelConfig()
+    objective: ObjectiveConfig = ObjectiveConfig()
     optim: OptimConfig = OptimConfig()
     train: TrainConfig = TrainConfig()
     mesh: MeshConfig = MeshConfig()

@@ -14,7 +14,7 @@ class BadFiles:
     Args:
       path: a text file that gets a line "name<TAB>reason" for each, at once. Names in
         it already (of the run that this one continues) are known. None: no file.
-      limit: how many are put up with.
+      limit: how many are tolerated.
     """
 
     def __init__(self, path: Path | None = None, limit: int = 100) -> None:
@@ -65,5 +65,5 @@ class BadFiles:
                 raise ConfigError(
                     f"unreadable images must be at most {self._limit}, got "
                     f"{len(self.reasons)} "
-                    f"(see {where}); repair them or raise --config.data.max_bad_files"
+                    f"(see {where}); fix them or raise --config.data.max_bad_files"
                 )

@@ -15,7 +15,8 @@ from tqdm import tqdm
 from vit_jax.config import DataConfig
 from vit_jax.data.images.crops import resize
 from vit_jax.data.images.decode import DecodeError, decode
-from vit_jax.data.sources import Source, make_source
+from vit_jax.data.sources.registry import make_source
+from vit_jax.data.sources.source import Source
 from vit_jax.errors import ConfigError
 
 _LISTED = 10  # of bad files, duplicates and classes, in the text
@@ -95,7 +96,7 @@ def check_data(
     Args:
       source: as ``data.source`` in a config.
       split: a split string; ``all`` also finds images that are in two splits.
-      data_dir: where TFDS datasets lie.
+      data_dir: the folder of TFDS datasets.
       progress: whether a bar is shown.
 
     Raises:

@@ -11,18 +11,18 @@ import numpy as np
 
 from vit_jax.config import DataConfig
 from vit_jax.config.choices import TRAIN_CROPS
-from vit_jax.data.augment.randaugment import rand_augment
+from vit_jax.data.augment.randaugment import apply_randaugment
 from vit_jax.data.bad_files import BadFiles
 from vit_jax.data.images import crops
 from vit_jax.data.images.decode import DecodeError, decode_box
 from vit_jax.data.images.jpeg import Box, Size
 from vit_jax.data.order import Order
-from vit_jax.data.sources import Source
+from vit_jax.data.sources.source import Source
 from vit_jax.errors import ConfigError
 
 Example = dict[str, Any]
 
-# How many neighbours of an unreadable image are tried in its place.
+# How many neighbours of an unreadable image are tried instead.
 _ATTEMPTS = 100
 
 
@@ -79,7 +79,7 @@ class TrainExamples:
         crops.resize(box[0], target, data.interpolation, out)
         num_operations, magnitude = data.randaugment
         if num_operations:
-            out[...] = rand_augment(out, rng, num_operations, magnitude)
+            out[...] = apply_randaugment(out, rng, num_operations, magnitude)
         return {"label": box[1]}
 
 

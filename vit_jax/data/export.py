@@ -5,7 +5,7 @@ from pathlib import Path
 
 from vit_jax.config import DataConfig
 from vit_jax.data.images.decode import decode
-from vit_jax.data.sources import make_source
+from vit_jax.data.sources.registry import make_source
 from vit_jax.errors import ConfigError
 
 
@@ -21,7 +21,7 @@ def export_images(
       source: as ``data.source`` in a config.
       output: a folder; made if need be.
       split: a split string, such as ``test[:8]``.
-      data_dir: where TFDS datasets lie.
+      data_dir: the folder of TFDS datasets.
 
     Raises:
       ConfigError: no such source or split, several labels per image, or the folder

@@ -16,7 +16,7 @@ from vit_jax.config import DataConfig
 from vit_jax.data.bad_files import BadFiles
 from vit_jax.data.examples import EvalExamples, Example, TrainExamples
 from vit_jax.data.memory import Batch, BatchMemory, Size
-from vit_jax.data.sources import Source
+from vit_jax.data.sources.source import Source
 from vit_jax.errors import ConfigError
 
 # Threads fetch this many examples at a time: fewer would make Python's hand-over of
@@ -46,7 +46,7 @@ class TrainBatches(Iterator[Batch]):
         return batch
 
     def get_state(self) -> dict[str, int]:
-        """Returns what ``set_state`` needs to go on behind the last batch drawn."""
+        """Returns what ``set_state`` needs to continue after the last batch drawn."""
         return {"step": self._step}
 
     def set_state(self, state: dict[str, int]) -> None:
@@ -112,7 +112,7 @@ def train_batches(
 
     Args:
       source: the images.
-      data: how they are cut, ``batch_size``, ``num_threads``, ``num_workers`` and
+      data: how they are cropped, ``batch_size``, ``num_threads``, ``num_workers`` and
         ``strict``.
       seed: of the order and of the crops.
       process_index: which host this is.
@@ -126,7 +126,7 @@ def train_batches(
         DecodeError for an unreadable image if ``data.strict``.
     """
     rows = _Rows(data.batch_size, process_index, process_count, "data.batch_size")
-    examples = TrainExamples(source, data, seed, _or_new(bad_files, data))
+    examples = TrainExamples(source, data, seed, _make_bad_files(bad_files, data))
     sizes = size_at or (lambda step: data.image_size)
     return TrainBatches(lambda step: _read(examples, rows, data, sizes, start=step))
 
@@ -151,7 +151,7 @@ def eval_batches(
     batch_size = data.eval_batch_size or data.batch_size
     rows = _Rows(batch_size, process_index, process_count, "data.eval_batch_size")
     steps = math.ceil(source.num_examples / batch_size)
-    examples = EvalExamples(source, data, _or_new(bad_files, data))
+    examples = EvalExamples(source, data, _make_bad_files(bad_files, data))
 
     def make() -> grain.DatasetIterator[Batch]:
         return _read(examples, rows, data, lambda step: data.image_size, stop=steps)
@@ -159,7 +159,7 @@ def eval_batches(
     return EvalBatches(make, steps, source.num_examples)
 
 
-def _or_new(bad_files: BadFiles | None, data: DataConfig) -> BadFiles:
+def _make_bad_files(bad_files: BadFiles | None, data: DataConfig) -> BadFiles:
     return BadFiles(limit=data.max_bad_files) if bad_files is None else bad_files
 
 

@@ -40,19 +40,19 @@ class BatchMemory:
     def part(self, number: int) -> np.ndarray:
         """Returns memory for the ``number``-th part of all: uint8 [part, h, w, 3]."""
         parts = self._rows // self._part
-        step, place = divmod(number, parts)
+        step, index = divmod(number, parts)
         size = self._size_at(step)
         if not self._shared:
             return np.empty((self._part, *size, 3), np.uint8)
         with self._lock:
             batch, left = self._open.pop(step, (None, parts))
             if batch is None:
-                batch = self._new((self._rows, *size, 3))
+                batch = self._make_batch((self._rows, *size, 3))
             if left > 1:
                 self._open[step] = batch, left - 1
-        return batch[place * self._part : (place + 1) * self._part]
+        return batch[index * self._part : (index + 1) * self._part]
 
-    def _new(self, shape: tuple[int, ...]) -> np.ndarray:
+    def _make_batch(self, shape: tuple[int, ...]) -> np.ndarray:
         """Returns a batch that nobody holds any longer, or a new one."""
         if self._pool and self._pool[0].shape != shape:
             self._pool.clear()

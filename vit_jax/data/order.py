@@ -5,7 +5,7 @@ import functools
 import grain
 import numpy as np
 
-# Grain's cipher covers 65,536 places or more and walks until it lands inside: up to a
+# Grain's cipher covers 65,536 positions or more and walks until it lands inside: up to a
 # millisecond for a small data set, for which a table is small as well.
 _TABLE_SIZE = 2**16
 
@@ -27,11 +27,11 @@ class Order:
         self._repeats = repeats
 
     def __call__(self, position: int) -> int:
-        epoch, place = divmod(position // self._repeats, self._size)
+        epoch, offset = divmod(position // self._repeats, self._size)
         if self._size <= _TABLE_SIZE:
-            return int(_table(self._size, self._seed, epoch)[place])
+            return int(_permute(self._size, self._seed, epoch)[offset])
         return grain.experimental.index_shuffle(
-            place,
+            offset,
             max_index=self._size - 1,
             seed=(self._seed + epoch) % 2**32,
             rounds=4,
@@ -39,7 +39,7 @@ class Order:
 
 
 @functools.lru_cache(maxsize=8)
-def _table(size: int, seed: int, epoch: int) -> np.ndarray:
+def _permute(size: int, seed: int, epoch: int) -> np.ndarray:
     """Returns a permutation, uint32 [size], the same in every NumPy.
 
     (NumPy keeps the raw bits of its generators, not what ``permutation`` makes of them.)

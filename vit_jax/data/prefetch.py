@@ -52,7 +52,7 @@ class Prefetch(Iterator[Any]):
         return {"step": self._step}
 
     def set_state(self, state: dict[str, int]) -> None:
-        """Goes to a position; only before the first ``next``."""
+        """Moves to a position; only before the first ``next``."""
         assert self._thread is None, "a prefetch that runs cannot be moved"
         self._batches.set_state(state)
 

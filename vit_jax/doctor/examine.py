@@ -17,6 +17,7 @@ EXTRAS = {
     "plots": ("matplotlib", "figures, reports"),
     "parquet": ("pyarrow", "Parquet data and features"),
     "remote": ("gcsfs", "runs and data in buckets, data on the web"),
+    "jpeg": ("turbojpeg", "training on JPEG files for less CPU time"),
     "tfds": ("tensorflow", "preparing most TFDS datasets"),
     "torch": ("torch", "reading .bin and .pth files"),
     "completion": ("shtab", "shell completion"),
@@ -153,9 +154,10 @@ def _extras() -> Check:
 
 
 def _cache() -> Check:
-    from vit_jax.weights.places import find_weights_cache, is_offline
+    from vit_jax.storage.cache import find_cache_folder
+    from vit_jax.weights.settings import is_offline
 
-    folder = find_weights_cache()
+    folder = find_cache_folder()
     there = next(path for path in (folder, *folder.parents) if path.exists())
     free = shutil.disk_usage(there).free / 1e9
     if not os.access(there, os.W_OK):

@@ -20,10 +20,10 @@ from vit_jax.config import Config, DataConfig, ModelConfig
 from vit_jax.config.durations import resolve_steps
 from vit_jax.data.images.decode import decode
 from vit_jax.mesh.sharding import make_mesh, shard_batch
+from vit_jax.models.apply import apply_model
 from vit_jax.training.checkpoint import Checkpoints
 from vit_jax.training.program import make_program
 from vit_jax.training.resolve import resolve_config
-from vit_jax.training.step import apply_model
 
 # Loss and norm of the gradients, computed in float64 by NumPy alone (a test does it
 # again). Not even products in bfloat16 move them by the tolerance.

@@ -15,7 +15,7 @@ from vit_jax.errors import ConfigError
 from vit_jax.infer.evaluate import check_classes
 from vit_jax.infer.features import make_feature_function
 from vit_jax.mesh.sharding import find_batch_share, shard_batch
-from vit_jax.training.step import apply_model
+from vit_jax.models.apply import apply_model
 
 
 @dataclasses.dataclass(frozen=True)

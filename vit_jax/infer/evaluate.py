@@ -1,72 +1,40 @@
-"""Exact metrics over a whole split: padded, masked batches, each example once."""
+"""Exact metrics of a checkpoint over a whole split."""
 
-import functools
-from collections.abc import Callable, Iterable, Iterator
+import dataclasses
 from pathlib import Path
 from typing import Any
 
 import jax
-import numpy as np
-from jax.sharding import Mesh
 
 from vit_jax.checkpoints.load import Loaded, load
-from vit_jax.data import augment, loader, sources
+from vit_jax.config import Config, TrainConfig
+from vit_jax.data import loader, sources
 from vit_jax.errors import ConfigError
 from vit_jax.mesh.sharding import (
     bind_mesh,
     find_batch_share,
     replicate_sharding,
-    shard_batch,
+    shard_abstract,
 )
-from vit_jax.objectives.average_precision import mean_average_precision
+from vit_jax.objectives.evaluate import evaluate_batches
+from vit_jax.objectives.objective import Objective
+from vit_jax.storage.bucket import open_location
+from vit_jax.training.axes import find_state_axes
+from vit_jax.training.functions import make_objective
+from vit_jax.training.learner import make_learner
+from vit_jax.training.parameters import make_apply
+from vit_jax.training.restore import restore_parts
+from vit_jax.training.start import open_constants
+from vit_jax.training.state import EvalState, collect_params
 from vit_jax.training.step import make_eval_step
 
 
-def evaluate_batches(
-    eval_step: Callable[[Any, Any], Any],
-    params: Any,
-    batches: Iterable[Any],
-    mesh: Mesh,
-) -> dict[str, float]:
-    """Returns means over all examples: ``loss``, ``top1``, ``top5``, and ``count``.
+@dataclasses.dataclass(frozen=True)
+class Evaluation:
+    """What an evaluation counted, and that in words."""
 
-    Of images with several labels also ``map``, the mean average precision; until then
-    the scores of all of them are held in memory.
-    """
-    sums: dict[str, float] = {}
-    scores, labels = [], []
-    results = (eval_step(params, shard_batch(batch, mesh)) for batch in batches)
-    for values in _fetched(results):
-        if "scores" in values:
-            mask = values.pop("mask")
-            scores.append(values.pop("scores")[mask])
-            labels.append(values.pop("labels")[mask])
-        for name, value in values.items():
-            # Python floats are double: 10,000 losses add up without rounding away.
-            sums[name] = sums.get(name, 0) + value.item()
-    count = int(sums.pop("count"))
-    if not count:
-        raise ConfigError(
-            "the evaluation split must have a readable image, got none; look at "
-            "bad_files.txt in the workdir"
-        )
-    means = {name: value / count for name, value in sums.items()}
-    if scores:
-        means["map"] = mean_average_precision(
-            np.concatenate(scores), np.concatenate(labels)
-        )
-    return {**means, "count": count}
-
-
-def _fetched(results: Iterable[Any]) -> Iterator[Any]:
-    """Yields each result once the next is on its way, so that no device waits for us."""
-    before = None
-    for result in results:
-        if before is not None:
-            yield jax.device_get(before)
-        before = result
-    if before is not None:
-        yield jax.device_get(before)
+    metrics: dict[str, float]
+    summary: str
 
 
 def evaluate(
@@ -83,7 +51,8 @@ def evaluate(
 
     Returns:
       ``top1`` and ``top5`` in [0, 1], ``loss`` in nats, ``count`` of images; ``map`` in
-      [0, 1] for images with several labels.
+      [0, 1] for images with several labels. Of a run with another objective, what that
+      counts.
 
     Raises:
       ConfigError: no checkpoint, no such split, or other classes.
@@ -91,22 +60,59 @@ def evaluate(
     Example:
       >>> evaluate("runs/digits")["top1"]
     """
+    return run_evaluation(checkpoint, split, source).metrics
+
+
+def run_evaluation(
+    checkpoint: str | Path, split: str | None = None, source: str | None = None
+) -> Evaluation:
+    """Evaluates as `evaluate`; also returns the metrics as the objective describes them."""
     loaded = load(checkpoint)
     mesh, data = loaded.mesh, loaded.data(source)
     chosen = sources.make_source(data, split or data.eval_split)
-    check_classes(loaded, chosen)
-    prepare = functools.partial(augment.prepare_images, data=data)
-    eval_step = make_eval_step(loaded.model, prepare, loaded.loss, loaded.need_head())
+    config = loaded.run or Config(
+        name=loaded.name, data=data, train=TrainConfig(loss=loaded.loss)
+    )
+    config = dataclasses.replace(config, data=data)
+    objective = make_objective(config, chosen.num_classes)
+    if objective.outputs == "classes":
+        check_classes(loaded, chosen)
+        loaded.need_head()
+    constants = open_constants(objective, mesh)
+    state = EvalState(
+        loaded.params,
+        *_restore_parts(loaded, objective),
+        constants=collect_params(constants),
+    )
+    eval_step = make_eval_step(
+        objective, make_learner(make_apply(loaded.model), constants)
+    )
     index, count = find_batch_share(mesh)
     batches = loader.eval_batches(
         chosen, data, process_index=index, process_count=count
     )
-    return evaluate_batches(
+    metrics = evaluate_batches(
         jax.jit(bind_mesh(eval_step, mesh), out_shardings=replicate_sharding(mesh)),
-        loaded.params,
+        state,
         batches,
         mesh,
+        objective.finish,
     )
+    return Evaluation(metrics, objective.describe(metrics))
+
+
+def _restore_parts(loaded: Loaded, objective: Objective) -> tuple[Any, Any]:
+    """Returns what the objective trained and kept beside the model's parameters."""
+    key = jax.random.key(0)
+    own, kept = jax.eval_shape(lambda: objective.init(loaded.params, key))
+    abstract = {"own": own, "kept": kept}
+    if own is None and kept is None:
+        return None, None
+    axes = find_state_axes(loaded.config, objective)
+    restored = restore_parts(
+        open_location(loaded.name), shard_abstract(abstract, axes, loaded.mesh), axes
+    )
+    return restored["own"], restored["kept"]
 
 
 def check_classes(loaded: Loaded, source: sources.Source) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 
 from vit_jax.checkpoints.load import Loaded, load_here, make_function
 from vit_jax.infer.image_files import Outcome, find_images, map_files
-from vit_jax.training.step import apply_model
+from vit_jax.models.apply import apply_model
 
 __all__ = ["Prediction", "Predictor", "compute_probabilities", "find_images"]
 

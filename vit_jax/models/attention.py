@@ -1,4 +1,4 @@
-"""Multi-head attention, with every implementation of it behind `attend`."""
+"""Multi-head attention, whose implementations are all called through `attend`."""
 
 import functools
 from typing import Any
@@ -14,11 +14,11 @@ from vit_jax.models import posemb
 from vit_jax.models.dimensions import known
 from vit_jax.models.norm import layer_norm, list_norm_axes
 
-# xla: the products and the softmax as written below, which XLA compiles anywhere.
-# cudnn: NVIDIA's fused kernel (Dao et al. 2022, arXiv:2205.14135), by way of
-# jax.nn.dot_product_attention; the weights never lie in memory.
+# xla: the products and the softmax written below, which XLA compiles for any device.
+# cudnn: NVIDIA's fused kernel (Dao et al. 2022, arXiv:2205.14135), through
+# jax.nn.dot_product_attention; the weights are never an array in memory.
 IMPLEMENTATIONS = ("xla", "cudnn")
-CUDNN_HEAD = 128  # the widest head that it takes on every chip that has it
+CUDNN_HEAD = 128  # the widest head that it supports on every GPU
 
 
 def attention_weights(
@@ -58,9 +58,9 @@ def attend(
     Args:
         q, k, v: queries of n tokens, keys and values of s tokens, in k heads.
         bias: added to the scaled logits.
-        dropout_rate: share of the weights that is set to 0; the rest is scaled up.
-        deterministic: True switches dropout off.
-        dropout_rng: the key of the dropout; needed where there is any.
+        dropout_rate: fraction of the weights that are set to 0; the others are scaled up.
+        deterministic: True turns dropout off.
+        dropout_rng: the key for dropout; required if any weight may be dropped.
         impl: one of `IMPLEMENTATIONS`.
         lengths: how many of the queries, and of the keys, are no padding; cudnn only.
     """
@@ -114,12 +114,12 @@ def pad_to_even(x: Float[Array, "b n *d"]) -> Float[Array, "b m *d"]:
 class Attention(nn.Module):
     """Multi-head attention of queries to keys_values; parameters as flax names them.
 
-    Where the collection ``attention`` is mutable, ``weights`` [b k n s] is sown into it;
-    they are computed for that alone, since the fast path never has them as an array.
+    If the collection ``attention`` is mutable, ``weights`` [b k n s] are sown into it.
+    They are computed for that purpose only: the fast path never makes them an array.
 
     The config's ``num_heads`` must divide the width; ``qk_norm`` is a LayerNorm over the
     width of a head on queries and keys, before the product (arXiv:2302.05442, section 2);
-    a ``posemb`` may turn queries and keys, or add a bias to the logits.
+    a ``posemb`` may rotate queries and keys, or add a bias to the logits.
     """
 
     config: ModelConfig

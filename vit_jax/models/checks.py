@@ -1,4 +1,4 @@
-"""Which values of a `ModelConfig` make a model."""
+"""Checks of a `ModelConfig`: each value, and the values that depend on each other."""
 
 import dataclasses
 
@@ -29,10 +29,10 @@ _LOWEST = {
 
 
 def check_values(config: ModelConfig) -> None:
-    """Checks each value by itself, and those that must fit each other.
+    """Checks each value, and the values that depend on each other.
 
     Raises:
-        ConfigError: for the first that does not, with what to type instead.
+        ConfigError: for the first invalid one, with what to type instead.
     """
     check_choice("config.model.classifier", config.classifier, CLASSIFIERS)
     check_choice("config.model.posemb", config.posemb, POSEMBS)
@@ -40,7 +40,7 @@ def check_values(config: ModelConfig) -> None:
     check_choice("config.model.remat", config.remat, REMAT)
     if config.remat == "half" and config.scan:
         raise ConfigError(
-            "config.model.remat must not be half under a scan, whose layers are all "
+            "config.model.remat must not be half under a scan, which treats all layers "
             'alike, got "half"; use full, or --config.model.scan=False'
         )
     check_choice("config.model.dtype", config.dtype, ("float32", "bfloat16", "float16"))
@@ -77,7 +77,7 @@ def check_values(config: ModelConfig) -> None:
 
 
 def _check_attention(config: ModelConfig) -> None:
-    """Checks what NVIDIA's kernel can compute; see also `check_devices`."""
+    """Checks that NVIDIA's kernel supports the model; see also `check_devices`."""
     check_choice("config.model.attention", config.attention, IMPLEMENTATIONS)
     if config.attention != "cudnn":
         return
@@ -111,18 +111,18 @@ def _check_attention(config: ModelConfig) -> None:
 
 
 def check_devices(config: ModelConfig, mesh: Mesh) -> None:
-    """Checks that the devices have what computes the attention.
+    """Checks that the devices support the implementation of the attention.
 
     Raises:
-        ConfigError: they do not, or are not here to be asked.
+        ConfigError: they do not, or they are only described, not present.
     """
     device = mesh.devices.flat[0]
     if config.attention == "cudnn" and (
         not isinstance(device, jax.Device) or device.platform != "gpu"
     ):
         raise ConfigError(
-            f"config.model.attention must be xla for {device.device_kind}, which is no "
-            'NVIDIA GPU of this machine, got "cudnn"; leave it out'
+            f"config.model.attention must be xla for {device.device_kind}, which is "
+            'not an NVIDIA GPU of this machine, got "cudnn"; leave it out'
         )
 
 

@@ -6,9 +6,10 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
 from vit_jax.config import ModelConfig
+from vit_jax.errors import ConfigError
 from vit_jax.mesh.sharding import Axes, constrain
 from vit_jax.models import attention, mlp, posemb
 from vit_jax.models.attention import Attention
@@ -73,7 +74,11 @@ class Encoder(nn.Module):
 
     @nn.compact
     def __call__(
-        self, x: Float[Array, "b n d"], grid: Grid, train: bool
+        self,
+        x: Float[Array, "b n d"],
+        grid: Grid,
+        train: bool,
+        keep_tokens: Int[Array, "b m"] | None = None,
     ) -> Float[Array, "b n d"]:
         config = self.config
         norm = functools.partial(
@@ -86,6 +91,9 @@ class Encoder(nn.Module):
             num_prefix = x.shape[1] - grid[0] * grid[1]
             head_dim = x.shape[-1] // known(config.num_heads)
             angles = jnp.asarray(kind.make_angles(grid, head_dim, num_prefix))
+        if keep_tokens is not None:
+            check_selectable(config)
+            x = select_patches(x, keep_tokens, grid)
         x = nn.Dropout(config.dropout_rate, name="dropout")(x, deterministic=not train)
         if config.pre_norm:
             x = norm(x, name="pre_norm")
@@ -102,6 +110,29 @@ class Encoder(nn.Module):
             x = norm(x, name="encoder_norm")
         self.sow("intermediates", "encoded", x)
         return x
+
+
+def select_patches(
+    x: Float[Array, "b n d"], keep: Int[Array, "b m"], grid: Grid
+) -> Float[Array, "b k d"]:
+    """Returns the tokens before the patches, and of the patches those that are kept.
+
+    Masked pre-training encodes a part of each image (He et al. 2022, arXiv:2111.06377);
+    positions are added before, so that a token knows where it was.
+    """
+    num_prefix = x.shape[1] - grid[0] * grid[1]
+    kept = jnp.take_along_axis(x[:, num_prefix:], keep[:, :, None], axis=1)
+    return jnp.concatenate([x[:, :num_prefix], kept], axis=1)
+
+
+def check_selectable(config: ModelConfig) -> None:
+    """Raises ConfigError where positions are not in the tokens, but in the attention."""
+    is_added = POSEMBS[config.posemb].make_table is not None
+    if not is_added and config.posemb != "none":
+        raise ConfigError(
+            "config.model.posemb must be added to the tokens for some of them to be "
+            f'dropped, got "{config.posemb}"; use learned'
+        )
 
 
 AXES: Axes = (

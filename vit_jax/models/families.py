@@ -1,4 +1,4 @@
-"""The model families, and the way from a `ModelConfig` to a module."""
+"""The model families, and how a `ModelConfig` becomes a module."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -84,7 +84,7 @@ def find_token_size(config: ModelConfig) -> Size:
 
 
 def count_prefix(config: ModelConfig) -> int:
-    """Returns how many tokens stand before the patches."""
+    """Returns how many tokens come before the patches."""
     return find_family(config).count_prefix(config)
 
 
@@ -99,10 +99,10 @@ def describe_model(config: ModelConfig) -> str:
 
 
 def check_image_size(config: ModelConfig, image_size: Size) -> None:
-    """Checks that the tokens cover the image: the module itself would drop the rest.
+    """Checks that the tokens cover the image; the module itself would drop the rest.
 
     Raises:
-        ConfigError: naming for the first side that does not fit the two nearest.
+        ConfigError: for the first side that does not fit, with the two nearest sizes.
     """
     sides = zip(("height", "width"), image_size, find_token_size(config), strict=True)
     for side, size, unit in sides:
@@ -124,13 +124,13 @@ def infer_model(shapes: Shapes, given: Mapping[str, Any]) -> Inferred:
     Raises:
         ConfigError: an array is missing that gives a dimension.
     """
-    # A hybrid has all that a ViT has: the last one that fits is the one.
+    # A hybrid has every array of a ViT, so the last family that fits is the right one.
     fitting = [f for f in FAMILIES.values() if f.marker in shapes] or [vit.FAMILY]
     return fitting[-1].infer(shapes, given)
 
 
 def _check_fields(config: ModelConfig) -> None:
-    """Checks that what the family needs is given, and what it lacks is not."""
+    """Checks that every required field is given, and no field of another family."""
     check_choice("config.model.family", str(config.family), FAMILIES)
     family = FAMILIES[str(config.family)]
     for name, field in CONFIG_FIELDS.items():

@@ -1,4 +1,4 @@
-"""What a family of models says about itself; nobody else asks which family it is."""
+"""What each family of models declares; code outside never asks which family it is."""
 
 import dataclasses
 from collections.abc import Callable, Mapping
@@ -21,18 +21,18 @@ class Family:
     """A kind of model.
 
     Attributes:
-        module: made of a resolved config and a number of classes.
-        required: the dimensions that a config must give, or its variant.
-        fields: of `ModelConfig`, what the module reads; any other must be at its default.
+        module: constructed with a resolved config and a number of classes.
+        required: the dimensions that a config or its variant must give.
+        fields: those of `ModelConfig` that the module reads; others must be at default.
         axes: parameter path -> logical axes; see `mesh.sharding.find_logical_axes`.
-        marker: a parameter that every model of the family has, and none of those before
-            it in `families.FAMILIES`.
+        marker: a parameter of every model of the family, and of no family that comes
+            before it in `families.FAMILIES`.
         infer: ``(shapes, given fields) -> Inferred``; see `infer_model`.
         describe_positions: ``config -> Positions``.
         patches: the array that sees pixels.
-        count_prefix: ``config -> `` how many tokens stand before the patches.
-        find_stride: ``config -> `` pixels per cell of what is cut into patches.
-        has_attention: whether its layers have attention weights to show.
+        count_prefix: ``config -> `` number of tokens before the patches.
+        find_stride: ``config -> `` pixels, down and across, of a cell of what is split into patches.
+        has_attention: whether its layers have attention weights.
         shards_tokens: whether the residual stream is sharded over its tokens.
     """
 

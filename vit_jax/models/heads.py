@@ -15,7 +15,7 @@ from vit_jax.models.attention import Attention
 from vit_jax.models.mlp import MlpBlock
 from vit_jax.models.norm import layer_norm, list_norm_axes
 
-# Zero at the start: every class is equally likely whatever the features are.
+# Initialized to zero, so that every class is equally likely for any features.
 Head = functools.partial(nn.Dense, kernel_init=nn.initializers.zeros)
 
 
@@ -25,7 +25,7 @@ class MAPHead(nn.Module):
     A learned query attends to the tokens; an MLP with its residual follows, and no
     norm after it. Zhai et al. 2022 (arXiv:2106.04560), section 3.2, after the Set
     Transformer (arXiv:1810.00825). Parameters are named as in big_vision, whose head has
-    none of the options of a block's attention, and no dropout.
+    no dropout and none of the options of a block's attention.
     """
 
     config: ModelConfig
@@ -57,7 +57,7 @@ class Pooling(NamedTuple):
 
     Attributes:
         pool: ``(tokens [b n d], num_prefix, config, train) -> [b *n d]``; called inside
-            of the model's module, so that it may have parameters.
+            the model's module, so that it may have parameters.
         has_class_token: whether there is one, before all other tokens.
     """
 
@@ -76,7 +76,7 @@ def _keep_class_token(tokens: jax.Array, num_prefix: int, *_: Any) -> jax.Array:
 
 
 # token: the class token. gap: the mean of the patches. map: attention of a learned
-# probe to the patches. unpooled, token_unpooled: no pooling, every token its logits.
+# probe to the patches. unpooled, token_unpooled: no pooling: logits for every token.
 CLASSIFIERS: dict[str, Pooling] = {
     "token": Pooling(lambda tokens, *_: tokens[:, 0], has_class_token=True),
     "gap": Pooling(lambda tokens, prefix, *_: tokens[:, prefix:].mean(axis=1)),
@@ -95,7 +95,7 @@ def pool_tokens(
 ) -> Float[Array, "b *n d"]:
     """Returns one vector per image [b d], or the tokens [b n d] where none is pooled.
 
-    Registers are no output: they are left out (arXiv:2309.16588, section 2.2).
+    Registers are not outputs, and are left out (arXiv:2309.16588, section 2.2).
 
     Args:
         tokens: class token first, patches last.
@@ -120,7 +120,7 @@ def needs_class_token(config: ModelConfig) -> bool:
 
 
 def count_prefix_tokens(config: ModelConfig) -> int:
-    """Returns how many tokens of a ViT stand before its patches."""
+    """Returns how many tokens of a ViT come before its patches."""
     return needs_class_token(config) + config.distillation_token + config.num_registers
 
 

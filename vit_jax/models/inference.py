@@ -12,7 +12,7 @@ from vit_jax.models.variants import VARIANTS
 
 Shape = tuple[int, ...]
 
-# What tells a variant from the others of its family.
+# The fields that identify a variant within its family.
 _IDENTITY = (
     "patch_size",
     "hidden_size",
@@ -27,13 +27,13 @@ _IDENTITY = (
 
 @dataclasses.dataclass(frozen=True)
 class Inferred:
-    """What the arrays alone say.
+    """What the arrays alone determine.
 
     Attributes:
-        model: not resolved, nor checked.
+        model: neither resolved nor checked.
         num_classes: None: there is no head.
         num_patches: of the position embedding; None where no array depends on them.
-        notes: what was assumed, a line each.
+        notes: each assumption, in one line.
     """
 
     model: ModelConfig
@@ -43,7 +43,7 @@ class Inferred:
 
 
 class Shapes:
-    """Shapes by canonical name, in the order of axes that flax has.
+    """Shapes by canonical name, with the axes in flax's order.
 
     Args:
         shapes: as the file has them.
@@ -61,10 +61,10 @@ class Shapes:
         return iter(self._shapes)
 
     def get(self, name: str, rank: int) -> Shape:
-        """Returns the shape of an array that every model of the kind has.
+        """Returns the shape of an array that every model of the family has.
 
         Raises:
-            ConfigError: it is not there, or has another rank.
+            ConfigError: it is missing, or has another rank.
         """
         shape = self._shapes.get(name)
         if shape is None or len(shape) != rank or 0 in shape:
@@ -87,7 +87,7 @@ def count_layers(names: Iterable[str], pattern: str, what: str) -> int:
     """Returns how many layers the names have; ``pattern`` captures a layer's number.
 
     Raises:
-        ConfigError: a number is left out, which a renumbering would hide.
+        ConfigError: a number is missing, which renumbering would hide.
     """
     compiled = re.compile(pattern)
     found = {match[1] for name in names if (match := compiled.match(name))}
@@ -109,7 +109,7 @@ def find_square_grid(num_patches: int | None) -> Grid | None:
 
 
 def name_variant(model: ModelConfig) -> ModelConfig:
-    """Returns the config with the name of the variant that has its dimensions."""
+    """Returns the config with the name of the variant of the same dimensions, if any."""
     for name, row in VARIANTS.items():
         same = all(getattr(row, f) == getattr(model, f) for f in _IDENTITY)
         if same and (row.family or "vit") == (model.family or "vit"):

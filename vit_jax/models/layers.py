@@ -51,14 +51,14 @@ def run_layers(
     name: str,
     config: ModelConfig,
 ) -> Float[Array, "b n d"]:
-    """Returns what the last layer makes of ``x``.
+    """Returns the output of the last layer for the input ``x``.
 
-    Sows what comes out of layer i as ``block_{i}`` into the parent's intermediates.
-    Loop and scan compute the same, but draw other random numbers.
+    Sows the output of layer i as ``block_{i}`` into the parent's intermediates.
+    Loop and scan compute the same, but draw different random numbers.
 
     Args:
-        parent: the module that the layers belong to.
-        make_block: makes a layer from its ``name``.
+        parent: the module that contains the layers.
+        make_block: constructs a layer with its ``name``.
         call: ``(block, x, rate) -> x``; the rate is of this layer's stochastic depth,
             a number, or an array under scan.
         name: of the stacked layers; in a loop ``{name}_{i}``.
@@ -104,7 +104,7 @@ def _remat(call: Callable[..., Any], remat: str, in_scan: bool) -> Callable[...,
     if remat == "none":
         return call
     # A loop must keep XLA from merging the second computation with the first; a scan's
-    # body is compiled by itself.
+    # body is compiled separately.
     return nn.remat(call, policy=REMAT[remat], prevent_cse=not in_scan)
 
 

@@ -11,7 +11,7 @@ from vit_jax.mesh.sharding import Axes
 def layer_norm(
     x: Float[Array, "... d"], *, name: str, epsilon: float = 1e-6, dtype: DTypeLike
 ) -> Float[Array, "... d"]:
-    """Normalises each vector, with learned scale and bias; ``dtype`` comes out.
+    """Normalises each vector, with learned scale and bias; returns ``dtype``.
 
     Statistics of bfloat16 values are computed in float32, and the cast is explicit.
 
@@ -47,7 +47,7 @@ def group_norm(
 
 
 def list_norm_axes(*names: str, axis: str = "embed") -> Axes:
-    """Returns the rows of `AXES` of norms: their scales and biases lie along one axis."""
+    """Returns the rows of `AXES` for scale and bias of norms over one logical axis."""
     return tuple(
         (f"{name}/{parameter}", (axis,))
         for name in names

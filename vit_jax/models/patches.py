@@ -10,7 +10,7 @@ from vit_jax.mesh.sharding import Axes
 
 @dataclasses.dataclass(frozen=True)
 class PatchKernel:
-    """The array that sees pixels.
+    """The parameter that is applied to pixels.
 
     Attributes:
         name: of the kernel [y x c d]; its bias is beside it.

@@ -11,8 +11,8 @@
 
 What the prefix (class token, distillation token, registers) gets: in `learned` a row
 each, unless `posemb_prefix` is off, as timm's `no_embed_class` has it; in `relative` it
-stands in front of the patches and takes part in the offsets; in all others nothing. It
-is a learned vector itself, so that a learned row would add no freedom.
+comes before the patches and counts in the offsets; in all others nothing. It is a
+learned vector itself, so that a learned row would add no freedom.
 """
 
 import math
@@ -93,11 +93,11 @@ def sincos2d(grid: Grid, width: int) -> Float[np.ndarray, "n d"]:
 def rope2d_angles(
     grid: Grid, head_dim: int, num_prefix: int = 0
 ) -> Float[np.ndarray, "n f"]:
-    """Returns by which angle each pair of features of each token is turned, in radians.
+    """Returns the angle by which each pair of features of each token rotates, in radians.
 
-    The first half of the pairs turns with the column, the second with the row, by
+    The first half of the pairs rotates with the column, the second with the row, by
     ``100 ** -(t / (e / 4))`` per patch, t = 0, 1, ... (RoPE-ViT, axial frequencies).
-    Prefix tokens are not turned.
+    Prefix tokens are not rotated.
 
     Args:
         grid: patches (down, across).
@@ -122,15 +122,15 @@ def rope2d_angles(
 def rotate(
     x: Float[Array, "b n k e"], angles: Float[Array, "n e//2"]
 ) -> Float[Array, "b n k e"]:
-    """Turns each pair of neighbouring features by its token's angle.
+    """Rotates each pair of neighbouring features by its token's angle.
 
     Computed in float32, as an angle of many radians loses too much in bfloat16.
     """
     pairs = rearrange(x.astype(jnp.float32), "b n k (f two) -> two b n k f", two=2)
     cos = rearrange(jnp.cos(angles), "n f -> 1 n 1 f")
     sin = rearrange(jnp.sin(angles), "n f -> 1 n 1 f")
-    turned = [pairs[0] * cos - pairs[1] * sin, pairs[0] * sin + pairs[1] * cos]
-    return rearrange(jnp.stack(turned), "two b n k f -> b n k (f two)").astype(x.dtype)
+    rotated = [pairs[0] * cos - pairs[1] * sin, pairs[0] * sin + pairs[1] * cos]
+    return rearrange(jnp.stack(rotated), "two b n k f -> b n k (f two)").astype(x.dtype)
 
 
 def relative_bias(
@@ -147,7 +147,7 @@ def relative_bias(
         table: one embedding for each offset from 1 - n to n - 1; r is 2 n - 1.
     """
     num_tokens, head_dim = queries.shape[1], queries.shape[-1]
-    position = jnp.arange(num_tokens)  # in NumPy n^2 numbers would be in the program
+    position = jnp.arange(num_tokens)  # NumPy would put n^2 numbers into the program
     offset = position[:, None] - position[None, :] + num_tokens - 1
     keys = jnp.take(table, offset, axis=0)
     queries = queries / jnp.sqrt(head_dim).astype(queries.dtype)
@@ -155,9 +155,9 @@ def relative_bias(
 
 
 class PositionKind(NamedTuple):
-    """A row of `POSEMBS`: where a kind acts, and what it asks of the model.
+    """A row of `POSEMBS`: where a kind acts, and what it requires of the model.
 
-    A function that gets a module makes its parameters in it.
+    A function that is given a module creates its parameters there.
 
     Attributes:
         make_table: ``(module, grid, width, num_prefix) -> [1 n d]``, added to the last n
@@ -166,8 +166,8 @@ class PositionKind(NamedTuple):
         make_bias: ``(module, queries) -> [b k n n]``, added to the attention's logits.
         layout: how its parameters depend on the grid; see `positions`.
         arrays: names of those that are resampled for another grid.
-        unit: ``num_heads -> `` what the width must be a multiple of.
-        lowest_width: the least.
+        unit: ``num_heads -> `` the number that must divide the width.
+        lowest_width: the smallest width.
     """
 
     make_table: Callable[..., Any] | None = None

@@ -1,4 +1,4 @@
-"""Which parameters of a model belong to one grid of patches, and how they change."""
+"""Which parameters depend on the grid of patches, and how they fit another one."""
 
 import dataclasses
 

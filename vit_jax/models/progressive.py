@@ -1,7 +1,7 @@
-"""Progressive resizing: a run begins with small images, which cost less.
+"""Progressive resizing: a run begins with small images, which take less time.
 
 Reference: Howard and others' DAWNBench entry (2018); Tan and Le, "EfficientNetV2" (2021),
-section 4. The step is compiled once for each size.
+section 4. The step is compiled once per size.
 """
 
 from collections.abc import Callable
@@ -23,13 +23,13 @@ def make_size_at(config: Config, total_steps: int) -> Callable[[int], Size]:
     """Returns step -> (height, width) of its images.
 
     Args:
-      config: ``data.progressive`` holds (percent of the run, size of the shorter side)
-        in order; before the first and without any the size is ``data.image_size``.
+      config: ``data.progressive`` lists (percent of the run, size of the shorter side)
+        in order; before the first entry the size is ``data.image_size``.
       total_steps: of the run.
 
     Raises:
-      ConfigError: a size that the patch does not divide, or a model whose parameters
-        hold for one size alone.
+      ConfigError: a size that is not a multiple of the patch, or a model whose
+        parameters fit one size only.
     """
     full = config.data.image_size
     starts = [
@@ -41,9 +41,10 @@ def make_size_at(config: Config, total_steps: int) -> Callable[[int], Size]:
         if size != full and not _describe_positions(config.model).any_size:
             *others, last = (n for n, k in POSEMBS.items() if k.describe(0).any_size)
             raise ConfigError(
-                f"config.data.progressive needs a ViT with posemb {', '.join(others)} "
-                f"or {last}, got {config.model.family or 'vit'} with "
-                f'"{config.model.posemb}"; remove it or choose another posemb'
+                "config.data.progressive must be () for a model whose parameters fit one "
+                f"image size, got {size} for posemb {config.model.posemb} in the family "
+                f"{config.model.family or 'vit'}; remove it, or use a ViT with posemb "
+                f"{', '.join(others)} or {last}"
             )
 
     def size_at(step: int) -> Size:

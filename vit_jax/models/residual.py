@@ -1,4 +1,4 @@
-"""What is done to a residual branch before it is added."""
+"""Operations on a residual branch before it is added: scaling and stochastic depth."""
 
 import jax
 import jax.numpy as jnp
@@ -13,7 +13,7 @@ def stochastic_depth_rate(rate: float, layer: int, num_layers: int) -> float:
 
 
 class StochasticDepth(nn.Module):
-    """Drops a residual branch, for each example by itself (arXiv:1603.09382).
+    """Drops a residual branch, independently for each example (arXiv:1603.09382).
 
     Attributes:
         rescale: True divides a kept branch by the probability to keep it, so that

@@ -123,7 +123,7 @@ def standardize(kernel: Float[Array, "y x i o"]) -> Float[Array, "y x i o"]:
     """Returns the kernel with mean 0 and standard deviation 1 per output channel.
 
     1e-5 is added to the standard deviation, not to the variance (timm: 1e-8 to the
-    variance): a channel with a tiny deviation tells them apart.
+    variance): the two differ for a channel with a tiny deviation.
     """
     kernel = kernel - kernel.mean(axis=(0, 1, 2), keepdims=True)
     return kernel / (kernel.std(axis=(0, 1, 2), keepdims=True) + 1e-5)

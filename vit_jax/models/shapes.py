@@ -36,7 +36,7 @@ _HIGHEST = {
     "num_registers": 2**16,
     "resnet_width_factor": 2**8,
 }
-_MOST_STAGES, _MOST_UNITS = 8, 400
+_MOST_STAGES, _MOST_UNITS = 8, 200
 _MOST_CLASSES, _MOST_PATCHES, _MOST_ELEMENTS = 2**24, 2**20, 2**44
 _FIRST = re.compile(rf"((?:.*/)?(?:{'|'.join(STACKED)}))_0/(.*)")
 

@@ -1,7 +1,7 @@
 """The published models: one row each, under the name that its paper prints.
 
-A row is a `ModelConfig` that holds the dimensions and nothing else. Published weights
-may need more (`classifier`, `activation`, ...); that travels with the weights.
+A row is a `ModelConfig` with the dimensions only. Published weights may need more
+(`classifier`, `activation`, ...), which is stored with the weights.
 """
 
 from typing import Any

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from einops import rearrange, repeat
 from flax import linen as nn
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
 from vit_jax.config import ModelConfig
 from vit_jax.mesh.sharding import Axes
@@ -50,9 +50,17 @@ class ViT(nn.Module):
 
     @nn.compact
     def __call__(
-        self, images: Float[Array, "b h w c"], *, train: bool
+        self,
+        images: Float[Array, "b h w c"],
+        *,
+        train: bool,
+        keep_tokens: Int[Array, "b m"] | None = None,
     ) -> Float[Array, "b *n y"]:
-        """Returns logits [b y]; [b n y] where the classifier does not pool."""
+        """Returns logits [b y]; [b n y] where the classifier does not pool.
+
+        ``keep_tokens`` are the patches of each image, counted in rows, that enter the
+        blocks; see `encoder.select_patches`. None: all.
+        """
         config = self.config
         patches = patch_embedding(
             known(config.hidden_size),
@@ -64,7 +72,7 @@ class ViT(nn.Module):
         self.sow("intermediates", "patch_embedding", patches)
         tokens = self._with_prefix(rearrange(patches, "b y x d -> b (y x) d"))
         grid = (patches.shape[1], patches.shape[2])
-        tokens = Encoder(config, name="Transformer")(tokens, grid, train)
+        tokens = Encoder(config, name="Transformer")(tokens, grid, train, keep_tokens)
         features = self._features(tokens, train)
         self.sow("intermediates", "features", features)
         if self.num_classes is None:
@@ -91,7 +99,7 @@ class ViT(nn.Module):
         zeros, normal = nn.initializers.zeros, nn.initializers.normal
         prefix = (
             ("cls", needs_class_token(config), zeros),
-            # Not zero too, or nothing would tell it from the class token.
+            # Not zero as well, or it would equal the class token.
             ("dist", config.distillation_token, normal(stddev=0.02)),
             # Darcet et al. 2024 (arXiv:2309.16588); the spread is DINOv2's.
             ("registers", config.num_registers, normal(stddev=1e-6)),
@@ -141,7 +149,8 @@ AXES: Axes = (
     *heads.AXES,
 )
 REQUIRED = ("patch_size", "hidden_size", "num_layers", "num_heads", "mlp_dim")
-# A new field is a ViT's, unless it is named here; a test holds it to what it reads.
+# A new field belongs to ViTs unless it is listed here; a test compares with what the
+# module reads.
 OF_OTHERS = {"resnet_layers", "resnet_width_factor", "tokens_mlp_dim"}
 
 FAMILY = Family(

@@ -1,4 +1,4 @@
-"""A ViT from the names and shapes of its arrays."""
+"""Infers a ViT from the names and shapes of its arrays."""
 
 import dataclasses
 from collections.abc import Mapping

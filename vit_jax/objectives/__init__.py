@@ -1,1 +1,1 @@
-"""What is learned: losses and how an evaluation is counted."""
+"""What is learned: how a batch becomes a loss, and how an evaluation is counted."""

@@ -9,11 +9,11 @@ def average_precision(
 ) -> float:
     """Returns the mean, over the images of the class, of the precision down to each.
 
-    Images of equal score stand in one place, so that their order does not matter.
+    Images of equal score share a rank, so that their order does not matter.
 
     Args:
       scores: of any scale; higher means more likely.
-      labels: 1 for images of the class, of which there must be one, and 0.
+      labels: 1 for images of the class, at least one of them, else 0.
 
     Reference: Everingham et al., "The PASCAL Visual Object Classes Challenge" (2015),
     section 4.1, without its interpolation, as scikit-learn computes it.
@@ -21,7 +21,7 @@ def average_precision(
     order = np.argsort(-scores, kind="stable")
     ranked = scores[order]
     found = np.cumsum(labels[order], dtype=np.int64)
-    # The last of each group of equal scores: there, a threshold can lie.
+    # The last of each group of equal scores: a threshold can be there.
     ends = np.append(np.flatnonzero(ranked[1:] != ranked[:-1]), len(ranked) - 1)
     precision = found[ends] / (ends + 1)
     recalled = np.diff(found[ends], prepend=0)

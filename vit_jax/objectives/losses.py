@@ -1,7 +1,5 @@
 """Losses per example, of float32 logits, on soft targets (so that mixing labels needs none)."""
 
-from collections.abc import Callable
-
 import jax
 import jax.numpy as jnp
 import optax
@@ -34,9 +32,3 @@ def sigmoid_loss(
 ) -> Float[Array, " b"]:
     """Returns the sum of the classes' binary cross-entropies (Beyer et al. 2020, §4)."""
     return optax.sigmoid_binary_cross_entropy(logits, targets).sum(axis=-1)
-
-
-LOSSES: dict[str, Callable[..., Float[Array, " b"]]] = {
-    "softmax": softmax_loss,
-    "sigmoid": sigmoid_loss,
-}

@@ -13,9 +13,9 @@ from jax.sharding import Mesh
 from vit_jax import models
 from vit_jax.config import Config, ModelConfig
 from vit_jax.mesh.sharding import RULES
+from vit_jax.models.apply import apply_model
 from vit_jax.models.init import init_params
 from vit_jax.training.state import TrainState
-from vit_jax.training.step import apply_model
 
 
 @dataclasses.dataclass(frozen=True)

@@ -26,7 +26,7 @@ def open_location(path: str | Path) -> Path:
     """Returns a path on this machine, or one in a bucket, which does the same.
 
     The latter is etils' and goes through gcsfs. A bucket is looked at once, before any
-    work is done: that it is there, and that this machine may read it.
+    work is done: that it exists, and that this machine may read it.
 
     Raises:
       ConfigError: the bucket cannot be read, the extra ``remote`` is missing, or it is
@@ -72,8 +72,8 @@ def make_absolute(path: Path) -> Path:
 def has_folder(path: "Path | epath.Path") -> bool:
     """Returns whether there is a folder, or raises: a bucket may be away for a moment.
 
-    The library's own `is_dir` takes any error for a no, and a run that is there would be
-    begun anew.
+    The library's own `is_dir` takes any error for a no, and an existing run would be
+    started again.
     """
     if not is_bucket(str(path)):
         return path.is_dir()
@@ -104,17 +104,17 @@ def _open(bucket: str) -> None:
             f"gs://{bucket} needs packages that are not installed ({error}); "
             "run: pip install 'vit_jax[remote]'"
         ) from error
-    # Other processes write there too: what was listed a minute ago is no answer.
+    # Other processes write there too: a list of a minute ago is out of date.
     for protocol in ("gs", "gcs"):
         conf.setdefault(protocol, {})["use_listings_cache"] = False
     try:
         retry = DEFAULT_RETRY.with_timeout(30)
         storage.Client().get_bucket(bucket, timeout=30, retry=retry)
     except Exception as error:  # of requests, of google.auth, of google.api_core, ...
-        raise ConfigError(_refusal(bucket, error)) from error
+        raise ConfigError(_explain_refusal(bucket, error)) from error
 
 
-def _refusal(bucket: str, error: Exception) -> str:
+def _explain_refusal(bucket: str, error: Exception) -> str:
     """Returns why a bucket cannot be used, and what to do about it."""
     status = getattr(error, "code", None)
     if status == 404:
@@ -125,7 +125,7 @@ def _refusal(bucket: str, error: Exception) -> str:
     if status in (401, 403):
         return (
             f"gs://{bucket} must be open to this machine's account, got {status} "
-            f"({_line(error)}); grant it roles/storage.objectUser and "
+            f"({_format_line(error)}); grant it roles/storage.objectUser and "
             "roles/storage.legacyBucketReader on the bucket (docs/cloud.md)"
         )
     if type(error).__name__ == "DefaultCredentialsError":
@@ -135,7 +135,9 @@ def _refusal(bucket: str, error: Exception) -> str:
         )
     if "Project was not passed" in str(error):
         return f"gs://{bucket} needs a project, got none; set GOOGLE_CLOUD_PROJECT"
-    return f"gs://{bucket} cannot be reached ({_line(error)}); repeat the command"
+    return (
+        f"gs://{bucket} cannot be reached ({_format_line(error)}); repeat the command"
+    )
 
 
 def explain_storage_error(error: BaseException | None) -> str | None:
@@ -144,7 +146,7 @@ def explain_storage_error(error: BaseException | None) -> str | None:
         ours = type(found).__module__.partition(".")[0] in _LIBRARIES
         # TensorStore raises ValueError, gcsfs OSError.
         if ours or re.search(r"gs://|/storage/v1/b/|^Forbidden: ", str(found)):
-            return _line(found)
+            return _format_line(found)
     return None
 
 
@@ -160,7 +162,7 @@ def iterate_causes(error: BaseException | None) -> Iterator[BaseException]:
         error = error.__cause__ or error.__context__
 
 
-def _line(error: BaseException) -> str:
+def _format_line(error: BaseException) -> str:
     text = str(error).strip() or type(error).__name__
     text = re.sub(r"^(Forbidden: )\S+\n", r"\1", text)  # gcsfs
     text = re.sub(r" \[\w+='.*", "", text)  # TensorStore adds its whole state

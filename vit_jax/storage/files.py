@@ -2,26 +2,19 @@
 
 A URL (``gs://``, ``s3://``, ``https://``, ...) goes through fsspec, which every thread
 and process opens for itself; a path does not. What cannot be read is an OSError with
-the reason in ``strerror`` and the place in ``filename``, wherever it lies.
+the reason in ``strerror`` and the path or URL in ``filename``, wherever it is.
 """
 
-import contextlib
 import errno
 import glob
-import logging
 import os
 import posixpath
 import re
-import time
 from collections.abc import Iterator
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 from vit_jax.errors import ConfigError
-
-# A request over http that fails for a reason that may pass is made again: were an image
-# skipped for a hiccup, two runs would not see the same data. (Buckets' packages do so.)
-_TRIES = 4
-_PAUSE_S = 0.5  # doubled after each
+from vit_jax.storage.remote import ask_file_system, find_file_system, is_web
 
 
 def is_url(path: str) -> bool:
@@ -29,18 +22,18 @@ def is_url(path: str) -> bool:
 
 
 def join_path(folder: str, name: str) -> str:
-    """Returns the place of ``name``, which may be absolute or a URL, below a folder."""
+    """Returns the path of ``name``, which may be absolute or a URL, below a folder."""
     if is_url(name):
         return name
-    scheme, separator, place = folder.partition("://")
+    scheme, separator, path = folder.partition("://")
     if not separator:
         return os.path.join(folder, name)
     # A bucket's names are no paths: ".." would be a part of one.
-    return f"{scheme}://{posixpath.normpath(f'{place}/{name}')}"
+    return f"{scheme}://{posixpath.normpath(f'{path}/{name}')}"
 
 
 def get_parent(path: str) -> str:
-    """Returns the folder that a file lies in."""
+    """Returns the folder of a file."""
     return (
         path.partition("?")[0].rpartition("/")[0]
         if is_url(path)
@@ -49,7 +42,7 @@ def get_parent(path: str) -> str:
 
 
 def get_suffix(path: str) -> str:
-    """Returns what a file's name ends with, such as ``.csv``; a URL may go on after it."""
+    """Returns what a file's name ends with, such as ``.csv``; a URL may continue after it."""
     return os.path.splitext(path.partition("?")[0] if is_url(path) else path)[1]
 
 
@@ -58,7 +51,7 @@ def read_bytes(path: str) -> bytes:
     if not is_url(path):
         with open(path, "rb", buffering=0) as file:  # read at once; a buffer costs time
             return file.read()
-    return _ask(path, "cat_file")
+    return ask_file_system(path, "cat_file")
 
 
 def read_part(path: str, offset: int, size: int) -> bytes:
@@ -70,7 +63,7 @@ def read_part(path: str, offset: int, size: int) -> bytes:
             return os.pread(file, size, offset)
         finally:
             os.close(file)
-    data = _ask(path, "cat_file", start=offset, end=offset + size)
+    data = ask_file_system(path, "cat_file", start=offset, end=offset + size)
     if len(data) != size:
         raise OSError(errno.EIO, "the server gives no parts of files", path)
     return data
@@ -85,13 +78,15 @@ def open_file(path: str, ahead: bool = True) -> BinaryIO:
     """
     if not is_url(path):
         return open(path, "rb")
-    return _ask(path, "open", mode="rb", cache_type="readahead" if ahead else "none")
+    return ask_file_system(
+        path, "open", mode="rb", cache_type="readahead" if ahead else "none"
+    )
 
 
 def fingerprint(path: str) -> str:
     """Returns a text that changes when the file does."""
     if is_url(path):
-        return repr(sorted(_ask(path, "info").items()))
+        return repr(sorted(ask_file_system(path, "info").items()))
     status = os.stat(path)
     return f"{os.path.realpath(path)}|{status.st_size}|{status.st_mtime_ns}"
 
@@ -109,8 +104,10 @@ def list_folder(folder: str) -> tuple[list[str], list[str]]:
     """Returns the names of the folders and of the files in a folder, both sorted."""
     if is_url(folder):
         _check_listed(folder)
-        entries = _ask(folder, "ls", detail=True)
-        here = _file_system(folder)[1].rstrip("/")  # a file is all there is in itself
+        entries = ask_file_system(folder, "ls", detail=True)
+        here = find_file_system(folder)[1].rstrip(
+            "/"
+        )  # a file is all there is in itself
         paths = {entry["name"].rstrip("/"): entry["type"] for entry in entries}
         kinds = {os.path.basename(p): kind for p, kind in paths.items() if p != here}
     else:
@@ -123,17 +120,17 @@ def list_folder(folder: str) -> tuple[list[str], list[str]]:
 
 
 def walk_files(folder: str) -> Iterator[str]:
-    """Yields the paths, from the folder on, of all files below it but hidden ones."""
+    """Yields the paths of all files below a folder, relative to it, but hidden ones."""
     if is_url(folder):
-        root = len(_file_system(folder)[1])
-        paths = (path[root:].lstrip("/") for path in _ask(folder, "find"))
+        root = len(find_file_system(folder)[1])
+        paths = (path[root:].lstrip("/") for path in ask_file_system(folder, "find"))
         yield from (path for path in paths if not re.search(r"(^|/)\.", path))
         return
     for here, folders, names in os.walk(folder, followlinks=True):
         folders[:] = [
             name
             for name in folders
-            if not name.startswith(".") and not _leads_back(here, name)
+            if not name.startswith(".") and not _is_link_to_parent(here, name)
         ]
         prefix = os.path.relpath(here, folder).replace(os.sep, "/")
         for name in names:
@@ -141,8 +138,8 @@ def walk_files(folder: str) -> Iterator[str]:
                 yield name if prefix == "." else f"{prefix}/{name}"
 
 
-def _leads_back(here: str, name: str) -> bool:
-    """Returns whether a folder is a link to one that it lies in: a way without end."""
+def _is_link_to_parent(here: str, name: str) -> bool:
+    """Returns whether a folder is a link to one above it: a walk without end."""
     path = os.path.join(here, name)
     above = os.path.join(os.path.realpath(here), "")
     return os.path.islink(path) and above.startswith(
@@ -177,76 +174,14 @@ def match_files(pattern: str, ending: str) -> list[str]:
         ]
     if not is_url(pattern):
         return sorted(glob.glob(pattern))
-    name = _file_system(pattern)[0].unstrip_protocol
-    return [name(path) for path in sorted(_ask(pattern, "glob"))]
-
-
-def _is_web(url: str) -> bool:
-    return url.startswith(("http://", "https://"))
+    name = find_file_system(pattern)[0].unstrip_protocol
+    return [name(path) for path in sorted(ask_file_system(pattern, "glob"))]
 
 
 def _check_listed(url: str) -> None:
-    if _is_web(url):
+    if is_web(url):
         raise ConfigError(
             f"a folder must be where it can be listed, got {url}; over http give a table "
             "(.csv, .tsv, .jsonl), a .tar or a .parquet file, or a series of them: "
             "train-{0000..0127}.tar"
         )
-
-
-@contextlib.contextmanager
-def report_read_errors(url: str) -> Iterator[None]:
-    """Makes whatever a file system raises an OSError with a reason and a place."""
-    try:
-        yield
-    except ConfigError:
-        raise
-    except Exception as error:
-        if isinstance(error, OSError) and error.filename == url:
-            raise  # it is one of ours
-        status, message = getattr(error, "status", ""), getattr(error, "message", "")
-        reason = f"{status} {message}".strip() or str(error).partition("\n")[0]
-        if isinstance(error, FileNotFoundError):
-            raise FileNotFoundError(errno.ENOENT, "not found", url) from error
-        raise OSError(errno.EIO, reason or type(error).__name__, url) from error
-
-
-def _ask(url: str, method: str, **arguments: Any) -> Any:
-    """Calls a method of the file system of ``url``, again if that may help."""
-    files, path = _file_system(url)
-    tries = _TRIES if _is_web(url) else 1
-    with report_read_errors(url):
-        for attempt in range(tries):
-            try:
-                return getattr(files, method)(path, **arguments)
-            except Exception as error:
-                if attempt + 1 == tries or not _may_pass(error):
-                    raise
-            time.sleep(_PAUSE_S * 2**attempt)
-
-
-def _may_pass(error: Exception) -> bool:
-    status = getattr(error, "status", None)
-    if status is not None:
-        return status in (408, 429) or status >= 500
-    network = type(error).__module__.partition(".")[0] == "aiohttp"
-    return network or isinstance(error, (TimeoutError, ConnectionError))
-
-
-def _file_system(url: str) -> tuple[Any, str]:
-    """Returns this thread's file system, which fsspec keeps, and the path in it."""
-    logging.getLogger("gcsfs").setLevel(logging.CRITICAL)  # else it prints tracebacks
-    try:
-        import fsspec
-
-        return fsspec.core.url_to_fs(url)
-    except ImportError as error:
-        raise ConfigError(
-            f"reading {url} needs fsspec and what it uses there ({error}); "
-            "run: pip install 'vit_jax[remote]'"
-        ) from error
-    except ValueError as error:
-        raise ConfigError(
-            f"the place of a file must be a path or a URL that fsspec knows, got {url} "
-            f"({error})"
-        ) from error

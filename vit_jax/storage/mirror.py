@@ -1,4 +1,4 @@
-"""Small files of a run that lives in a bucket: written here, copied there."""
+"""Small files of a run in a bucket: written on this machine, then copied."""
 
 import logging
 import os
@@ -56,7 +56,7 @@ class Mirror:
                     "repeat the command"
                 ) from error
             (self.folder / name).write_bytes(content)
-            self._copied[self.folder / name] = _version(self.folder / name)
+            self._copied[self.folder / name] = _read_version(self.folder / name)
 
     def start(self) -> None:
         """Copies from now on, in the background."""
@@ -67,8 +67,8 @@ class Mirror:
     def copy(self) -> bool:
         """Copies what has changed; returns whether all of it is there now.
 
-        An error is told once, and the next call tries again: a run does not end for its
-        logs.
+        An error is reported once, and the next call tries again: a run does not end
+        because of its logs.
         """
         if self.folder == self.workdir:
             return True
@@ -79,7 +79,9 @@ class Mirror:
     def _copy(self, file: Path) -> bool:
         target = self.workdir / file.relative_to(self.folder).as_posix()
         try:
-            version = _version(file)  # before it is read: what comes later is a change
+            version = _read_version(
+                file
+            )  # before it is read: what comes later is a change
             if self._copied.get(file) == version:
                 return True
             content = file.read_bytes()
@@ -117,9 +119,9 @@ class Mirror:
         if not started or self.copy():
             shutil.rmtree(self.folder, ignore_errors=True)
         else:
-            _LOG.warning("what could not be written lies in %s", self.folder)
+            _LOG.warning("what could not be written is in %s", self.folder)
 
 
-def _version(file: Path) -> tuple[int, int]:
+def _read_version(file: Path) -> tuple[int, int]:
     status = os.stat(file)
     return status.st_size, status.st_mtime_ns

@@ -1,6 +1,6 @@
 """Checkpoints by Orbax: parameters, optimizer state, data position and the card.
 
-    WORKDIR/checkpoints/STEP/{params,ema,opt_state,data,card}
+    WORKDIR/checkpoints/STEP/{params,ema,opt_state,own,kept,data,card}
 
 Arrays are written as they are held, stacked under a scan over layers, so that a save
 takes no memory on the device; the card's model says which, and a restore converts.
@@ -27,13 +27,16 @@ from vit_jax.checkpoints.files.orbax_files import (
 )
 from vit_jax.checkpoints.stacked import as_held, as_saved
 from vit_jax.config import OptimConfig
+from vit_jax.config.choices import accept_unknown
 from vit_jax.config.file import from_dict
 from vit_jax.errors import ConfigError
+from vit_jax.mesh.sharding import Axes
 from vit_jax.models.layers import stack_layer_params
 from vit_jax.storage import bucket
-from vit_jax.training.optim import splits_stacked_layers
+from vit_jax.training.multipliers import splits_stacked_layers
 from vit_jax.training.state import TrainState
 
+_OPTIONAL = ("ema", "own", "kept")  # fields of a state that not every run has
 _GO = "choose another --workdir"
 
 
@@ -88,12 +91,12 @@ class Checkpoints:
     def check_space(self, state: TrainState) -> None:
         """Raises ConfigError if a checkpoint of the (abstract) state has no room.
 
-        Told before the first step and before each save: a disk that fills up in the
-        middle of a save leaves a long and dark trail.
+        Checked before the first step and before each save: a disk that fills up during
+        a save ends in a long and unclear trace.
         """
         if bucket.is_bucket(self.workdir):
-            return  # it has no end
-        leaves = jax.tree.leaves(state)
+            return  # it cannot be full
+        leaves = jax.tree.leaves(state.replace(constants=None))
         needed = sum(leaf.size * leaf.dtype.itemsize for leaf in leaves) + _OVERHEAD
         free = shutil.disk_usage(self.workdir).free
         if free < needed:
@@ -110,20 +113,28 @@ class Checkpoints:
         except Exception as error:
             raise self._explain(error, "in the background") from error
 
-    def restore(self, abstract: TrainState) -> tuple[TrainState, dict[str, Any]]:
-        """Returns the newest state, laid out as ``abstract``, and the data position.
+    def restore(
+        self, abstract: TrainState, axes: Axes = ()
+    ) -> tuple[TrainState, dict[str, Any]]:
+        """Returns the newest state, sharded as ``abstract``, and the data position.
 
         It may have been saved with other meshes, devices and numbers of them, with the
         layers in a loop or a scan, with an average of the parameters or without.
+
+        Args:
+          abstract: with shardings. Its constants are not restored.
+          axes: of what the objective added to the state.
         """
         card = read_card(self.workdir)
         assert card is not None, "nothing to restore"
         folder = self.workdir / FOLDER / str(card["step"])
         had_ema = holds_average(folder)
-        wanted = abstract if had_ema else abstract.replace(ema=None)
+        wanted = abstract.replace(constants=None)
+        if not had_ema:
+            wanted = wanted.replace(ema=None)
         is_stacked = read_model_config(card).scan
-        axes = models.find_axes(read_model_config(card))
-        _check_moments(card, abstract.params, is_stacked)
+        axes = (*axes, *models.find_axes(read_model_config(card)))
+        _check_moments(card, abstract.trained, is_stacked)
         saved = as_saved(wanted, is_stacked, axes)
         items: dict[str, Any] = {
             name: ocp.args.StandardRestore(tree) for name, tree in _items(saved)
@@ -135,7 +146,7 @@ class Checkpoints:
             )
         state = TrainState(
             params=restored["params"],
-            ema=restored["ema"] if "ema" in items else None,
+            **{name: restored[name] for name in _OPTIONAL if name in items},
             **restored["opt_state"],
         )
         state = as_held(state, wanted, is_stacked)
@@ -153,7 +164,7 @@ class Checkpoints:
             return error
         return ConfigError(
             f"checkpoint {when} could not be written to {self.workdir}: {reason}; "
-            f"{self._safe()}; mend that and repeat the command"
+            f"{self._safe()}; fix that and repeat the command"
         )
 
     def _safe(self) -> str:
@@ -168,8 +179,9 @@ class Checkpoints:
 def _items(state: TrainState) -> Iterator[tuple[str, Any]]:
     """Yields what a checkpoint holds of a state, by the name of its folder."""
     yield "params", state.params
-    if state.ema is not None:
-        yield "ema", state.ema
+    for name in _OPTIONAL:
+        if getattr(state, name) is not None:
+            yield name, getattr(state, name)
     yield "opt_state", {"step": state.step, "opt_state": state.opt_state}
 
 
@@ -177,7 +189,8 @@ def _check_moments(card: Mapping[str, Any], params: Any, is_stacked: bool) -> No
     """Raises ConfigError where loop and scan have moments of different layers."""
     stacked = jax.eval_shape(stack_layer_params, params)
     is_same = is_stacked == (jax.tree.structure(stacked) == jax.tree.structure(params))
-    optim = from_dict(OptimConfig, card["config"]["optim"], "card.config.optim")
+    with accept_unknown():
+        optim = from_dict(OptimConfig, card["config"]["optim"], "card.config.optim")
     if not is_same and splits_stacked_layers(optim, stacked):
         raise ConfigError(
             f"config.model.scan must be {is_stacked}, as in the checkpoint, where "

@@ -1,4 +1,4 @@
-"""What happened to a run, in `events.jsonl`: starts, restarts, ends. Nothing is dropped."""
+"""What happened to a run, in `events.jsonl`: starts, restarts, ends; kept for good."""
 
 import json
 import time
@@ -9,13 +9,13 @@ FILE = "events.jsonl"
 
 
 def log_event(workdir: Path, step: int, event: str, detail: str = "") -> None:
-    """Adds a line with the time in seconds since 1970, at once.
+    """Appends a line with the time in seconds since 1970.
 
     Args:
       workdir: of the run.
       step: completed updates.
       event: started, resumed, interrupted, failed or finished.
-      detail: a sentence, if there is more to say.
+      detail: more about it, in a sentence.
     """
     line = {"time": time.time(), "step": step, "event": event, "detail": detail}
     with (workdir / FILE).open("a", encoding="utf-8") as file:
@@ -30,6 +30,6 @@ def read_events(workdir: Path) -> list[dict[str, Any]]:
     for line in lines:
         try:
             found.append(json.loads(line))
-        except json.JSONDecodeError:  # cut short by a full disk
+        except json.JSONDecodeError:  # incomplete, after a full disk
             continue
     return found

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM as a flag, so that a run can save before it leaves."""
+"""Ctrl-C and SIGTERM as a flag, so that a run can save before it ends."""
 
 import signal
 import threading
@@ -7,7 +7,7 @@ from typing import Self
 
 
 class Interrupts:
-    """While entered, ``received`` becomes the number; a second one acts as before.
+    """While entered, a signal sets ``received`` to its number; a second one acts as before.
 
     >>> with Interrupts() as interrupts:
     ...     while not interrupts.received:
@@ -20,7 +20,7 @@ class Interrupts:
         self.received: int | None = None
 
     def __enter__(self) -> Self:
-        # Only there can Python be told of signals; they stay as they are elsewhere.
+        # Python allows handlers in the main thread only; elsewhere nothing changes.
         is_main = threading.current_thread() is threading.main_thread()
         signals = self.SIGNALS if is_main else ()
         self._before = {s: signal.signal(s, self._note) for s in signals}

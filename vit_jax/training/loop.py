@@ -1,65 +1,29 @@
-"""Training: build, restore or initialise, then step, log, evaluate and save."""
+"""Training: build a run, then step, log, evaluate and save until it ends."""
 
-import collections
 import contextlib
 import dataclasses
-import functools
-import math
 import signal
-import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import jax
-from jax.sharding import Mesh
 
-from vit_jax.checkpoints.card import (
-    check_same_run,
-    make_card,
-    read_card,
-    read_model_config,
-)
-from vit_jax.checkpoints.open import OpenOnce
 from vit_jax.config import Config
-from vit_jax.config.durations import Steps, resolve_steps
-from vit_jax.data import loader, sources
-from vit_jax.data.bad_files import BadFiles
-from vit_jax.data.prefetch import Prefetch
-from vit_jax.errors import ConfigError
-from vit_jax.infer.evaluate import evaluate_batches
-from vit_jax.mesh.devices import find_peak_rate
+from vit_jax.data.augment.device import Augment
+from vit_jax.data.sources import Source
 from vit_jax.mesh.distributed import AnyHost, exit_together, is_primary
-from vit_jax.mesh.sharding import find_batch_share, make_mesh, shard_batch
-from vit_jax.models.flops import count_training_flops
-from vit_jax.models.progressive import make_size_at
-from vit_jax.plan.out_of_memory import explain_out_of_memory
+from vit_jax.objectives.objective import MakeObjective
 from vit_jax.storage.bucket import open_location
 from vit_jax.storage.mirror import Mirror
-from vit_jax.training.checkpoint import Checkpoints
+from vit_jax.training.build import build_run
+from vit_jax.training.callbacks import Callback
 from vit_jax.training.events import log_event
+from vit_jax.training.given import Given, register_given
 from vit_jax.training.interrupts import Interrupts
-from vit_jax.training.metrics import MetricsLog, SilentLog
-from vit_jax.training.profiler import Profiler
-from vit_jax.training.program import Program, make_program
-from vit_jax.training.resolve import resolve_config
-from vit_jax.training.start import start_state
-from vit_jax.training.state import TrainState
-from vit_jax.training.workdir import (
-    find_bad_files_path,
-    list_appended_files,
-    make_folder,
-    write_config,
-)
-
-# Updates given to the device before the oldest of them must be done: enough that it
-# never waits for us, few enough that batches do not pile up in its memory.
-IN_FLIGHT = 2
-
-
-class Diverged(ConfigError):
-    """The loss or the gradient is infinite or not a number, and stays so."""
+from vit_jax.training.optimizers import MakeOptimizer
+from vit_jax.training.run import Diverged, Run
+from vit_jax.training.workdir import list_appended_files
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,16 +35,36 @@ class Result:
     seconds: float  # that this process trained, evaluation and saving included
     interrupted_by: int | None = None  # a signal's number
     num_bad_files: int = 0  # images skipped, named in the workdir's bad_files.txt
+    summary: str = ""  # the metrics, as the objective describes them
 
 
 @exit_together()
-def train(config: Config, workdir: str | Path) -> Result:
-    """Trains, or goes on where the workdir's last checkpoint ends, bit for bit.
+def train(
+    config: Config,
+    workdir: str | Path,
+    source: Source | None = None,
+    eval_source: Source | None = None,
+    objective: MakeObjective | None = None,
+    optimizer: MakeOptimizer | None = None,
+    augment: Augment | None = None,
+    callbacks: Sequence[Callback] = (),
+) -> Result:
+    """Trains, or resumes from the workdir's last checkpoint, bit for bit.
+
+    What is given beside config and workdir takes the place of what the config names. It
+    must be given again when the run is resumed, and be a pure function of seed and
+    step; see the protocols.
 
     Args:
       config: the run; see `vit_jax.load_config`.
       workdir: gets `config.json`, `metrics.jsonl`, `tensorboard/`, `checkpoints/`; a
         folder that every host sees, or ``gs://BUCKET/PATH``.
+      source: the images to learn from, instead of ``config.data.source``.
+      eval_source: the images to evaluate on; needed with ``source``.
+      objective: what is learned, instead of ``config.objective.name``.
+      optimizer: instead of ``config.optim.name``.
+      augment: instead of ``config.data.augment``.
+      callbacks: called with each line of the log.
 
     Raises:
       ConfigError: a mistake in the config, the data or the workdir, in one line.
@@ -88,238 +72,88 @@ def train(config: Config, workdir: str | Path) -> Result:
     Example:
       >>> train(load_config("configs/digits.py"), "runs/digits").metrics["top1"]
     """
+    config = register_given(config, objective, optimizer, augment)
+    given = Given(source, eval_source, callbacks)
     workdir = open_location(workdir)
-    with Mirror(workdir, list_appended_files()) as files:
-        return _train(config, workdir, files)
-
-
-def _train(config: Config, workdir: Path, files: Mirror) -> Result:
-    card = read_card(workdir)
-    name = None if card else config.init.checkpoint
-    start = OpenOnce(name) if name else None
-    config = resolve_config(config, read_model_config(card) if card else None, start)
-    mesh = make_mesh(config.mesh)
-    source = sources.make_source(config.data, config.data.train_split)
-    eval_source = sources.make_source(config.data, config.data.eval_split)
-    steps = resolve_steps(config, source.num_examples)
-    program = make_program(config, steps, source.num_classes, mesh)
-    index, count = find_batch_share(mesh)
-    hosts = {"process_index": index, "process_count": count}
-    _check_labels(config, source)
-    bad_files = BadFiles(find_bad_files_path(files.folder), config.data.max_bad_files)
-    options: Any = {**hosts, "bad_files": bad_files}
-    batches = Prefetch(
-        loader.train_batches(
-            source,
-            config.data,
-            seed=config.seed,
-            size_at=make_size_at(config, steps.total),
-            **options,
-        ),
-        functools.partial(shard_batch, mesh=mesh),
-    )
-    eval_batches = loader.eval_batches(eval_source, config.data, **options)
     with (
-        contextlib.closing(batches),
-        explain_out_of_memory(config, program.abstract_state, mesh, source.num_classes),
+        Mirror(workdir, list_appended_files()) as files,
+        build_run(config, workdir, files, given) as run,
     ):
-        result = _run(
-            config,
-            workdir,
-            files,
-            card,
-            start,
-            mesh,
-            steps,
-            program,
-            source,
-            batches,
-            eval_batches,
+        started = time.perf_counter()
+        run_steps(run)
+        return Result(
+            step=run.step,
+            metrics=run.metrics,
+            seconds=time.perf_counter() - started,
+            interrupted_by=run.stopped_by or None,
+            num_bad_files=len(run.setup.bad_files),
+            summary=run.describe_metrics(),
         )
-    return dataclasses.replace(result, num_bad_files=len(bad_files))
 
 
-def _run(
-    config: Config,
-    workdir: Path,
-    files: Mirror,
-    card: dict[str, Any] | None,
-    start: OpenOnce | None,
-    mesh: Mesh,
-    steps: Steps,
-    program: Program,
-    source: sources.Source,
-    batches: Prefetch,
-    eval_batches: loader.EvalBatches,
-) -> Result:
-    notes: Sequence[str] = ()
-    if card:
-        notes = check_same_run(card, config, source.num_classes, source.class_names)
-        if card["step"] > steps.total:
-            raise ConfigError(
-                f"config.train.total_* must be at least the {card['step']} steps that "
-                f"{workdir} has done, got {steps.total}; choose another --workdir"
-            )
-    if is_primary():
-        make_folder(workdir)
-    checkpoints = Checkpoints(workdir, config.train.keep_checkpoints)
-    checkpoints.check_space(program.abstract_state)
-    metrics: dict[str, float] = {}
-    evaluated: int | None = None  # after how many updates
-    if card:
-        state, position = checkpoints.restore(program.abstract_state)
-        batches.set_state(position)
-        metrics, evaluated = card["metrics"], card.get("metrics_step")
-    else:
-        state, notes = start_state(config, program, source, mesh, start)
-    if is_primary():  # only now: a run that is refused leaves no trace
-        write_config(config, files.folder)
-    first = int(state.step)
-    profiler = Profiler(config.profile, files.folder)
-    size_at = make_size_at(config, steps.total)
+def run_steps(run: Run) -> None:
+    """Makes the updates that are left, and what is due after each."""
+    steps, any_host = run.setup.steps, AnyHost(run.setup.mesh)
+    with Interrupts() as interrupts, save_on_exit(run):
+        while run.step < steps.total:
+            run.stopped_by = any_host(interrupts.received or 0)
+            if run.stopped_by:
+                break
+            run.update()
+            if run.is_due(steps.log_every):
+                run.report()
+            elif run.is_due(steps.eval_every) or run.is_due(steps.save_every):
+                run.fetch_sound()  # waits for updates in flight: training, no pause
+            aside = time.perf_counter()
+            if run.is_due(steps.eval_every):
+                run.evaluate()
+            if run.is_due(steps.save_every):
+                run.save()
+            run.log.pause(time.perf_counter() - aside)
 
-    def peak_at(step: int) -> float | None:
-        flops = count_training_flops(
-            config.model, source.num_classes, size_at(step - 1)
-        )
-        return find_peak_rate(flops, mesh.devices.flat)
 
-    make_log: Any = MetricsLog if is_primary() else SilentLog
-    log = make_log(
-        files.folder,
-        first,
-        steps.total,
-        config.data.batch_size,
-        peak_at,
-    )
-    if first:
-        log.say(f"resumed from {workdir} at step {first}/{steps.total}")
-    if is_primary():
-        event = "resumed" if first else "started"
-        log_event(files.folder, first, event, _devices(mesh))
-    files.start()
-    for note in notes:
-        log.say(f"note: {note}")
+@contextlib.contextmanager
+def save_on_exit(run: Run) -> Iterator[None]:
+    """The one way out: at the end, at a signal and at an error, what is sound is saved.
 
-    def sound() -> dict[str, float]:
-        values = _to_floats(update)
-        if not all(map(math.isfinite, values.values())):
-            raise Diverged(
-                f"loss and gradient must be finite, got {values['loss']} and "
-                f"{values['gradient_norm']} at step {step}; lower "
-                "config.optim.learning_rate, or lengthen its warm-up, and repeat the "
-                f"command: it goes on from step {saved}"
-            )
-        return values
-
-    def save() -> None:
-        sound()  # a checkpoint is a state from which a run can go on
-        files.copy()  # what led to it is there before it is
-        names = source.class_names
-        card = make_card(config, source.num_classes, names, metrics, evaluated)
-        # Not what was drawn: an error may stand between a draw and its update.
-        checkpoints.save(state, {"step": int(state.step)}, card)
-
-    def due(every: int) -> bool:
-        return step % every == 0 or step == steps.total
-
-    started = time.perf_counter()
-    in_flight: collections.deque[Any] = collections.deque()
-    step, saved, stopped_by = first, first, 0
-    any_host = AnyHost(mesh)
-    with Interrupts() as interrupts:
+    Not where one process of several fails: the others cannot save with it.
+    """
+    error: BaseException | None = None
+    try:
+        yield
+    except BaseException as raised:
+        error = raised
+        raise
+    finally:
+        if is_primary():
+            with contextlib.suppress(OSError):  # a full disk must not stop the save
+                _log_end(run, error)
+        at_once = isinstance(error, KeyboardInterrupt)  # who asks twice
+        together = not at_once and (jax.process_count() == 1 or error is None)
+        is_sound = not isinstance(error, Diverged) and not _is_donated(run)
         try:
-            while step < steps.total:
-                stopped_by = any_host(interrupts.received or 0)
-                if stopped_by:
-                    break
-                profiler.before(step + 1, state)
-                waited = batches.waited
-                state, update = program.train_step(state, next(batches))
-                log.waited(batches.waited - waited)
-                step += 1
-                profiler.after(step, update)
-                if step == first + 1:
-                    jax.block_until_ready(update)
-                    log.begin(step)
-                in_flight.append(update)
-                if len(in_flight) > IN_FLIGHT:
-                    jax.block_until_ready(in_flight.popleft())
-                if due(steps.log_every):
-                    log.train(step, sound())
-                elif due(steps.eval_every) or due(steps.save_every):
-                    sound()  # waits for what is in flight, which is training, no pause
-                aside = time.perf_counter()
-                if due(steps.eval_every):
-                    metrics = evaluate_batches(
-                        program.eval_step, state.eval_params, eval_batches, mesh
-                    )
-                    evaluated = step
-                    log.evaluation(step, metrics)
-                if due(steps.save_every):
-                    save()
-                    saved = step
-                log.pause(time.perf_counter() - aside)
+            if together and run.step > run.saved and is_sound:
+                run.save()
+            if together:
+                run.checkpoints.wait()
         finally:
-            if is_primary():
-                with contextlib.suppress(OSError):  # a full disk must not stop the save
-                    _log_end(files.folder, step, stopped_by)
-            # The one door: an interrupt or an error in the data loses no finished step.
-            # Not where one process of several fails: the others cannot save with it.
-            error = sys.exc_info()[1]
-            at_once = isinstance(error, KeyboardInterrupt)  # who asks twice
-            together = not at_once and (jax.process_count() == 1 or error is None)
-            is_sound = not isinstance(error, Diverged) and not _is_donated(state)
-            try:
-                if together and step > saved and is_sound:
-                    save()
-                if together:
-                    checkpoints.wait()
-            finally:
-                profiler.close()
-                log.close()
-                if together:
-                    checkpoints.close()
-    seconds = time.perf_counter() - started
-    return Result(step, metrics, seconds, stopped_by or None)
+            run.profiler.close()
+            run.log.close()
+            if together:
+                run.checkpoints.close()
 
 
-def _check_labels(config: Config, source: sources.Source) -> None:
-    """Raises ConfigError where the loss does not suit the images' labels."""
-    if source.multi_label and config.train.loss != "sigmoid":
-        raise ConfigError(
-            "config.train.loss must be sigmoid for images with several labels, got "
-            f'"{config.train.loss}"; add --config.train.loss=sigmoid'
-        )
-    if source.num_classes < 2 and config.train.loss == "softmax":
-        raise ConfigError(
-            f"{config.data.source} must have at least 2 classes for a model to tell "
-            f"apart, got {source.num_classes}; put the images of each class into a "
-            "folder of its own, or give each its label"
-        )
-
-
-def _devices(mesh: Mesh) -> str:
-    text = f"{mesh.size} x {mesh.devices.flat[0].device_kind}"
-    count = jax.process_count()
-    return text if count == 1 else f"{text}, {count} processes"
-
-
-def _log_end(folder: Path, step: int, stopped_by: int) -> None:
-    """Notes how the run ended; called while an error is under way, if there is one."""
-    error = sys.exc_info()[1]
+def _log_end(run: Run, error: BaseException | None) -> None:
+    folder = run.setup.files.folder
     if error is not None:
         text = (str(error).splitlines() or [""])[0]
-        log_event(folder, step, "failed", f"{type(error).__name__}: {text}")
-    elif stopped_by:
-        log_event(folder, step, "interrupted", signal.Signals(stopped_by).name)
+        log_event(folder, run.step, "failed", f"{type(error).__name__}: {text}")
+    elif run.stopped_by:
+        name = signal.Signals(run.stopped_by).name
+        log_event(folder, run.step, "interrupted", name)
     else:
-        log_event(folder, step, "finished")
+        log_event(folder, run.step, "finished")
 
 
-def _is_donated(state: TrainState) -> bool:
-    return any(leaf.is_deleted() for leaf in jax.tree.leaves(state))
-
-
-def _to_floats(values: dict[str, jax.Array]) -> dict[str, float]:
-    return {name: value.item() for name, value in jax.device_get(values).items()}
+def _is_donated(run: Run) -> bool:
+    return any(leaf.is_deleted() for leaf in jax.tree.leaves(run.state))

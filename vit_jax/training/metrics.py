@@ -10,29 +10,32 @@ from typing import Any
 from tensorboardX import SummaryWriter
 from tqdm import tqdm
 
+from vit_jax.objectives.objective import describe_means
+
 # Fields of a line that depend on the machine; the others are the same in every run.
 TIMINGS = (
     "images_per_second", "mfu", "goodput", "input_wait", "seconds", "elapsed", "time"
 )  # fmt: skip
-# Of those, what a restarted run needs to know of its past; no curves.
+# Of those, what a restarted run needs of its past; not plotted.
 _CLOCK = ("seconds", "elapsed", "time")
 
 
 class MetricsLog:
-    """Writes one line per report; a resumed run continues where its checkpoint is.
+    """Writes one line per report; a resumed run continues at its checkpoint.
 
     Args:
       workdir: gets `metrics.jsonl` and `tensorboard/`.
-      step: completed updates; whatever a killed run logged past them is dropped, for
-        it is about to happen again.
+      step: completed updates; lines that a killed run logged past them are dropped,
+        since those updates are made again.
       total: updates of the whole run.
       batch_size: images of one update, for images/s.
       peak_at: update (from 1) -> images/s that are an MFU of 1, which follow the size
         of its images; None, or None from it: no MFU is shown.
+      describe: an evaluation -> its line on the terminal; see `Objective.describe`.
 
     A train line has ``goodput``: the share of the wall time since the run was first
-    started that went into updates that count. Compiling, evaluating, saving, being down,
-    and updates that were lost and done again do not.
+    started that was spent on updates. Compiling, evaluating, saving, downtime, and
+    updates that were lost and made again do not count.
     """
 
     def __init__(
@@ -42,9 +45,11 @@ class MetricsLog:
         total: int,
         batch_size: int,
         peak_at: Callable[[int], float | None] | None = None,
+        describe: Callable[[Mapping[str, float]], str] = describe_means,
     ):
         self._path = workdir / "metrics.jsonl"
         self._peak_at = peak_at or (lambda step: None)
+        self._describe = describe
         self._started, self._counted = _history(self._path, step)
         _keep_until(self._path, step)
         self._file = self._path.open("a", encoding="utf-8")
@@ -62,7 +67,7 @@ class MetricsLog:
         self._paused = self._waited = 0.0
 
     def begin(self, step: int) -> None:
-        """Starts the clock of images/s: what came before was compilation."""
+        """Starts the clock of images/s, after the compilation."""
         self._window, self._paused = (step, time.perf_counter()), 0.0
         self._waited = 0.0
 
@@ -114,14 +119,14 @@ class MetricsLog:
     def evaluation(self, step: int, values: Mapping[str, float]) -> None:
         """Reports an evaluation."""
         self._write(step, "eval", values)
-        self.say(f"step {step}/{self._total}  eval: {describe_metrics(values)}")
+        self.say(f"step {step}/{self._total}  eval: {self._describe(values)}")
 
     def pause(self, seconds: float) -> None:
-        """Takes time that was not spent training out of images/s."""
+        """Excludes time that was not spent training from images/s."""
         self._paused += seconds
 
     def waited(self, seconds: float) -> None:
-        """Takes note of time in which the next batch was not there."""
+        """Counts time spent waiting for the next batch."""
         self._waited += seconds
 
     def say(self, line: str) -> None:
@@ -145,7 +150,7 @@ class MetricsLog:
 
 
 class SilentLog:
-    """The log of the other hosts: nothing; one host writes for all."""
+    """The log of all hosts but the first: writes nothing."""
 
     def __init__(self, *args: Any):
         del args
@@ -154,17 +159,8 @@ class SilentLog:
         return lambda *args: None
 
 
-def describe_metrics(values: Mapping[str, float]) -> str:
-    """Returns an evaluation as a person reads it."""
-    ranking = f"mAP {values['map']:.2%}  " if "map" in values else ""
-    return (
-        f"{ranking}top-1 {values['top1']:.2%}  top-5 {values['top5']:.2%}  "
-        f"loss {values['loss']:.4f}  ({values['count']} images)"
-    )
-
-
 def read_metrics(path: Path) -> list[dict[str, float]]:
-    """Returns the lines of a `metrics.jsonl`; a last one cut short is left out."""
+    """Returns the lines of a `metrics.jsonl`; an incomplete last one is left out."""
     lines = []
     for line in path.read_text(encoding="utf-8").splitlines():
         try:
@@ -175,9 +171,9 @@ def read_metrics(path: Path) -> list[dict[str, float]]:
 
 
 def _history(path: Path, step: int) -> tuple[float, float]:
-    """Returns when the run first started, and the seconds of updates that it keeps."""
+    """Returns when the run first started, and the seconds spent on updates it keeps."""
     lines = read_metrics(path) if path.exists() else []
-    # A line that will be dropped still knows when its run started.
+    # A line that will be dropped still says when its run started.
     starts = [line["time"] - line["elapsed"] for line in lines if "elapsed" in line]
     kept = [line.get("seconds", 0.0) for line in lines if line["step"] <= step]
     return min(starts, default=time.time()), sum(kept)

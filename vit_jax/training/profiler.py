@@ -22,14 +22,14 @@ class Profiler:
         self._active = False
 
     def before(self, step: int, state: Any) -> None:
-        """Is told that update ``step`` comes next, from ``state``."""
+        """Starts the trace if update ``step``, the next one, is the first of it."""
         if step == self._first:
-            jax.block_until_ready(state)  # what still runs is not of the trace
+            jax.block_until_ready(state)  # what still runs is not part of the trace
             jax.profiler.start_trace(str(self._folder))
             self._active = True
 
     def after(self, step: int, update: Any) -> None:
-        """Is told that update ``step`` was dispatched; ``update`` is its result."""
+        """Ends the trace if update ``step`` was the last of it; ``update`` is its result."""
         if step == self._last:
             jax.block_until_ready(update)
             self.close()

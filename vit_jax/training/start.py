@@ -3,15 +3,16 @@
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 from jax.sharding import Mesh
 
 from vit_jax.checkpoints.adapt.fit import fit_checkpoint
+from vit_jax.checkpoints.load import load
 from vit_jax.checkpoints.open import OpenOnce
 from vit_jax.checkpoints.place import place_params
 from vit_jax.config import Config
 from vit_jax.data.sources import Source
 from vit_jax.mesh.sharding import get_shardings
+from vit_jax.objectives.objective import Constant, Objective
 from vit_jax.training.program import Program
 from vit_jax.training.state import TrainState
 
@@ -40,20 +41,32 @@ def start_state(
     Raises:
       ConfigError: it cannot be had, is damaged, or does not fit the model.
     """
-    state = program.init()
     if start is None:
-        return state, ()
+        return program.init(), ()
     names = start().class_names
+    is_named = names and names == program.objective.name_outputs(source)
     fitted = fit_checkpoint(
         start(),
         config.model,
-        source.num_classes,
+        program.num_outputs,
         config.data.image_size,
-        head="auto" if names and names == source.class_names else "new",
+        head="auto" if is_named else "new",
         images=config.data.preprocessing,
     )
     shardings = get_shardings(program.abstract_state.params)
     placed = place_params(fitted, mesh, scan=config.model.scan)
     params: Any = jax.device_put(placed, shardings)
-    ema = None if state.ema is None else jax.tree.map(jnp.copy, params)
-    return state.replace(params=params, ema=ema), fitted.notes
+    return program.start(params), fitted.notes
+
+
+def open_constants(objective: Objective, mesh: Mesh) -> dict[str, Constant]:
+    """Returns the models that an objective is handed, placed on the mesh.
+
+    Raises:
+      ConfigError: a checkpoint cannot be had, or is damaged.
+    """
+    opened = {name: load(path, mesh) for name, path in objective.constants.items()}
+    return {
+        name: Constant(loaded.model, loaded.params, loaded.preprocessing)
+        for name, loaded in opened.items()
+    }

@@ -1,4 +1,4 @@
-"""The folder of a run: where it may be, and the files in it that have no other home."""
+"""The folder of a run, and the files in it that no other module writes."""
 
 import dataclasses
 import json
@@ -16,10 +16,10 @@ from vit_jax.training.events import FILE as EVENTS
 
 
 def make_folder(workdir: Path) -> None:
-    """Makes the workdir, and learns here whether it can be written to.
+    """Makes the workdir, and checks that it can be written to.
 
     Raises:
-      ConfigError: it cannot.
+      ConfigError: it cannot be written to.
     """
     in_bucket = bucket.is_bucket(workdir)
     try:
@@ -44,19 +44,19 @@ def make_folder(workdir: Path) -> None:
 
 
 def write_config(config: Config, workdir: Path) -> None:
-    """Leaves the resolved config in ``config.json``."""
+    """Writes the resolved config to ``config.json``."""
     unfinished = workdir / "config.json.tmp"
     unfinished.write_text(json.dumps(dataclasses.asdict(config), indent=2) + "\n")
     os.replace(unfinished, workdir / "config.json")
 
 
 def list_appended_files() -> list[str]:
-    """Returns the names of the files that this process of a run adds to."""
+    """Returns the names of the files that this process of a run appends to."""
     logs = ["metrics.jsonl", EVENTS] if is_primary() else []
     return [*logs, find_bad_files_path(Path()).name]
 
 
 def find_bad_files_path(workdir: Path) -> Path:
-    """Returns the list of what this process cannot read; each reads its own images."""
+    """Returns the file that lists the images which this process could not read."""
     index = jax.process_index()
     return workdir / (f"bad_files.{index}.txt" if index else "bad_files.txt")

@@ -1,6 +1,6 @@
 """AugReg's 50,000 checkpoints: their file names, and the best one from their index.
 
-Steiner et al. 2022, "How to train your ViT?" (arXiv:2106.10270). Every file lies under
+Steiner et al. 2022, "How to train your ViT?" (arXiv:2106.10270). Every file is in
 ``gs://vit_models/augreg``; ``index.csv`` there has a row for each pair of a checkpoint
 pre-trained and one fine-tuned from it.
 """
@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from vit_jax.errors import ConfigError, did_you_mean
-from vit_jax.weights.published import AUGREG_VARIANTS
+from vit_jax.weights.published.augreg import AUGREG_VARIANTS
 
 UPSTREAMS = ("i21k", "i21k_30", "i1k")
 _NUMBER = r"(\d+(?:\.\d+)?)"
@@ -114,7 +114,7 @@ def read_index(path: Path) -> list[Row]:
                 f"{', '.join(missing)}; remove it, so that it is fetched again"
             )
         try:
-            return [_row(line) for line in reader]
+            return [_parse_row(line) for line in reader]
         except (ValueError, TypeError) as error:
             raise ConfigError(
                 f"{path}, line {reader.line_num}, must have a number in each column of "
@@ -145,21 +145,21 @@ def find_best(
     Raises:
         ConfigError: where nothing fits, with what there is.
     """
-    rows = _only(rows, "model", model)
-    rows = _only(rows, "upstream", upstream)
+    rows = _select(rows, "model", model)
+    rows = _select(rows, "upstream", upstream)
     chosen = max(rows, key=lambda row: row.final_val).final_val
     filename = [row.filename for row in rows if row.final_val == chosen][-1]
     rows = [row for row in rows if row.filename == filename]
     if adapted_to is None:
         return rows[-1]
-    rows = _only(rows, "adapted_to", adapted_to)
+    rows = _select(rows, "adapted_to", adapted_to)
     if resolution is not None:
-        rows = _only(rows, "resolution", resolution)
+        rows = _select(rows, "resolution", resolution)
     best_val = max(row.adapted_final_val for row in rows)
     return [row for row in rows if row.adapted_final_val == best_val][-1]
 
 
-def _only(rows: Iterable[Row], field: str, value: str | int) -> Sequence[Row]:
+def _select(rows: Iterable[Row], field: str, value: str | int) -> Sequence[Row]:
     rows = list(rows)
     kept = [row for row in rows if getattr(row, field) == value]
     if not kept:
@@ -171,7 +171,7 @@ def _only(rows: Iterable[Row], field: str, value: str | int) -> Sequence[Row]:
     return kept
 
 
-def _row(line: dict[str, str]) -> Row:
+def _parse_row(line: dict[str, str]) -> Row:
     return Row(
         filename=line["filename"],
         upstream=line["ds"],

@@ -1,17 +1,20 @@
-"""One URL to one file: gone on with where it broke off, checked, moved into place."""
+"""One URL to one file: resumed where it broke off, checked, moved to its path.
+
+This is own code because gs:// and https:// have no library that does it: the Hub's
+serves its own files alone, and fsspec's HTTP does not resume.
+"""
 
 import contextlib
 import http.client
 import json
 import os
-import shutil
 import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from vit_jax.errors import ConfigError
+from vit_jax.weights.disk import report_write_errors
 from vit_jax.weights.web import (
     Answer,
     DownloadError,
@@ -29,7 +32,6 @@ def download(
     url: str,
     path: Path,
     *,
-    token: str | None = None,
     sha256: str | None = None,
     size: int | None = None,
     progress: bool = True,
@@ -37,37 +39,36 @@ def download(
 ) -> None:
     """Downloads a file unless it is there.
 
-    What arrived of it stays beside it as ``.part`` and is gone on with next time, if
-    the server says that the file is still the same (If-Range). Of several processes
-    one downloads and the others wait. Beside the file a ``.json`` says where it came
-    from.
+    An incomplete download stays beside the file as ``.part`` and is resumed the next
+    time, if the server says that the file is still the same (If-Range). Of several
+    processes one downloads and the others wait. A ``.json`` beside the file records
+    where it came from.
 
     Args:
         url: https; http only to this machine or as a mirror that the user named.
         path: appears only when complete and checked.
-        token: sent as a bearer token to the URL's own host, over https.
         sha256: expected; else what the server states is (`checksums.parse_checksums`).
         size: expected, in bytes.
         progress: shows a bar, on a terminal.
         limits: when to give up.
 
     Raises:
-        DownloadError: the place's answer.
+        DownloadError: the server's answer.
         ConfigError: the folder cannot be written to.
     """
     limits = limits or Limits()
-    with _writing(path), _locked(path) as alone:
+    with report_write_errors(path.parent, "VIT_JAX_CACHE"), _lock(path) as alone:
         if path.exists():
             return
         own = "" if alone else f"{os.getpid()}."
         part = path.with_name(f"{path.name}.{own}part")
         while True:
-            answer = _fetch(url, part, token, progress, limits)
+            answer = _fetch(url, part, progress, limits)
             wrong = _check(part, answer, sha256, size)
             if not wrong:
                 break
             _remove(part)
-            if not answer.offset:  # else what was there is to blame: from the start
+            if not answer.offset:  # else the old part is to blame: from the start
                 raise DownloadError(wrong)
         origin = {"url": url, "size": part.stat().st_size}
         path.with_name(f"{path.name}.json").write_text(json.dumps(origin))
@@ -75,18 +76,16 @@ def download(
         _remove(part)
 
 
-def _fetch(
-    url: str, part: Path, token: str | None, progress: bool, limits: Limits
-) -> Answer:
+def _fetch(url: str, part: Path, progress: bool, limits: Limits) -> Answer:
     """Completes ``part``, in as many transfers as it takes."""
     failures = 0
     while True:
-        before = _size(part)
+        before = _get_size(part)
         validator = _read_validator(part, url)
         offset = before if validator else 0
         try:
             answer = request_file(
-                url, offset=offset, validator=validator, token=token, limits=limits
+                url, offset=offset, validator=validator, limits=limits
             )
             with answer.response:
                 if answer.offset not in (0, offset):
@@ -96,7 +95,7 @@ def _fetch(
                 _transfer(answer, part, progress, limits)
             return answer
         except Lost as error:
-            received = _size(part) - before
+            received = _get_size(part) - before
             if error.from_start:
                 _remove(part)
             failures = 1 if received >= _ENOUGH else failures + 1
@@ -109,7 +108,7 @@ def _transfer(answer: Answer, part: Path, progress: bool, limits: Limits) -> Non
     """Appends the body to ``part``."""
     with (
         part.open("r+b" if answer.offset else "wb") as file,
-        _bar(part.name.removesuffix(".part"), answer, progress) as bar,
+        _show_bar(part.name.removesuffix(".part"), answer, progress) as bar,
     ):
         if answer.offset:
             file.seek(answer.offset)
@@ -149,9 +148,9 @@ def _check(
     part: Path, answer: Answer, sha256: str | None, size: int | None
 ) -> str | None:
     """Returns what is wrong with a complete file, or None."""
-    from vit_jax.weights import checksums
+    from vit_jax.weights import checksums  # NumPy
 
-    got = _size(part)
+    got = _get_size(part)
     for expected in (size, answer.total):
         if expected is not None and got != expected:
             return f"size mismatch: {got} bytes, expected {expected}"
@@ -161,9 +160,9 @@ def _check(
 
 
 def _read_validator(part: Path, url: str) -> str | None:
-    """Returns the ETag or date by which a server tells that its file is the same."""
+    """Returns the ETag or date that identifies the file on the server."""
     with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-        known = json.loads(_validator_path(part).read_text())
+        known = json.loads(_get_validator_path(part).read_text())
         if part.exists() and known["url"] == url:
             return known["validator"]
     return None
@@ -174,24 +173,26 @@ def _write_validator(part: Path, url: str, answer: Answer) -> None:
     etag = headers.get("ETag", "")
     strong = etag if etag.startswith('"') else None  # W/"..." may not go with a range
     validator = strong or headers.get("Last-Modified")
-    _validator_path(part).write_text(json.dumps({"url": url, "validator": validator}))
+    _get_validator_path(part).write_text(
+        json.dumps({"url": url, "validator": validator})
+    )
 
 
-def _validator_path(part: Path) -> Path:
+def _get_validator_path(part: Path) -> Path:
     return part.with_name(f"{part.name}.json")
 
 
-def _size(path: Path) -> int:
+def _get_size(path: Path) -> int:
     return path.stat().st_size if path.exists() else 0
 
 
 def _remove(part: Path) -> None:
     part.unlink(missing_ok=True)
-    _validator_path(part).unlink(missing_ok=True)
+    _get_validator_path(part).unlink(missing_ok=True)
 
 
 @contextlib.contextmanager
-def _bar(name: str, answer: Answer, progress: bool) -> Iterator[Any]:
+def _show_bar(name: str, answer: Answer, progress: bool) -> Iterator[Any]:
     from tqdm import tqdm
 
     with tqdm(
@@ -208,8 +209,9 @@ def _bar(name: str, answer: Answer, progress: bool) -> Iterator[Any]:
 
 
 @contextlib.contextmanager
-def _locked(path: Path) -> Iterator[bool]:
-    """Waits for other processes; False where the file system knows no locks."""
+def _lock(path: Path) -> Iterator[bool]:
+    """Makes the folder, and waits for other processes; False where the file system knows no locks."""
+    path.parent.mkdir(parents=True, exist_ok=True)
     with path.with_name(f".{path.name}.lock").open("ab") as file:
         try:
             import fcntl
@@ -219,19 +221,3 @@ def _locked(path: Path) -> Iterator[bool]:
             yield False
         else:
             yield True  # closing the file releases it, as does the end of the process
-
-
-@contextlib.contextmanager
-def _writing(path: Path) -> Iterator[None]:
-    """Tells what to do about a folder that is full or closed."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        yield
-    except OSError as error:
-        room = ""
-        with contextlib.suppress(OSError):
-            room = f" ({shutil.disk_usage(path.parent).free >> 20} MiB free)"
-        raise ConfigError(
-            f"cache {path.parent} must be a folder that can be written to, got "
-            f"{error.strerror or error}{room}; set VIT_JAX_CACHE to another folder"
-        ) from error

@@ -6,12 +6,16 @@ from pathlib import Path
 from urllib.parse import quote
 
 from vit_jax.errors import ConfigError
-from vit_jax.weights import augreg, lookup, places
+from vit_jax.storage.cache import find_cache_folder
+from vit_jax.weights import augreg, locations, lookup, settings
 from vit_jax.weights.download import download
-from vit_jax.weights.published import AUGREG_FOLDER, WEIGHTS, Place, PublishedWeights
+from vit_jax.weights.failure import explain_missing
+from vit_jax.weights.hub import download_from_hub, find_in_hub_cache, is_hub_file
+from vit_jax.weights.published.augreg import AUGREG_FOLDER
+from vit_jax.weights.record import Location, PublishedWeights
 from vit_jax.weights.web import DownloadError, Limits
 
-_INDEX = PublishedWeights("augreg/index.csv", (Place(f"{AUGREG_FOLDER}/index.csv"),))
+_INDEX = PublishedWeights("augreg/index.csv", (Location(f"{AUGREG_FOLDER}/index.csv"),))
 
 
 def describe_published(
@@ -20,11 +24,11 @@ def describe_published(
     """Returns what is known about weights; asks no server.
 
     Args:
-        name: one of `names`; a model ("ViT-B/16": the weights advised for it); the name
-            that timm, Google, Facebook or the Hub has for them; the file name of any of
-            AugReg's checkpoints; or gs://, hf:// or https://, of which only the place
-            is known. A choice from AugReg's index (see `fetch_weights`) is known once the index
-            is here, as it is after the first such `fetch_weights`.
+        name: one of `list_names`; a model ("ViT-B/16": the weights advised for it); the
+            name that timm, Google, Facebook or the Hub has for them; the file name of
+            any of AugReg's checkpoints; or gs://, hf:// or https://, of which only the
+            location is known. A choice from AugReg's index (see `fetch_weights`) is
+            known once the index is here, as it is after the first such `fetch_weights`.
         cache: as for `fetch_weights`.
 
     Raises:
@@ -33,8 +37,7 @@ def describe_published(
     """
     found = lookup.look_up(name)
     if found is None and augreg.parse_query(name) is not None:
-        folder = _cache(cache)
-        for _, path in _near(_INDEX, folder):
+        for _, path in _list_near(_INDEX, cache):
             if path.is_file():
                 return find_best_augreg(name, path)
     if found is None:
@@ -52,24 +55,25 @@ def fetch_weights(
 ) -> Path:
     """Returns the path of a file with these weights, downloaded if need be.
 
-    Looked for, in this order: the folders in ``VIT_JAX_WEIGHTS`` and Hugging Face's own
-    cache; the cache; the mirrors in ``VIT_JAX_MIRROR``; the places of the table. A
-    download is checked against the server's checksum before it appears in the cache.
+    Looked for, in this order: the folders in ``VIT_JAX_WEIGHTS``; the caches, ours and
+    Hugging Face's own; the mirrors in ``VIT_JAX_MIRROR``; the locations of the table. A
+    download is checked against the server's checksum. What comes from the Hub is in the
+    Hub's cache, which other tools share; all else is in ours.
 
     Args:
-        name: as `describe_published` takes it; or the model of AugReg checkpoints with the data,
-            ``augreg/B_8-i1k--cifar100-384``: the best one by AugReg's index.
-        cache: a folder; None: ``VIT_JAX_CACHE``, else ``~/.cache/vit_jax``.
+        name: as `describe_published` takes it; or the model of AugReg checkpoints with
+            the data, ``augreg/B_8-i1k--cifar100-384``: the best one by AugReg's index.
+        cache: a folder for all of it; None: ``VIT_JAX_CACHE``, else
+            ``~/.cache/vit_jax``, and ``HF_HOME``.
         offline: True asks no server; None: as ``VIT_JAX_OFFLINE`` says.
         progress: shows a bar, on a terminal.
         limits: when to give up on a server.
 
     Raises:
-        ConfigError: an unknown name; or one message with each place that was tried, its
-            answer, and what helps.
+        ConfigError: an unknown name; or one message with each location that was tried,
+            its answer, and what helps.
     """
-    cache = _cache(cache)
-    offline = places.is_offline() if offline is None else offline
+    offline = settings.is_offline() if offline is None else offline
     weights = lookup.look_up(name)
     if weights is None and augreg.parse_query(name) is not None:
         index = _get(_INDEX, cache, offline, progress, limits)
@@ -87,7 +91,7 @@ def find_best_augreg(query: str, index: Path) -> PublishedWeights:
         index: the file ``index.csv``.
 
     Raises:
-        ConfigError: if the index has none, or is none.
+        ConfigError: if the index has none, or is no index.
     """
     parts = augreg.parse_query(query)
     if parts is None:
@@ -99,94 +103,113 @@ def find_best_augreg(query: str, index: Path) -> PublishedWeights:
     stem = row.adapted_filename if parts.adapted_to else row.filename
     parsed = augreg.parse(stem)
     if parsed is None:
-        raise ConfigError(f"{index} has an unreadable file name, {stem}; remove it")
+        raise ConfigError(
+            f"file names in AugReg's index must be AugReg's, got {stem} in {index}; "
+            "remove the index, so that it is fetched again"
+        )
     top1 = 100 * row.adapted_final_test if parts.adapted_to else None
-    return lookup.augreg_weights(stem, parsed, top1)
+    return lookup.describe_augreg_file(stem, parsed, top1)
 
 
 def list_missing_parts(name: str, path: Path) -> tuple[str, ...]:
     """Returns what the file at ``path`` leaves out of these weights: ``head``, ..."""
     weights = lookup.look_up(name)
-    for place in weights.places if weights else ():
-        ends = [*map(str, places.list_local_names(place))]
-        found = any(path.as_posix().endswith(end) for end in ends)
-        if found or path in places.find_hub_cache(place):
-            return place.lacks
+    for location in weights.locations if weights else ():
+        ends = [*map(str, locations.list_local_names(location))]
+        is_local = any(path.as_posix().endswith(end) for end in ends)
+        if is_local or (locations.is_on_hub(location) and is_hub_file(location, path)):
+            return location.lacks
     return ()
-
-
-def _cache(cache: Path | str | None) -> Path:
-    return places.find_weights_cache() if cache is None else Path(cache).expanduser()
 
 
 def _get(
     weights: PublishedWeights,
-    cache: Path,
+    cache: Path | str | None,
     offline: bool,
     progress: bool,
     limits: Limits | None,
 ) -> Path:
+    """Returns the file that is near, or the first that a server gives."""
+    folder = _find_cache(cache)
     tried: list[str] = []
-    for place, path in _near(weights, cache):
+    for location, path in _list_near(weights, cache):
         if not path.is_file():
             continue
-        wrong = _wrong_size(path, place)
+        wrong = _find_wrong_size(path, location)
         if not wrong:
             return path
         tried.append(f"{path}: {wrong}")
-        if path.is_relative_to(cache):
+        if path.is_relative_to(folder):
             path.unlink()  # it is not what was put there
-    tried.append(_near_summary(cache))
-    for url, place in _far(weights):
+    here = [*map(str, settings.list_folders()), f"cache {folder}"]
+    tried.append(f"{', '.join(here)}: not there")
+    for url, location in _list_far(weights):
         if offline:
             tried.append(f"{url}: not asked, offline")
             continue
-        path = cache / places.make_relative_path(place)
         try:
-            download(
-                url,
-                path,
-                token=places.find_hub_token(place)
-                if url == places.make_https_url(place)
-                else None,
-                sha256=place.sha256,
-                size=place.size,
-                progress=progress,
-                limits=limits,
-            )
+            return _download(url, location, cache, progress, limits)
         except DownloadError as error:
             tried.append(f"{url}: {error}")
-        else:
-            return path
-    raise ConfigError(_explain(weights, tried, offline))
+    raise ConfigError(explain_missing(weights, tried, offline))
 
 
-def _near(weights: PublishedWeights, cache: Path) -> Iterator[tuple[Place, Path]]:
-    """Yields every path on this machine where the file may lie."""
-    for place in weights.places:
-        for folder in places.list_folders():
-            for name in places.list_local_names(place):
-                yield place, folder / name
-    for place in weights.places:
-        yield place, cache / places.make_relative_path(place)
-        for path in places.find_hub_cache(place):
-            yield place, path
+def _download(
+    url: str,
+    location: Location,
+    cache: Path | str | None,
+    progress: bool,
+    limits: Limits | None,
+) -> Path:
+    """Returns the file: by the Hub's own library, unless a mirror is to be asked."""
+    if locations.is_on_hub(location) and url == locations.make_https_url(location):
+        hub_cache = None if cache is None else _find_cache(cache)
+        return download_from_hub(location, hub_cache, progress=progress, limits=limits)
+    path = _find_cache(cache) / locations.make_relative_path(location)
+    download(
+        url,
+        path,
+        sha256=location.sha256,
+        size=location.size,
+        progress=progress,
+        limits=limits,
+    )
+    return path
 
 
-def _far(weights: PublishedWeights) -> Iterator[tuple[str, Place]]:
-    for place in weights.places:
-        for mirror in places.list_mirrors():
-            yield (
-                f"{mirror}/{quote(str(places.make_relative_path(place)), safe='/+')}",
-                place,
-            )
-    for place in weights.places:
-        yield places.make_https_url(place), place
+def _list_near(
+    weights: PublishedWeights, cache: Path | str | None
+) -> Iterator[tuple[Location, Path]]:
+    """Yields every path on this machine that the file may have."""
+    folder = _find_cache(cache)
+    for location in weights.locations:
+        for each in settings.list_folders():
+            for name in locations.list_local_names(location):
+                yield location, each / name
+    for location in weights.locations:
+        yield location, folder / locations.make_relative_path(location)
+        if locations.is_on_hub(location):
+            for hub_cache in (None, None if cache is None else folder):
+                if path := find_in_hub_cache(location, hub_cache):
+                    yield location, path
 
 
-def _wrong_size(path: Path, place: Place) -> str | None:
-    """Returns what is wrong with a file that is there: cut off since it was checked."""
-    expected = place.size
+def _list_far(weights: PublishedWeights) -> Iterator[tuple[str, Location]]:
+    for location in weights.locations:
+        path = quote(str(locations.make_relative_path(location)), safe="/+")
+        for mirror in settings.list_mirrors():
+            yield f"{mirror}/{path}", location
+    for location in weights.locations:
+        yield locations.make_https_url(location), location
+
+
+def _find_cache(cache: Path | str | None) -> Path:
+    return find_cache_folder() if cache is None else Path(cache).expanduser()
+
+
+def _find_wrong_size(path: Path, location: Location) -> str | None:
+    """Returns what is wrong with a file that was truncated since it was checked."""
+    expected = location.size
     origin = path.with_name(f"{path.name}.json")
     if expected is None and origin.is_file():
         try:
@@ -197,37 +220,3 @@ def _wrong_size(path: Path, place: Place) -> str | None:
     if expected is not None and size != expected:
         return f"{size} bytes, expected {expected}"
     return "an empty file" if size == 0 else None
-
-
-def _near_summary(cache: Path) -> str:
-    folders = [str(folder) for folder in places.list_folders()]
-    return f"{', '.join([*folders, f'cache {cache}'])}: not there"
-
-
-def _explain(weights: PublishedWeights, tried: list[str], offline: bool) -> str:
-    names = dict.fromkeys(str(next(places.list_local_names(p))) for p in weights.places)
-    own = "give its path in place of the name, or put it in a folder as "
-    own += f"{' or '.join(names)}, and set VIT_JAX_WEIGHTS=FOLDER"
-    helps = [
-        f"a file that you have: {own}",
-        "a mirror: set VIT_JAX_MIRROR=https://HOST/PREFIX (for the Hub, HF_ENDPOINT)",
-        "a proxy: set HTTPS_PROXY=http://HOST:PORT",
-    ]
-    if offline:
-        helps.insert(0, "unset VIT_JAX_OFFLINE, or pass offline=False")
-    if any("huggingface" in text and ": 40" in text for text in tried):
-        helps.append("a repository that asks for it: set HF_TOKEN")
-    others = [
-        row.name
-        for row in WEIGHTS.values()
-        if weights.model
-        and row.model
-        and row.name != weights.name
-        and row.model.variant == weights.model.variant
-        and any(place.url.startswith("hf://") for place in row.places)
-    ]
-    if others:
-        helps.append(f"other weights of the same model: {', '.join(others[:4])}")
-    first = f'weights "{weights.name}" must be here or in one of their places, tried:'
-    lines = [first, *(f"  {text}" for text in tried)]
-    return "\n".join([*lines, "what helps:", *(f"  - {text}" for text in helps)])

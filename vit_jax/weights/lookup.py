@@ -6,16 +6,11 @@ import functools
 
 from vit_jax.config import ModelConfig, Preprocessing
 from vit_jax.errors import ConfigError
-from vit_jax.weights import augreg, places
-from vit_jax.weights.published import (
-    AUGREG_FOLDER,
-    AUGREG_VARIANTS,
-    DEFAULTS,
-    UNRELEASED,
-    WEIGHTS,
-    Place,
-    PublishedWeights,
-)
+from vit_jax.weights import augreg, locations
+from vit_jax.weights.published.augreg import AUGREG_FOLDER, AUGREG_VARIANTS
+from vit_jax.weights.published.catalog import WEIGHTS
+from vit_jax.weights.published.defaults import DEFAULTS, UNRELEASED
+from vit_jax.weights.record import Location, PublishedWeights
 
 
 class UnknownWeights(ConfigError):
@@ -32,13 +27,16 @@ def find_weights(pattern: str) -> tuple[str, ...]:
 
     Case does not matter, and ``/`` matches ``_``: "b/16", "dinov2", "*-384*".
     """
-    wanted = _plain(pattern)
+    wanted = _simplify(pattern)
     wanted = wanted if set(wanted) & set("*?[") else f"*{wanted}*"
     return tuple(
         name
         for name, row in WEIGHTS.items()
-        if fnmatch.fnmatchcase(_plain(name), wanted)
-        or (row.model and fnmatch.fnmatchcase(_plain(row.model.variant or ""), wanted))
+        if fnmatch.fnmatchcase(_simplify(name), wanted)
+        or (
+            row.model
+            and fnmatch.fnmatchcase(_simplify(row.model.variant or ""), wanted)
+        )
     )
 
 
@@ -48,19 +46,19 @@ def look_up(name: str) -> PublishedWeights | None:
     Raises:
         ConfigError: for a URL of the wrong form.
     """
-    place = places.parse_url(name)
+    location = locations.parse_url(name)
     stem = name.removesuffix(".npz")
     known = (
         DEFAULTS.get(name.replace("_", "/"))
-        or _aliases().get(stem)
-        or _aliases().get(name)
+        or _find_aliases().get(stem)
+        or _find_aliases().get(name)
     )
     if known is not None:
         return WEIGHTS[known]
     parsed = augreg.parse(name)
     if parsed is not None:
-        return augreg_weights(stem.rpartition("/")[2], parsed)
-    return PublishedWeights(name, (place,)) if place else None
+        return describe_augreg_file(stem.rpartition("/")[2], parsed)
+    return PublishedWeights(name, (location,)) if location else None
 
 
 def make_unknown_error(name: str) -> UnknownWeights:
@@ -79,14 +77,14 @@ def make_unknown_error(name: str) -> UnknownWeights:
         )
     return UnknownWeights(
         f'a checkpoint must be a path that exists or the name of weights, got "{name}"'
-        f"{_hint(name)}; `vit-jax models` lists the names"
+        f"{_suggest(name)}; `vit-jax models` lists the names"
     )
 
 
-def augreg_weights(
+def describe_augreg_file(
     stem: str, parsed: augreg.FileName, top1: float | None = None
 ) -> PublishedWeights:
-    """Returns what the file name of an AugReg checkpoint tells.
+    """Returns what is known from the file name of an AugReg checkpoint.
 
     Args:
         stem: of the file.
@@ -105,7 +103,7 @@ def augreg_weights(
     upstream = {"i21k": "ImageNet-21k", "i1k": "ImageNet-1k"}[parsed.upstream]
     return PublishedWeights(
         name=f"augreg/{stem}",
-        places=(Place(f"{AUGREG_FOLDER}/{stem}.npz"),),
+        locations=(Location(f"{AUGREG_FOLDER}/{stem}.npz"),),
         model=model,
         num_classes=same[0].num_classes if same else None,
         params=same[0].params if same else None,
@@ -121,36 +119,36 @@ def augreg_weights(
 
 
 @functools.cache
-def _aliases() -> dict[str, str]:
+def _find_aliases() -> dict[str, str]:
     """Returns other name -> name; what several weights are called is left out."""
     owners: dict[str, set[str]] = {}
     for name, row in WEIGHTS.items():
-        for place in row.places:
-            for alias in _names_of(place):
+        for location in row.locations:
+            for alias in _list_aliases(location):
                 owners.setdefault(alias, set()).add(name)
     unique = {alias: min(owner) for alias, owner in owners.items() if len(owner) == 1}
     short = {name.partition("/")[2]: name for name in WEIGHTS if "augreg/" in name}
     return unique | short | {name: name for name in WEIGHTS}
 
 
-def _names_of(place: Place) -> set[str]:
-    found = {place.url, places.make_url(place)}
-    if place.url.startswith("hf://"):
-        repo = str(places.make_relative_path(place).parent)
+def _list_aliases(location: Location) -> set[str]:
+    found = {location.url, locations.make_url(location)}
+    if location.url.startswith("hf://"):
+        repo = str(locations.make_relative_path(location).parent)
         return found | {repo, repo.partition("/")[2]}
-    path = str(places.make_relative_path(place).with_suffix(""))
+    path = str(locations.make_relative_path(location).with_suffix(""))
     _, _, inside = path.partition("/")
     return found | {path, inside, path.rpartition("/")[2]}
 
 
-def _hint(name: str) -> str:
-    known = [*WEIGHTS, *DEFAULTS, *_aliases()]
-    plain = {_plain(text): text for text in reversed(known)}
-    close = difflib.get_close_matches(_plain(name), plain, n=3, cutoff=0.6)
+def _suggest(name: str) -> str:
+    known = [*WEIGHTS, *DEFAULTS, *_find_aliases()]
+    plain = {_simplify(text): text for text in reversed(known)}
+    close = difflib.get_close_matches(_simplify(name), plain, n=3, cutoff=0.6)
     if not close:
         return ""
     return "; did you mean " + " or ".join(f'"{plain[text]}"' for text in close) + "?"
 
 
-def _plain(text: str) -> str:
+def _simplify(text: str) -> str:
     return text.lower().replace("/", "_")

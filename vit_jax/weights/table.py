@@ -6,8 +6,9 @@ from typing import Any
 
 from vit_jax.config import ModelConfig
 from vit_jax.errors import ConfigError
-from vit_jax.weights import files, lookup, places
-from vit_jax.weights.published import WEIGHTS, PublishedWeights
+from vit_jax.weights import files, locations, lookup
+from vit_jax.weights.published.catalog import WEIGHTS
+from vit_jax.weights.record import PublishedWeights
 
 _DEFAULTS = dataclasses.asdict(ModelConfig())
 
@@ -16,7 +17,7 @@ def describe_table(pattern: str | None = None) -> list[dict[str, Any]]:
     """Returns a row for each set of weights, as JSON holds it.
 
     Args:
-        pattern: as `find` takes it; None: all.
+        pattern: as `find_weights` takes it; None: all.
 
     Raises:
         ConfigError: if nothing matches.
@@ -26,39 +27,43 @@ def describe_table(pattern: str | None = None) -> list[dict[str, Any]]:
         raise ConfigError(
             f'weights must match "{pattern}", but none do; `vit-jax models` lists all'
         )
-    return [weights_to_json(WEIGHTS[name]) for name in found]
+    return [convert_to_json(WEIGHTS[name]) for name in found]
 
 
-def weights_to_json(weights: PublishedWeights) -> dict[str, Any]:
+def convert_to_json(weights: PublishedWeights) -> dict[str, Any]:
     """Returns everything that is known about weights, as JSON holds it.
 
     ``model`` has only the fields that differ from the defaults.
     """
     row = dataclasses.asdict(weights)
+    del row["locations"]
     if weights.model:
         fields = dataclasses.asdict(weights.model)
         row["model"] = {k: v for k, v in fields.items() if v != _DEFAULTS[k]}
+    # The key that scripts have read since the first version.
     row["places"] = [
-        {"url": places.make_https_url(place), "lacks": list(place.lacks)}
-        for place in weights.places
+        {"url": locations.make_https_url(each), "lacks": list(each.lacks)}
+        for each in weights.locations
     ]
     return row
 
 
-def table_lines(pattern: str | None = None) -> list[str]:
+def format_table(pattern: str | None = None) -> list[str]:
     """Returns the table as text, one line for each set of weights."""
-    header = ("name", "params", "GFLOPs", "size", "top-1", "classes", "places")
+    header = ("name", "params", "GFLOPs", "size", "top-1", "classes", "locations")
     rows: list[Sequence[str]] = [header]
     for row in describe_table(pattern):
         rows.append(
             (
                 row["name"],
-                _millions(row["params"]),
-                _number(row["gflops"]),
+                _format_millions(row["params"]),
+                _format_number(row["gflops"]),
                 str(row["preprocessing"]["image_size"][1]),
-                _number(row["top1"]),
-                _number(row["num_classes"]),
-                ", ".join(dict.fromkeys(_host(p["url"]) for p in row["places"])),
+                _format_number(row["top1"]),
+                _format_number(row["num_classes"]),
+                ", ".join(
+                    dict.fromkeys(_name_host(each["url"]) for each in row["places"])
+                ),
             )
         )
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
@@ -78,35 +83,36 @@ def describe_weights(name: str) -> list[str]:
         ConfigError: for an unknown name.
     """
     weights = files.describe_published(name)
-    row = weights_to_json(weights)
-    facts = {
+    row = convert_to_json(weights)
+    fields = {
         "model": " ".join(f"{k}={v}" for k, v in (row["model"] or {}).items()),
         "parameters": f"{weights.params:,}" if weights.params else "",
         "GFLOPs": f"{weights.gflops} (1e9 multiply-adds)" if weights.gflops else "",
-        "classes": _classes(weights),
+        "classes": _format_classes(weights),
         "top-1": f"{weights.top1} % ({weights.top1_source})" if weights.top1 else "",
-        "images": _preprocessing(weights),
+        "images": _format_preprocessing(weights),
         "trained on": weights.trained_on,
         "paper": f"https://arxiv.org/abs/{weights.paper}" if weights.paper else "",
         "license": weights.license,
         "note": weights.note,
     }
     lines = [weights.name]
-    lines += [f"  {key:<11} {value}" for key, value in facts.items() if value]
-    for i, place in enumerate(row["places"]):
-        without = f" (without {', '.join(place['lacks'])})" if place["lacks"] else ""
-        lines.append(f"  {'' if i else 'places':<11} {place['url']}{without}")
+    lines += [f"  {key:<11} {value}" for key, value in fields.items() if value]
+    for i, location in enumerate(weights.locations):
+        without = f" (without {', '.join(location.lacks)})" if location.lacks else ""
+        url = locations.make_https_url(location)
+        lines.append(f"  {'' if i else 'locations':<11} {url}{without}")
     return lines
 
 
-def _classes(weights: PublishedWeights) -> str:
+def _format_classes(weights: PublishedWeights) -> str:
     if weights.num_classes is None:
         return "none: features" if weights.params else ""  # without: not known
     known = f" ({weights.classes})" if weights.classes else ""
     return f"{weights.num_classes:,}{known}"
 
 
-def _preprocessing(weights: PublishedWeights) -> str:
+def _format_preprocessing(weights: PublishedWeights) -> str:
     if weights.preprocessing is None:
         return ""
     p = weights.preprocessing
@@ -120,13 +126,13 @@ def _preprocessing(weights: PublishedWeights) -> str:
     return text
 
 
-def _host(url: str) -> str:
+def _name_host(url: str) -> str:
     return "Hub" if "/resolve/" in url else "GCS" if "googleapis" in url else "web"
 
 
-def _millions(value: int | None) -> str:
+def _format_millions(value: int | None) -> str:
     return "" if value is None else f"{value / 1e6:.1f} M"
 
 
-def _number(value: float | None) -> str:
+def _format_number(value: float | None) -> str:
     return "" if value is None else f"{value:,}"

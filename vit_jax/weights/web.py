@@ -20,7 +20,7 @@ _TRANSIENT = (408, 429, 500, 502, 503, 504)
 
 
 class DownloadError(Exception):
-    """A place did not give the file; the message is its answer, without the URL."""
+    """A server did not give the file; the message is its answer, without the URL."""
 
 
 class Lost(Exception):
@@ -33,12 +33,12 @@ class Lost(Exception):
 
 @dataclasses.dataclass(frozen=True)
 class Limits:
-    """When to give up on a place.
+    """When to give up on a server.
 
     Attributes:
         timeout_s: without an answer, or a single byte.
         stall_s: a window in which ``min_bytes_per_s`` must be reached on average.
-        tries: in a row that brought nothing worth mentioning.
+        tries: in a row that received next to nothing.
         pause_s: after the first of them; doubled after each.
     """
 
@@ -50,7 +50,7 @@ class Limits:
 
 
 class Answer(NamedTuple):
-    """A file, or what was missing of it, ready to be read."""
+    """A file, or the missing rest of it, ready to be read."""
 
     response: http.client.HTTPResponse
     headers: list[tuple[str, str]]  # of every redirect, too
@@ -59,15 +59,14 @@ class Answer(NamedTuple):
 
 
 def request_file(
-    url: str, *, offset: int, validator: str | None, token: str | None, limits: Limits
+    url: str, *, offset: int, validator: str | None, limits: Limits
 ) -> Answer:
-    """Asks for a file from ``offset`` on, if ``validator`` says that it is the same.
+    """Requests a file from ``offset`` on, if ``validator`` says that it is the same.
 
     Args:
-        url: where.
-        offset: bytes that are there already.
-        validator: ETag or date of what is there; None: the whole file is asked for.
-        token: sent as a bearer token to the URL's own host, over https.
+        url: of the file.
+        offset: bytes that are here already.
+        validator: ETag or date of what is here; None: the whole file is requested.
         limits: of which ``timeout_s`` is used.
 
     Raises:
@@ -76,13 +75,11 @@ def request_file(
     """
     request = urllib.request.Request(url, headers={"Accept-Encoding": "identity"})
     request.add_header("User-Agent", "vit_jax")
-    if token and urlsplit(url).scheme == "https":
-        request.add_unredirected_header("Authorization", f"Bearer {token}")
     if offset and validator:
         request.add_header("Range", f"bytes={offset}-")
         request.add_header("If-Range", validator)
     try:
-        response = _opener().open(request, timeout=limits.timeout_s)
+        response = _make_opener().open(request, timeout=limits.timeout_s)
     except urllib.error.HTTPError as error:
         error.close()
         message = f"{error.code} {error.reason}"
@@ -134,21 +131,19 @@ def _read_answer(response: Any) -> Answer:
 class _Redirects(urllib.request.HTTPRedirectHandler):
     """Follows to https alone, and keeps the headers of each answer on the way.
 
-    Hugging Face states the checksum there. The token goes to no other host.
+    A server that redirects may state the checksum there.
     """
 
     def redirect_request(
         self, req: Any, fp: Any, code: int, msg: str, headers: Any, newurl: str
     ) -> urllib.request.Request | None:
-        old, new = urlsplit(req.full_url), urlsplit(newurl)
+        new = urlsplit(newurl)
         if new.scheme != "https" and not _is_this_machine(new.hostname):
             raise urllib.error.URLError(f"redirected to {newurl}, which is not https")
         request: Any = super().redirect_request(req, fp, code, msg, headers, newurl)
         if request is not None:
             seen = getattr(req, "redirect_headers", [])
             request.redirect_headers = [*seen, *headers.items()]
-            if (old.scheme, old.netloc) == (new.scheme, new.netloc):
-                request.unredirected_hdrs.update(req.unredirected_hdrs)
         return request
 
     def http_response(self, request: Any, response: Any) -> Any:
@@ -158,14 +153,14 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
     https_response = http_response
 
 
-def _opener() -> urllib.request.OpenerDirector:
+def _make_opener() -> urllib.request.OpenerDirector:
     # Not cached: it reads the proxies of the environment when it is made.
-    handler = urllib.request.HTTPSHandler(context=_certificates())
+    handler = urllib.request.HTTPSHandler(context=_load_certificates())
     return urllib.request.build_opener(_Redirects, handler)
 
 
 @functools.cache
-def _certificates() -> ssl.SSLContext:
+def _load_certificates() -> ssl.SSLContext:
     paths = ssl.get_default_verify_paths()
     context = ssl.create_default_context()
     if not (paths.cafile or paths.capath):  # Python from python.org on macOS

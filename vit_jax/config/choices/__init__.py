@@ -15,7 +15,7 @@ from vit_jax.config.choices.data import (
     TRAIN_CROPS,
 )
 from vit_jax.config.choices.formats import FORMATS
-from vit_jax.config.choices.table import Choice, Choices, accept_unknown
+from vit_jax.config.choices.table import Choice, Choices, accept_unknown, import_named
 from vit_jax.config.choices.training import (
     ACCUMULATOR_DTYPES,
     LOSSES,
@@ -44,4 +44,5 @@ __all__ = [
     "Choice",
     "Choices",
     "accept_unknown",
+    "import_named",
 ]

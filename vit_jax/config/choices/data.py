@@ -104,7 +104,7 @@ AUGMENTATIONS = Choices(
     {
         "none": ("data.augment.device:keep_images", "nothing"),
         "three": (
-            "data.augment.color:three_augment",
+            "data.augment.color:apply_three_augment",
             "3-Augment: grayscale, solarization or blur (DeiT III)",
         ),
     },

@@ -76,8 +76,7 @@ class Choices(Mapping[str, Choice]):
         found = self._rows[name].implementation
         if not isinstance(found, str):
             return found
-        module, _, attribute = found.partition(":")
-        return getattr(importlib.import_module(f"vit_jax.{module}"), attribute)
+        return import_named(found)
 
     def list_forms(self) -> list[str]:
         """Returns every choice as it is typed: ``digits``, ``folder:DIR``, ..."""
@@ -93,6 +92,8 @@ class Choices(Mapping[str, Choice]):
     ) -> None:
         """Adds a choice of the caller's, so that a config finds it by name.
 
+        Defining a function again, as a notebook does, replaces it.
+
         Args:
           name: new in this table; a word, without colon or comma.
           implementation: what `resolve` returns; the table's protocol says what it is.
@@ -104,7 +105,8 @@ class Choices(Mapping[str, Choice]):
         """
         what = f"the name of a new {self.what}"
         check(re.fullmatch(r"[^\s:,]+", name) is not None, what, "one word", name)
-        if name in self._rows and self._rows[name].implementation is not implementation:
+        taken = self._rows.get(name)
+        if taken and not _is_same(taken.implementation, implementation):
             raise ConfigError(
                 f'{what} must not be taken, got "{name}"; choose another one'
             )
@@ -125,6 +127,21 @@ class Choices(Mapping[str, Choice]):
         self.register(name, given, (given.__doc__ or "").partition("\n")[0].rstrip("."))
         self._adopted.add(name)
         return name
+
+
+def import_named(where: str) -> Any:
+    """Returns what ``"room.file:name"`` stands for, below the package."""
+    module, _, attribute = where.partition(":")
+    return getattr(importlib.import_module(f"vit_jax.{module}"), attribute)
+
+
+def _is_same(first: Any, second: Any) -> bool:
+    """Returns whether two objects are one, or a function and its later definition."""
+    names = [
+        (getattr(one, "__module__", None), getattr(one, "__qualname__", None))
+        for one in (first, second)
+    ]
+    return first is second or (names[0] == names[1] and None not in names[0])
 
 
 _is_lenient = contextvars.ContextVar("is_lenient", default=False)

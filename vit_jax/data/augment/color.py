@@ -16,7 +16,7 @@ _BLUR_REACH = 6  # pixels to each side: three of the largest standard deviations
 Images = UInt8[Array, "b h w 3"]
 
 
-def three_augment(images: Images, key: jax.Array) -> Images:
+def apply_three_augment(images: Images, key: jax.Array) -> Images:
     """Returns each image in grayscale, solarized or blurred: one of them, at random.
 
     Reference: Touvron, Cord and Jégou, "DeiT III: Revenge of the ViT", section 3.2
@@ -26,8 +26,8 @@ def three_augment(images: Images, key: jax.Array) -> Images:
     choice = jax.random.randint(choose_key, (images.shape[0], 1, 1, 1), 0, 3)
     sigma = jax.random.uniform(blur_key, (images.shape[0],), jnp.float32, *_BLUR_RADIUS)
     values = images.astype(jnp.float32)
-    changed = jnp.where(choice == 0, luma(values), _blur(values, sigma))
-    return jnp.where(choice == 1, solarize(images), to_uint8(changed))
+    changed = jnp.where(choice == 0, compute_luma(values), _blur(values, sigma))
+    return jnp.where(choice == 1, solarize(images), round_to_uint8(changed))
 
 
 def solarize(images: Images, threshold: int = 128) -> Images:
@@ -35,7 +35,7 @@ def solarize(images: Images, threshold: int = 128) -> Images:
     return jnp.where(images < threshold, images, 255 - images)
 
 
-def color_jitter(images: Images, key: jax.Array, strength: float) -> Images:
+def jitter_color(images: Images, key: jax.Array, strength: float) -> Images:
     """Returns the images with other brightness, contrast and saturation, in this order.
 
     Each is scaled by a factor uniform in ``1 - strength`` to ``1 + strength``, around
@@ -47,13 +47,13 @@ def color_jitter(images: Images, key: jax.Array, strength: float) -> Images:
         key, shape, jnp.float32, max(0.0, 1 - strength), 1 + strength
     )
     values = jnp.clip(images.astype(jnp.float32) * factors[0], 0, 255)
-    mean = luma(values).mean(axis=(1, 2, 3), keepdims=True)
+    mean = compute_luma(values).mean(axis=(1, 2, 3), keepdims=True)
     values = jnp.clip(mean + (values - mean) * factors[1], 0, 255)
-    gray = luma(values)
-    return to_uint8(gray + (values - gray) * factors[2])
+    gray = compute_luma(values)
+    return round_to_uint8(gray + (values - gray) * factors[2])
 
 
-def luma(values: Float[Array, "b h w 3"]) -> Float[Array, "b h w 1"]:
+def compute_luma(values: Float[Array, "b h w 3"]) -> Float[Array, "b h w 1"]:
     weights = jnp.asarray(_LUMA, jnp.float32).reshape(1, 1, 1, 3)
     return (values * weights).sum(axis=-1, keepdims=True)
 
@@ -80,5 +80,5 @@ def _blur(
     return values
 
 
-def to_uint8(values: Float[Array, "b h w c"]) -> UInt8[Array, "b h w c"]:
+def round_to_uint8(values: Float[Array, "b h w c"]) -> UInt8[Array, "b h w c"]:
     return jnp.clip(jnp.round(values), 0, 255).astype(jnp.uint8)

@@ -9,7 +9,7 @@ from jaxtyping import Array, Float, UInt8
 
 from vit_jax.config import DataConfig, PerChannel, Preprocessing
 from vit_jax.config.choices import AUGMENTATIONS
-from vit_jax.data.augment.color import color_jitter
+from vit_jax.data.augment.color import jitter_color
 from vit_jax.data.augment.erasing import erase_rectangle
 
 
@@ -40,7 +40,7 @@ def prepare_images(
       images: pixels in 0..255, as the loader gives them.
       key: of this step; needed only where something is drawn.
       data: gives ``value_range``, ``mean``, ``std`` and, in training, ``flip_images``,
-        ``augment``, ``color_jitter`` and ``erasing``, which are done in this order.
+        ``augment``, ``jitter_color`` and ``erasing``, which are done in this order.
       train: False leaves out all that is random.
       dtype: of the result; the arithmetic is float32 whatever it is.
     """
@@ -59,7 +59,7 @@ def _change(
         augment: Augment = AUGMENTATIONS.resolve(data.augment)
         images = augment(images, _fold(key, 1))
     if data.color_jitter:
-        images = color_jitter(images, _fold(key, 2), data.color_jitter)
+        images = jitter_color(images, _fold(key, 2), data.color_jitter)
     if data.erasing:
         images = erase_rectangle(images, _fold(key, 3), data.erasing)
     return images

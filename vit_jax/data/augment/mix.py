@@ -38,7 +38,7 @@ def mix_examples(
         # Either of the two may be called the first: the larger share stays in place.
         weights = jnp.broadcast_to(jnp.maximum(share, 1 - share), weights.shape)
     if cutmix:
-        outside = _outside_box(cutmix_key, cutmix, count, height, width)
+        outside = _mask_outside_box(cutmix_key, cutmix, count, height, width)
         chosen = jax.random.bernoulli(choice_key, 0.5 if mixup else 1.0, (count, 1, 1))
         weights = jnp.where(chosen, outside, weights)
     share = weights.mean(axis=(1, 2))[:, None].astype(targets.dtype)
@@ -49,22 +49,25 @@ def mix_examples(
     )
 
 
-def _outside_box(
+def _mask_outside_box(
     key: jax.Array, alpha: float, count: int, height: int, width: int
 ) -> Float[Array, "b h w"]:
     """Returns 0 in a random box of each image, whose share before clipping is Beta."""
-    share_key, place_key = jax.random.split(key)
+    share_key, position_key = jax.random.split(key)
     kept = jax.random.beta(share_key, alpha, alpha, (count, 1), jnp.float32)
     side = jnp.sqrt(1 - kept)
-    centre = jax.random.uniform(place_key, (2, count, 1), jnp.float32)
+    centre = jax.random.uniform(position_key, (2, count, 1), jnp.float32)
 
-    def inside(size: int, centre: Array) -> Array:
+    def mark_inside(size: int, centre: Array) -> Array:
         half = jnp.floor(size * side) / 2
         middle = jnp.floor(size * centre)
         low = jnp.clip(jnp.floor(middle - half), 0, size)
         high = jnp.clip(jnp.floor(middle + half), 0, size)
-        place = jnp.arange(size, dtype=jnp.float32)[None]
-        return (place >= low) & (place < high)
+        pixel = jnp.arange(size, dtype=jnp.float32)[None]
+        return (pixel >= low) & (pixel < high)
 
-    box = inside(height, centre[0])[:, :, None] & inside(width, centre[1])[:, None, :]
+    box = (
+        mark_inside(height, centre[0])[:, :, None]
+        & mark_inside(width, centre[1])[:, None, :]
+    )
     return 1 - box.astype(jnp.float32)

@@ -1,6 +1,6 @@
 """RandAugment on the host: a few of sixteen operations on each image.
 
-It stands here and not beside the other augmentations because of its look-ups, of places
+It runs on the host, unlike the other augmentations, because of its look-ups of positions
 and of values: where each image draws an operation of its own, an accelerator does them
 a pixel at a time (`benchmarks/augment.py`).
 
@@ -33,14 +33,14 @@ _SMOOTH = np.array([[1, 1, 1], [1, 5, 1], [1, 1, 1]], np.float32) / 13
 Image = UInt8[np.ndarray, "h w 3"]
 
 
-def rand_augment(
+def apply_randaugment(
     image: Image, rng: np.random.Generator, num_operations: int, magnitude: float
 ) -> Image:
     """Returns the image after random operations, one after the other.
 
     Args:
       image: pixels.
-      rng: draws operations, signs and places.
+      rng: draws operations, signs and positions.
       num_operations: N of the paper; AugReg: 2.
       magnitude: M of the paper, of 10; AugReg goes to 20.
     """
@@ -48,16 +48,16 @@ def rand_augment(
         name = OPERATIONS[rng.integers(len(OPERATIONS))]
         sign = 1.0 if rng.integers(2) else -1.0
         down, across = rng.random(2)
-        image = apply(image, name, magnitude, sign, (down, across))
+        image = apply_operation(image, name, magnitude, sign, (down, across))
     return image
 
 
-def apply(
+def apply_operation(
     image: Image,
     name: str,
     magnitude: float,
     sign: float = 1.0,
-    place: tuple[float, float] = (0.5, 0.5),
+    position: tuple[float, float] = (0.5, 0.5),
 ) -> Image:
     """Returns the image after one operation.
 
@@ -66,26 +66,28 @@ def apply(
       name: one of ``OPERATIONS``.
       magnitude: of 10.
       sign: -1 or 1: the direction of the geometric ones.
-      place: in [0, 1): the centre (down, across) of a cutout.
+      position: in [0, 1): the centre (down, across) of a cutout.
     """
     level = magnitude / 10
     factor = 1.8 * level + 0.1
     if name == "cutout":
-        return _cut_out(image, level, place)
+        return _fill_cutout(image, level, position)
     if name == "color":
-        return _color(image, factor)
+        return _change_color(image, factor)
     if name == "sharpness":
         return _sharpen(image, factor)
     if name in ("auto_contrast", "equalize"):
-        make = _auto_contrast if name == "auto_contrast" else _equalize
-        return _look_up(image, np.stack([make(row) for row in _histograms(image)]))
-    table = _table(image, name, level, factor)
+        make = _stretch_contrast if name == "auto_contrast" else _equalize
+        return _look_up(image, np.stack([make(row) for row in _count_values(image)]))
+    table = _make_table(image, name, level, factor)
     if table is not None:
         return _look_up(image, table)
     return _move(image, name, sign * level)
 
 
-def _table(image: Image, name: str, level: float, factor: float) -> np.ndarray | None:
+def _make_table(
+    image: Image, name: str, level: float, factor: float
+) -> np.ndarray | None:
     """Returns what becomes of each value, [256]; None for the geometric operations."""
     values = np.arange(256)
     match name:
@@ -115,14 +117,14 @@ def _look_up(image: Image, table: np.ndarray) -> Image:
     return load_cv2().LUT(image, table)
 
 
-def _histograms(image: Image) -> Int[np.ndarray, "3 256"]:
+def _count_values(image: Image) -> Int[np.ndarray, "3 256"]:
     """Returns how often each value occurs in each channel."""
     count = load_cv2().calcHist
     rows = [count([image], [c], None, [256], [0, 256]).ravel() for c in range(3)]
     return np.array(rows).astype(np.int64)
 
 
-def _auto_contrast(histogram: Int[np.ndarray, " 256"]) -> np.ndarray:
+def _stretch_contrast(histogram: Int[np.ndarray, " 256"]) -> np.ndarray:
     """Returns the table that stretches a channel to 0..255."""
     values, there = np.arange(256), np.flatnonzero(histogram)
     low, high = there[0], there[-1]
@@ -137,7 +139,7 @@ def _equalize(histogram: Int[np.ndarray, " 256"]) -> np.ndarray:
     return (before + step // 2) // step if step else np.arange(256)
 
 
-def _color(image: Image, factor: float) -> Image:
+def _change_color(image: Image, factor: float) -> Image:
     """Moves from grey past the image: a matrix of the channels."""
     matrix = factor * np.eye(3, dtype=np.float32) + (1 - factor) * _LUMA
     return load_cv2().transform(image, matrix)
@@ -155,7 +157,7 @@ def _sharpen(image: Image, factor: float) -> Image:
 def _move(image: Image, name: str, level: float) -> Image:
     """Rotates, shears or translates; the nearest pixel is taken."""
     height, width = image.shape[:2]
-    # From a place in the result, (x, y, 1), to one in the image.
+    # From a position in the result, (x, y, 1), to one in the image.
     matrix = np.eye(2, 3)
     if name == "rotate":
         angle = level * math.pi / 6  # 30 degrees
@@ -182,10 +184,10 @@ def _move(image: Image, name: str, level: float) -> Image:
     )
 
 
-def _cut_out(image: Image, level: float, place: tuple[float, float]) -> Image:
+def _fill_cutout(image: Image, level: float, position: tuple[float, float]) -> Image:
     """Fills a box, clipped at the edges, with grey."""
     spans = []
-    for size, centre in zip(image.shape[:2], place, strict=True):
+    for size, centre in zip(image.shape[:2], position, strict=True):
         middle, reach = math.floor(centre * size), int(_CUTOUT * size * level)
         spans.append(slice(max(0, middle - reach), middle + reach))
     image = image.copy()

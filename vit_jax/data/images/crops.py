@@ -23,7 +23,7 @@ def sample_box(
 
     The law of ``tf.image.sample_distorted_bounding_box``, which the original used:
     uniform aspect ratio (width over height), then a height uniform among those that
-    keep the area in range, then a uniform place; the whole image after 100 failures.
+    keep the area in range, then a uniform position; the whole image after 100 failures.
     (torchvision's RandomResizedCrop differs: uniform area, log-uniform aspect.)
 
     Args:

@@ -25,7 +25,7 @@ def decode(data: bytes | np.ndarray, *, name: str = "image") -> np.ndarray:
     """Returns the image in RGB: uint8 [h, w, 3].
 
     Grayscale and palette images become RGB, CMYK is converted without a colour
-    profile, 16 bits are cut to 8, transparent pixels show white behind them, the EXIF
+    profile, 16 bits are reduced to 8, transparent pixels show white behind them, the EXIF
     orientation is applied, and an animation gives its first frame.
 
     Args:
@@ -36,13 +36,13 @@ def decode(data: bytes | np.ndarray, *, name: str = "image") -> np.ndarray:
       DecodeError: the bytes are no image, or broken, or the image is too large.
     """
     if isinstance(data, np.ndarray):
-        return _from_array(data, name)
+        return _convert_array(data, name)
     if not data:
         raise DecodeError(f"image must not be empty, got 0 bytes in {name}")
     try:
         pixels = jpeg.decode(data)
     except jpeg.Damage as damage:
-        raise _damaged(name, damage) from damage
+        raise _make_damage_error(name, damage) from damage
     return _decode_any(data, name) if pixels is None else pixels
 
 
@@ -75,7 +75,7 @@ def decode_box(
         try:
             pixels = jpeg.decode_box(data, choose, min_size)
         except jpeg.Damage as damage:
-            raise _damaged(name, damage) from damage
+            raise _make_damage_error(name, damage) from damage
         if pixels is not None:
             return pixels
     image = decode(data, name=name)
@@ -83,13 +83,13 @@ def decode_box(
     return image[top : top + height, left : left + width]
 
 
-def _damaged(name: str, damage: jpeg.Damage) -> DecodeError:
+def _make_damage_error(name: str, damage: jpeg.Damage) -> DecodeError:
     return DecodeError(
         f"image must not be damaged, got {name} ({damage}); replace or remove it"
     )
 
 
-def _from_array(pixels: np.ndarray, name: str) -> np.ndarray:
+def _convert_array(pixels: np.ndarray, name: str) -> np.ndarray:
     if pixels.dtype != np.uint8 or pixels.ndim not in (2, 3):
         raise DecodeError(
             f"image must be uint8 [h, w, c], got {pixels.dtype} {pixels.shape} in {name}"
@@ -111,9 +111,9 @@ def _decode_any(data: bytes, name: str) -> np.ndarray:
             if width * height > MAX_PIXELS:
                 raise Image.DecompressionBombError(f"{width}x{height}")
             image.load()
-            return np.asarray(_to_rgb(ImageOps.exif_transpose(image)))
+            return np.asarray(_convert_to_rgb(ImageOps.exif_transpose(image)))
     except Image.DecompressionBombError as error:
-        size = str(error).partition(" exceeds")[0]  # Pillow goes on with its own limit
+        size = str(error).partition(" exceeds")[0]  # Pillow appends its own limit
         raise DecodeError(
             f"image must have at most {MAX_PIXELS:,} pixels, got {name} ({size}); "
             "make it smaller or remove it"
@@ -131,7 +131,7 @@ def _decode_any(data: bytes, name: str) -> np.ndarray:
         ) from error
 
 
-def _to_rgb(image: "Image.Image") -> "Image.Image":
+def _convert_to_rgb(image: "Image.Image") -> "Image.Image":
     """Returns the image in mode RGB."""
     from PIL import Image
 

@@ -1,4 +1,7 @@
-"""Which way up a JPEG is, by its EXIF."""
+"""Which way up a JPEG is, by its EXIF.
+
+Own code, for each image of training: Pillow would have to open it first.
+"""
 
 import struct
 

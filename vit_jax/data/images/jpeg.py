@@ -1,5 +1,8 @@
 """JPEG through libjpeg-turbo (simplejpeg), and no more of it than is needed.
 
+The markers of a file are read by own code: simplejpeg says neither where a scan begins
+nor whether the file is complete.
+
 The functions return None for what they leave to a slower reader: files that are no
 JPEG, and CMYK.
 """
@@ -32,7 +35,7 @@ _memory = threading.local()
 
 
 # Stray bytes between the parts of a file: so few do no harm, and some cameras leave
-# them; more are what a decoder is left with when it lost its place.
+# them; more are what a decoder is left with when it lost its position.
 _STRAY = 64
 
 
@@ -68,7 +71,7 @@ def decode_box(
 ) -> np.ndarray | None:
     """Returns the box of the image, shrunk if ``min_size`` allows it, or None.
 
-    The pixels lie in memory that this thread's next call overwrites: fresh memory costs
+    This thread's next call overwrites the memory of the pixels: fresh memory costs
     a seventh of the time of decoding a 500x375 photograph.
 
     Raises:
@@ -79,7 +82,7 @@ def decode_box(
         return None
     size = header[0]
     top, _, height, width = box = choose(size)
-    shrink = _shrink_factor(box, min_size)
+    shrink = find_shrink_factor(box, min_size)
     if (height, width) != size:
         decoder = turbojpeg.find_decoder()
         if decoder:
@@ -91,9 +94,9 @@ def decode_box(
             rows = _stop_after(data, stop)
             if rows:
                 pixels = _decode_shrunk(rows, (stop, size[1]), shrink, is_part=True)
-                return None if pixels is None else _cut(pixels, box, shrink)
+                return None if pixels is None else _crop(pixels, box, shrink)
     pixels = _decode_shrunk(data, size, shrink)
-    return None if pixels is None else _cut(pixels, box, shrink)
+    return None if pixels is None else _crop(pixels, box, shrink)
 
 
 def _decode_shrunk(
@@ -102,7 +105,7 @@ def _decode_shrunk(
     import simplejpeg
 
     height, width = (-(-side // shrink) for side in size)
-    memory = _buffer(height * width * 3)
+    memory = _reserve_buffer(height * width * 3)
     try:
         return simplejpeg.decode_jpeg(
             data,
@@ -128,7 +131,7 @@ def _check_damage(error: ValueError) -> None:
         raise Damage(text) from error
 
 
-def _cut(pixels: np.ndarray, box: Box, shrink: int) -> np.ndarray:
+def _crop(pixels: np.ndarray, box: Box, shrink: int) -> np.ndarray:
     top, left, height, width = (value // shrink for value in box)
     return pixels[top : top + height, left : left + width]
 
@@ -158,7 +161,7 @@ def _find_scan(data: bytes) -> int:
     return position
 
 
-def _shrink_factor(box: Box, min_size: Size | None) -> int:
+def find_shrink_factor(box: Box, min_size: Size | None) -> int:
     """Returns the power of two, up to 8, that leaves the box its minimum size."""
     if min_size is None:
         return 1
@@ -169,7 +172,7 @@ def _shrink_factor(box: Box, min_size: Size | None) -> int:
 def _stop_after(data: bytes, rows: int) -> bytes | None:
     """Returns the file with a header that says it has ``rows`` rows; None if it cannot.
 
-    A baseline JPEG holds its rows from top to bottom, so a decoder told of fewer stops
+    A baseline JPEG holds its rows from top to bottom, so a decoder that expects fewer stops
     there. (A progressive one does not, and its scans would no longer add up.)
     """
     position = 2
@@ -187,7 +190,7 @@ def _stop_after(data: bytes, rows: int) -> bytes | None:
     return None
 
 
-def _buffer(size: int) -> np.ndarray:
+def _reserve_buffer(size: int) -> np.ndarray:
     """Returns this thread's memory, at least ``size`` bytes of it."""
     if size > _KEPT:
         return np.empty(size, np.uint8)

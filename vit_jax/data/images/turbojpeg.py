@@ -1,8 +1,9 @@
-"""libjpeg-turbo's own interface, for the one thing no Python package of it offers.
+"""libjpeg-turbo's own interface, to decode the crop of a JPEG and no more. Own code.
 
-A box of a JPEG needs no transform and no colour conversion outside itself. The library
-is that of the ``turbojpeg`` wheel or the system's (``libturbojpeg``, 3.0 or later); where
-there is neither, the pixels are the same and cost more.
+simplejpeg and PyTurboJPEG wrap the same library without its regions. Without them an
+Inception crop costs 1.23 times the CPU time (`benchmarks/jpeg.py`) and has the same
+pixels. The library is that of the ``turbojpeg`` wheel (the extra ``jpeg``) or the
+system's ``libturbojpeg`` (3.0 or later).
 """
 
 import ctypes

@@ -14,7 +14,9 @@ from typing import Any
 
 import numpy as np
 
+from vit_jax.config import DataConfig
 from vit_jax.data.images.decode import decode
+from vit_jax.data.sources.array_records import write_dataset
 from vit_jax.data.sources.splits import split_stratified
 from vit_jax.data.sources.tfds import TfdsSource, open_tfds
 from vit_jax.errors import ConfigError
@@ -46,15 +48,21 @@ class DigitsSource:
         return self._examples[index]
 
 
-def open_digits(split: str) -> DigitsSource:
-    """Returns a split of the digits, which are prepared if need be."""
+def open_digits(
+    location: str, split: str, data: DataConfig | None = None
+) -> DigitsSource:
+    """Returns a split of the digits, which are prepared if need be.
+
+    Raises:
+      ConfigError: no such split, or the cache folder cannot be written.
+    """
     return DigitsSource(open_tfds(str(prepare_digits()), split))
 
 
 def prepare_digits(data_dir: pathlib.Path | None = None) -> pathlib.Path:
     """Returns the folder of the prepared dataset, writing it if it is not there.
 
-    It is written beside its place and renamed into it: whoever looks finds nothing or
+    It is written beside its final path and then renamed: whoever looks finds nothing or
     all of it, also when two processes write at once or one is killed.
 
     Raises:
@@ -86,8 +94,6 @@ def prepare_digits(data_dir: pathlib.Path | None = None) -> pathlib.Path:
 
 def _write(folder: pathlib.Path) -> None:
     """Writes both splits and their metadata, without TensorFlow."""
-    from vit_jax.data.sources.array_records import write_dataset
-
     images, labels = load_arrays()
     names = [f"digits/{i}" for i in range(len(labels))]
     parts = zip(("train", "test"), split_stratified(names, labels), strict=True)

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from vit_jax.config import DataConfig
 from vit_jax.data.sources.splits import (
     list_splits,
     resolve_split,
@@ -62,14 +63,16 @@ def encode_multi_hot(labels: Sequence[int], num_classes: int) -> np.ndarray:
     return row
 
 
-def open_folder(folder: str, split: str) -> FolderSource:
+def open_folder(
+    folder: str, split: str, data: DataConfig | None = None
+) -> FolderSource:
     """Returns a split of a folder of images, in which each class is a folder.
 
     If the folder holds ``train`` (with folders of classes in it) beside ``val`` or
     ``test``, these are the splits, and each must have the same classes. Otherwise its
     folders are the classes, and ``train`` and ``test`` are drawn from each class: 80%
-    and 20%, the same on every machine. Images may lie at any depth in their class.
-    Hidden files, and files that no image type claims, are passed over.
+    and 20%, the same on every machine. Images may be at any depth in their class.
+    Hidden files and files without an image's suffix are skipped.
 
     The order within a split follows a hash of the names, so that ``train[:10%]`` has
     images of all classes.
@@ -83,7 +86,7 @@ def open_folder(folder: str, split: str) -> FolderSource:
             f'folder of images must exist, got "{folder}"; '
             "its class folders hold the images: DIR/cat/1.jpg"
         )
-    names = _subfolders(root)
+    names = _list_subfolders(root)
     if _has_splits(root, names):
         classes, splits = _read_splits(root, names, split)
     else:
@@ -98,9 +101,9 @@ def open_folder(folder: str, split: str) -> FolderSource:
 
 
 def _has_splits(root: str, names: Sequence[str]) -> bool:
-    """Tells splits from classes; a class may well be called "train"."""
+    """Returns whether folders are splits or classes; a class may be called "train"."""
     if "train" in names:
-        return bool(_subfolders(files.join_path(root, "train")))
+        return bool(_list_subfolders(files.join_path(root, "train")))
     return bool(names) and set(names) <= set(SPLITS)
 
 
@@ -111,16 +114,16 @@ def _read_splits(
     known = [name for name in SPLITS if name in names]
     wanted = known if "all" in list_splits(spec) else list_splits(spec)
     reference = known[0]
-    classes = _subfolders(files.join_path(root, reference))
+    classes = _list_subfolders(files.join_path(root, reference))
     splits: dict[str, Members] = {name: [] for name in known}
     for split in known:
         if split in wanted:
-            found = _subfolders(files.join_path(root, split))
+            found = _list_subfolders(files.join_path(root, split))
             _check_classes(root, (reference, classes), (split, found))
             splits[split] = [
                 (f"{split}/{path}", label)
                 for label, name in enumerate(classes)
-                for path in _images(files.join_path(root, split), name)
+                for path in _list_images(files.join_path(root, split), name)
             ]
     if reference in wanted:
         _check_not_empty(files.join_path(root, reference), classes, splits[reference])
@@ -134,7 +137,7 @@ def _split_classes(
     members = [
         (path, label)
         for label, name in enumerate(classes)
-        for path in _images(root, name)
+        for path in _list_images(root, name)
     ]
     _check_not_empty(root, classes, members)
     train, test = split_stratified(
@@ -162,7 +165,11 @@ def _check_classes(root: str, *splits: tuple[str, Sequence[str]]) -> None:
 def _check_not_empty(root: str, classes: Sequence[str], members: Members) -> None:
     """Raises ConfigError if there is no image, or none in a class."""
     if not members:
-        loose = "; put each image in the folder of its class" if _loose(root) else ""
+        loose = (
+            "; put each image in the folder of its class"
+            if _has_loose_images(root)
+            else ""
+        )
         raise ConfigError(
             f"folder of images must hold class folders with images "
             f"({', '.join(SUFFIXES)}), got none in {root}{loose}"
@@ -176,18 +183,18 @@ def _check_not_empty(root: str, classes: Sequence[str], members: Members) -> Non
             )
 
 
-def _subfolders(folder: str) -> list[str]:
+def _list_subfolders(folder: str) -> list[str]:
     hidden = (".", "__MACOSX")
     return [
         name for name in files.list_folder(folder)[0] if not name.startswith(hidden)
     ]
 
 
-def _loose(folder: str) -> bool:
+def _has_loose_images(folder: str) -> bool:
     return any(name.lower().endswith(SUFFIXES) for name in files.list_folder(folder)[1])
 
 
-def _images(root: str, name: str) -> list[str]:
+def _list_images(root: str, name: str) -> list[str]:
     """Returns the paths below ``root`` of the images of class ``name``, sorted."""
     paths = files.walk_files(files.join_path(root, name))
     return sorted(f"{name}/{path}" for path in paths if path.lower().endswith(SUFFIXES))

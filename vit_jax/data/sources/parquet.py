@@ -12,11 +12,13 @@ from typing import Any
 
 import numpy as np
 
+from vit_jax.config import DataConfig
 from vit_jax.data.sources import folders
 from vit_jax.data.sources.splits import resolve_split, sort_by_hash, split_stratified
 from vit_jax.data.sources.tables import sort_classes
 from vit_jax.errors import ConfigError
 from vit_jax.storage import files
+from vit_jax.storage.remote import report_read_errors
 
 _LABELS = ("label", "labels", "fine_label", "class", "target")
 _ROW_GROUPS = 8  # kept in memory by each process; a shuffle reads around in all
@@ -51,9 +53,9 @@ class ParquetSource:
     def __getitem__(self, index: int) -> dict[str, Any]:
         file, row = map(int, self._rows[index])
         path = self._paths[file]
-        starts = _starts(path)
+        starts = _find_starts(path)
         group = bisect.bisect_right(starts, row) - 1
-        image = _group(path, group)[row - starts[group]].as_py()
+        image = _read_group(path, group)[row - starts[group]].as_py()
         data = image["bytes"] if isinstance(image, dict) else image
         if data is None and isinstance(image, dict):
             data = files.read_bytes(
@@ -66,7 +68,9 @@ class ParquetSource:
         }
 
 
-def open_parquet(path: str, split: str) -> ParquetSource:
+def open_parquet(
+    path: str, split: str, data: DataConfig | None = None
+) -> ParquetSource:
     """Returns a split of the images in Parquet files.
 
     Args:
@@ -88,22 +92,22 @@ def open_parquet(path: str, split: str) -> ParquetSource:
     paths = files.match_files(os.path.expanduser(path), ".parquet")
     if not paths:
         raise ConfigError(f'Parquet files must exist, got none for "{path}"')
-    schema = _schema(paths[0])
+    schema = _read_schema(paths[0])
     column = next((name for name in _LABELS if name in schema.names), None)
     if column is None or "image" not in schema.names:
         raise ConfigError(
             f"{paths[0]} must have the columns image and {_LABELS[0]}, got "
             f"{', '.join(schema.names)}"
         )
-    cells = [_column(path, column) for path in paths]
+    cells = [_read_column(path, column) for path in paths]
     rows = np.array(
         [(f, r) for f, each in enumerate(cells) for r in range(len(each))], np.int64
     )
     if not len(rows):
         raise ConfigError(f'Parquet files must hold images, got none in "{path}"')
-    names = _class_names(schema, column)
-    classes, labels = _labels(list(itertools.chain(*cells)), names)
-    splits = _splits([os.path.basename(path) for path in paths], rows, labels)
+    names = _read_class_names(schema, column)
+    classes, labels = _number_labels(list(itertools.chain(*cells)), names)
+    splits = _find_splits([os.path.basename(path) for path in paths], rows, labels)
     sizes = {name: len(members) for name, members in splits.items()}
     chosen = []
     for name, start, stop in resolve_split(split, sizes):
@@ -123,7 +127,7 @@ def open_parquet(path: str, split: str) -> ParquetSource:
     return ParquetSource(paths, rows[index], labels[index], classes)
 
 
-def _labels(
+def _number_labels(
     cells: Sequence[Any], names: list[str] | None
 ) -> tuple[list[str], np.ndarray]:
     """Returns the classes, and the label of each cell: -1 where it has none.
@@ -145,7 +149,7 @@ def _labels(
     return classes, labels
 
 
-def _class_names(schema: Any, column: str) -> list[str] | None:
+def _read_class_names(schema: Any, column: str) -> list[str] | None:
     """Returns the names that ``datasets`` leaves in the file, if it did."""
     metadata = (schema.metadata or {}).get(b"huggingface")
     if metadata is None:
@@ -154,7 +158,7 @@ def _class_names(schema: Any, column: str) -> list[str] | None:
     return feature.get("names") if isinstance(feature, dict) else None
 
 
-def _splits(
+def _find_splits(
     names: Sequence[str], rows: np.ndarray, labels: np.ndarray
 ) -> dict[str, np.ndarray]:
     words = [re.split(r"[-_.\d]+", name.lower()) for name in names]
@@ -173,28 +177,28 @@ def _open(path: str) -> Iterator[Any]:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    with files.report_read_errors(path):
+    with report_read_errors(path):
         try:
             with files.open_file(path, ahead=False) as file:
                 yield pq.ParquetFile(file)
         except pa.ArrowInvalid as error:
             raise ConfigError(
-                f"Parquet file must be whole, got {path} ({error}); write it once more"
+                f"Parquet file must be whole, got {path} ({error}); write it again"
             ) from error
 
 
-def _schema(path: str) -> Any:
+def _read_schema(path: str) -> Any:
     with _open(path) as file:
         return file.schema_arrow
 
 
-def _column(path: str, name: str) -> list[Any]:
+def _read_column(path: str, name: str) -> list[Any]:
     with _open(path) as file:
         return file.read(columns=[name])[name].to_pylist()
 
 
 @functools.lru_cache(maxsize=1024)
-def _starts(path: str) -> list[int]:
+def _find_starts(path: str) -> list[int]:
     """Returns the first row of each row group of a file."""
     with _open(path) as file:
         metadata = file.metadata
@@ -203,6 +207,6 @@ def _starts(path: str) -> list[int]:
 
 
 @functools.lru_cache(maxsize=_ROW_GROUPS)
-def _group(path: str, group: int) -> Any:
+def _read_group(path: str, group: int) -> Any:
     with _open(path) as file:
         return file.read_row_group(group, columns=["image"])["image"].combine_chunks()

@@ -1,45 +1,27 @@
-"""Where images come from: random access to encoded images and their labels."""
+"""From ``data.source`` to images: which kind it is, and the opener of that kind.
+
+The kinds are the rows of ``config.choices.SOURCES``, a caller's own included.
+"""
 
 import os
-from typing import Any, Protocol
 
 from vit_jax.config import DataConfig
-from vit_jax.data.sources.digits import open_digits
-from vit_jax.data.sources.folders import open_folder
-from vit_jax.data.sources.parquet import open_parquet
-from vit_jax.data.sources.tables import SUFFIXES, open_table
-from vit_jax.data.sources.tars import open_tars
-from vit_jax.data.sources.tfds import open_tfds
+from vit_jax.config.choices import SOURCES
+from vit_jax.data.sources.source import Source
 from vit_jax.errors import ConfigError
 from vit_jax.storage import files
-
-
-class Source(Protocol):
-    """One split of a data set, in a fixed order, read by any number of threads.
-
-    Example ``i`` is a dictionary: ``image`` is encoded (bytes) or uint8 [h, w, c],
-    ``label`` an int in [0, num_classes), ``name`` what an error calls it. If the source
-    is ``multi_label``, labels are uint8 [num_classes] of zeros and ones.
-    """
-
-    multi_label: bool
-    class_names: tuple[str, ...] | None
-    num_classes: int
-    num_examples: int
-
-    def __len__(self) -> int: ...
-
-    def __getitem__(self, index: int) -> dict[str, Any]: ...
 
 
 def make_source(data: DataConfig, split: str) -> Source:
     """Returns the images of ``split`` (a TFDS split string) of ``data.source``.
 
     Args:
-      data: ``source`` is ``digits``, ``folder:DIR``, ``table:FILE`` (.csv, .tsv,
-        .jsonl), ``tar:DIR``, ``parquet:DIR`` or ``tfds:NAME[/CONFIG][:VERSION]``; without a
-        prefix, a table or a folder that exists, or a TFDS name. Folders and files may be
-        URLs: ``gs://``, ``https://`` and what else fsspec reads (extra ``remote``).
+      data: ``source`` is ``KIND:LOCATION`` with a kind of ``config.choices.SOURCES``:
+        ``digits``, ``folder:DIR``, ``table:FILE`` (.csv, .tsv, .jsonl), ``tar:DIR``,
+        ``parquet:DIR``, ``tfds:NAME[/CONFIG][:VERSION]`` or one that was registered.
+        Without a kind: a file with a suffix of the table, a folder that exists, or a
+        TFDS name. Folders and files may be URLs: ``gs://``, ``https://`` and what else
+        fsspec reads (extra ``remote``).
       split: such as ``train``, ``train[:98%]`` or ``train+test``.
 
     Raises:
@@ -50,38 +32,43 @@ def make_source(data: DataConfig, split: str) -> Source:
       >>> source = make_source(data, data.train_split)
       >>> source[0]["label"], source.class_names
     """
+    kind, location = recognize_source(data.source)
     try:
-        return _open(data, split)
+        return SOURCES.resolve(kind)(location, split, data)
     except OSError as error:
         raise ConfigError(
             f"data.source must be readable, got {error.filename or data.source} "
-            f"({error.strerror or error}); check the place and your rights there"
+            f"({error.strerror or error}); check the path and the permissions there"
         ) from error
 
 
-def _open(data: DataConfig, split: str) -> Source:
-    kind, _, rest = data.source.partition(":")
-    suffix = files.get_suffix(data.source)
-    if data.source == "digits":
-        return open_digits(split)
-    if kind == "folder":
-        return open_folder(rest, split)
-    if kind == "tfds":
-        return open_tfds(rest, split, data.data_dir, data.label)
-    if kind == "table" or suffix in SUFFIXES:
-        return open_table(data.source.removeprefix("table:"), split)
-    if kind == "tar" or suffix == ".tar":
-        return open_tars(data.source.removeprefix("tar:"), split)
-    if kind == "parquet" or suffix == ".parquet":
-        return open_parquet(data.source.removeprefix("parquet:"), split)
-    path = os.path.expanduser(data.source)
-    if data.source and os.path.exists(os.path.join(path, "dataset_info.json")):
-        return open_tfds(path, split, label=data.label)
-    if data.source and (files.is_url(path) or os.path.isdir(path)):
-        return open_folder(path, split)
-    if not data.source or data.source.startswith(("/", ".", "~")):
+def recognize_source(source: str) -> tuple[str, str]:
+    """Returns the kind of a source and its location.
+
+    In this order: a kind by name; a file by its suffix; a prepared TFDS folder; a
+    folder or URL; a TFDS name.
+
+    Raises:
+      ConfigError: an empty text, or a path that does not exist.
+    """
+    kind, colon, location = source.partition(":")
+    if kind in SOURCES:
+        form = SOURCES[kind].form
+        is_whole = not colon and not form.startswith(f"{kind}:")
+        if is_whole or (colon and form != kind):
+            return kind, location
+    suffix = files.get_suffix(source)
+    for kind, row in SOURCES.items():
+        if suffix in row.suffixes:
+            return kind, source
+    path = os.path.expanduser(source)
+    if source and os.path.exists(os.path.join(path, "dataset_info.json")):
+        return "tfds", path
+    if source and (files.is_url(path) or os.path.isdir(path)):
+        return "folder", path
+    if not source or source.startswith(("/", ".", "~")):
         raise ConfigError(
-            f'data.source must be digits, a folder or a TFDS name, got "{data.source}", '
-            "which does not exist"
+            f"data.source must be {', '.join(SOURCES.list_forms())}, a path that "
+            f'exists or the name of a TFDS dataset, got "{source}"'
         )
-    return open_tfds(data.source, split, data.data_dir, data.label)
+    return "tfds", source

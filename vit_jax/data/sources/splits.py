@@ -31,7 +31,7 @@ def resolve_split(spec: str, sizes: Mapping[str, int]) -> list[tuple[str, int, i
       sizes: the number of examples in each split that exists.
 
     Raises:
-      ConfigError: the syntax is wrong, a split does not exist, a bound lies outside
+      ConfigError: the syntax is wrong, a split does not exist, a bound is outside
         it, or nothing is left.
 
     Reference: https://www.tensorflow.org/datasets/splits
@@ -56,8 +56,8 @@ def resolve_split(spec: str, sizes: Mapping[str, int]) -> list[tuple[str, int, i
                 "choose with --config.data.train_split and --config.data.eval_split"
             )
         size = sizes[name]
-        start = _bound(match["start"], 0, size, spec)
-        stop = _bound(match["stop"], size, size, spec)
+        start = _parse_bound(match["start"], 0, size, spec)
+        stop = _parse_bound(match["stop"], size, size, spec)
         ranges.append((name, start, max(start, stop)))
     if not any(stop - start for _, start, stop in ranges):
         counts = ", ".join(f"{sizes[name]} in {name}" for name, _, _ in ranges)
@@ -72,7 +72,7 @@ def list_splits(spec: str) -> list[str]:
     return [term.partition("[")[0].strip() for term in spec.split("+")]
 
 
-def _bound(text: str | None, default: int, size: int, spec: str) -> int:
+def _parse_bound(text: str | None, default: int, size: int, spec: str) -> int:
     """Returns an absolute bound within ``[0, size]``."""
     if not text or not text.strip():
         return default

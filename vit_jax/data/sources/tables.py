@@ -8,12 +8,12 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from vit_jax.config import DataConfig
+from vit_jax.config.choices import SOURCES
 from vit_jax.data.sources.folders import FolderSource
 from vit_jax.data.sources.splits import resolve_split, sort_by_hash, split_stratified
 from vit_jax.errors import ConfigError
 from vit_jax.storage import files
-
-SUFFIXES = (".csv", ".tsv", ".jsonl")
 
 # The first of these that a table has is used. Kaggle, Hugging Face and pandas habits.
 _PATH_COLUMNS = ("image", "path", "file_name", "filename", "file", "image_path")
@@ -26,7 +26,7 @@ _NUMBER = "0|[1-9][0-9]{0,4}"  # of a class
 Row = dict[str, Any]
 
 
-def open_table(path: str, split: str) -> FolderSource:
+def open_table(path: str, split: str, data: DataConfig | None = None) -> FolderSource:
     """Returns a split of the images that a table lists.
 
     The table has a header with a column for the path (``image``, ``path`` or
@@ -38,26 +38,25 @@ def open_table(path: str, split: str) -> FolderSource:
     A column ``labels`` gives each image several classes or none: ``cat|dog`` in a CSV
     file, a list in JSON lines. The source is then ``multi_label``.
 
-    Whether the images are there is seen when they are read.
+    Missing images are reported when they are read.
 
     Raises:
       ConfigError: no such table, no such column, an empty cell, or no such split.
     """
     file = os.path.expanduser(path)
     if not files.is_url(file) and not os.path.isfile(file):
-        raise ConfigError(
-            f'table must be a {", ".join(SUFFIXES)} file that exists, got "{path}"'
-        )
-    rows = list(_rows(file))
+        suffixes = ", ".join(SOURCES["table"].suffixes)
+        raise ConfigError(f'table must be a {suffixes} file that exists, got "{path}"')
+    rows = list(_read_rows(file))
     if not rows:
         raise ConfigError(f"table must list at least one image, got none in {file}")
-    paths = _column(file, rows, _PATH_COLUMNS)
+    paths = _get_column(file, rows, _PATH_COLUMNS)
     multi_label = _MULTI_COLUMN in rows[0]
     if multi_label:
-        sets = [_labels(row.get(_MULTI_COLUMN)) for row in rows]
+        sets = [_parse_labels(row.get(_MULTI_COLUMN)) for row in rows]
         classes = sort_classes([label for each in sets for label in each])
     else:
-        sets = [[label] for label in _column(file, rows, _LABEL_COLUMNS)]
+        sets = [[label] for label in _get_column(file, rows, _LABEL_COLUMNS)]
         classes = sort_classes([label for (label,) in sets])
     if not classes:
         raise ConfigError(
@@ -67,7 +66,7 @@ def open_table(path: str, split: str) -> FolderSource:
     labels = [tuple(sorted(numbers[label] for label in each)) for each in sets]
     # Where an image has several classes, the first of them stands for it in the split.
     first = [each[0] if each else -1 for each in labels]
-    splits = _splits(file, rows, list(zip(paths, first, strict=True)))
+    splits = _find_splits(file, rows, list(zip(paths, first, strict=True)))
     labels: Sequence[Any] = labels if multi_label else first
     members = list(zip(paths, labels, strict=True))
     selected = []
@@ -79,7 +78,7 @@ def open_table(path: str, split: str) -> FolderSource:
     return FolderSource(files.get_parent(file), selected, classes, multi_label)
 
 
-def _labels(cell: Any) -> list[str]:
+def _parse_labels(cell: Any) -> list[str]:
     """Returns the classes in a cell of the column ``labels``."""
     if isinstance(cell, list):
         return [str(label) for label in dict.fromkeys(cell)]
@@ -87,12 +86,12 @@ def _labels(cell: Any) -> list[str]:
     return [label for label in dict.fromkeys(text.split(_SEPARATOR)) if label]
 
 
-def _rows(file: str) -> Iterator[Row]:
+def _read_rows(file: str) -> Iterator[Row]:
     try:
         text = files.read_bytes(file).decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise ConfigError(
-            f"table must be UTF-8, got {file} (byte {error.start} is not); save it so"
+            f"table must be UTF-8, got {file} (byte {error.start} is not); save it as UTF-8"
         ) from error
     lines = io.StringIO(text, newline="")
     suffix = files.get_suffix(file)
@@ -120,13 +119,13 @@ def _rows(file: str) -> Iterator[Row]:
             yield row
 
 
-def _column(file: str, rows: Sequence[Row], names: Sequence[str]) -> list[str]:
+def _get_column(file: str, rows: Sequence[Row], names: Sequence[str]) -> list[str]:
     """Returns the column with the first of the names that is there, as strings."""
     name = next((name for name in names if name in rows[0]), None)
     if name is None:
         raise ConfigError(
             f"table {file} must have a column {' or '.join(names[:2])}, got "
-            f"{', '.join(map(str, rows[0]))}; name one so"
+            f"{', '.join(map(str, rows[0]))}; rename one of them"
         )
     for number, row in enumerate(rows, start=1):
         if row.get(name) in (None, ""):
@@ -147,13 +146,13 @@ def sort_classes(labels: Sequence[str]) -> list[str]:
     return [str(number) for number in range(max(map(int, names), default=-1) + 1)]
 
 
-def _splits(
+def _find_splits(
     file: str, rows: Sequence[Row], members: Sequence[tuple[str, int]]
 ) -> dict[str, list[int]]:
     """Returns the rows of each split."""
     if _SPLIT_COLUMN in rows[0]:
         splits: dict[str, list[int]] = {}
-        for i, name in enumerate(_column(file, rows, (_SPLIT_COLUMN,))):
+        for i, name in enumerate(_get_column(file, rows, (_SPLIT_COLUMN,))):
             splits.setdefault(name, []).append(i)
         return splits
     train, test = split_stratified(*zip(*members, strict=True))

@@ -13,12 +13,14 @@ from typing import Any
 
 import numpy as np
 
+from vit_jax.config import DataConfig
 from vit_jax.data.sources import folders
 from vit_jax.data.sources.splits import resolve_split, sort_by_hash, split_stratified
 from vit_jax.data.sources.tables import sort_classes
 from vit_jax.errors import ConfigError
 from vit_jax.storage import files
 from vit_jax.storage.cache import find_cache_folder
+from vit_jax.storage.remote import report_read_errors
 
 Entry = tuple[str, str, int, int]  # name in the shard, label, offset, size
 
@@ -58,7 +60,7 @@ class TarSource:
         }
 
 
-def open_tars(path: str, split: str) -> TarSource:
+def open_tars(path: str, split: str, data: DataConfig | None = None) -> TarSource:
     """Returns a split of the images in tar files.
 
     A shard's name says its split (``train-0001.tar``, ``imagenet_val_3.tar``); if none
@@ -81,7 +83,7 @@ def open_tars(path: str, split: str) -> TarSource:
     if not shards:
         raise ConfigError(f'tar files must exist, got none for "{path}"')
     with concurrent.futures.ThreadPoolExecutor() as pool:
-        indices = list(pool.map(_index, shards))
+        indices = list(pool.map(_read_index, shards))
     classes = sort_classes([label for index in indices for _, label, _, _ in index])
     if not classes:
         raise ConfigError(
@@ -95,7 +97,7 @@ def open_tars(path: str, split: str) -> TarSource:
             names.append(f"{os.path.basename(shards[number])}/{name}")
             rows.append((number, offset, size, numbers[label]))
     entries = np.array(rows, np.int64)
-    splits = _splits([_split_name(shard) for shard in shards], names, entries)
+    splits = _find_splits([_find_split(shard) for shard in shards], names, entries)
     sizes = {name: len(members) for name, members in splits.items()}
     selected = []
     for name, start, stop in resolve_split(split, sizes):
@@ -105,12 +107,12 @@ def open_tars(path: str, split: str) -> TarSource:
     return TarSource(shards, entries[np.concatenate(selected)], classes)
 
 
-def _split_name(shard: str) -> str | None:
-    words = re.split(r"[-_.\d]+", _stem(shard).lower())
+def _find_split(shard: str) -> str | None:
+    words = re.split(r"[-_.\d]+", _get_stem(shard).lower())
     return next((name for name in folders.SPLITS if name in words), None)
 
 
-def _splits(
+def _find_splits(
     shard_splits: Sequence[str | None], names: Sequence[str], entries: np.ndarray
 ) -> dict[str, np.ndarray]:
     """Returns the examples of each split."""
@@ -121,18 +123,18 @@ def _splits(
     return {name: np.flatnonzero(found == name) for name in sorted(set(found))}
 
 
-def _stem(path: str) -> str:
+def _get_stem(path: str) -> str:
     return os.path.basename(path).partition(".")[0]
 
 
-def _index(shard: str) -> list[Entry]:
+def _read_index(shard: str) -> list[Entry]:
     """Returns the images of a shard, from the cache if the shard is unchanged."""
     identity = f"{shard}|{files.fingerprint(shard)}"
     digest = hashlib.sha256(identity.encode()).hexdigest()[:32]
     cached = find_cache_folder() / "tar_index" / f"{digest}.json"
     with contextlib.suppress(OSError, ValueError):  # not there, another user's, damaged
         return [tuple(entry) for entry in json.loads(cached.read_text())]
-    with files.report_read_errors(shard):
+    with report_read_errors(shard):
         entries = _scan(shard)
     try:
         cached.parent.mkdir(parents=True, exist_ok=True)
@@ -150,26 +152,26 @@ def _scan(shard: str) -> list[Entry]:
             files.open_file(shard) as file,
             tarfile.open(fileobj=file, mode="r:") as tar,
         ):
-            images, labels = _members(tar)
+            images, labels = _list_members(tar)
     except tarfile.TarError as error:
         raise ConfigError(
-            f"tar file must be readable, got {shard} ({error}); write it once more"
+            f"tar file must be readable, got {shard} ({error}); write it again"
         ) from error
     entries = []
     for key, (name, offset, size) in images.items():
         label = labels.get(key) or key.rpartition("/")[0].rpartition("/")[2]
-        if label in ("", ".") and os.path.basename(name).startswith(_stem(shard)):
-            label = _stem(shard)
+        if label in ("", ".") and os.path.basename(name).startswith(_get_stem(shard)):
+            label = _get_stem(shard)
         if label in ("", "."):
             raise ConfigError(
                 f"each image must have a label, got {name} in {shard} without a "
-                f"{_stem(name)}.cls beside it or a folder around it"
+                f"{_get_stem(name)}.cls beside it or a folder around it"
             )
         entries.append((name, label, offset, size))
     return entries
 
 
-def _members(
+def _list_members(
     tar: tarfile.TarFile,
 ) -> tuple[dict[str, tuple[str, int, int]], dict[str, str]]:
     """Returns key -> (name, offset, size) of the images, and key -> label."""

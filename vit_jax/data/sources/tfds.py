@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from vit_jax.config import DataConfig
+from vit_jax.config.choices import SOURCES
 from vit_jax.data.images.decode import decode
 from vit_jax.data.sources.splits import resolve_split
 from vit_jax.data.sources.vtab import DERIVED
@@ -30,7 +32,7 @@ class TfdsSource:
 
         info = builder.info
         sizes = {key: info.splits[key].num_examples for key in info.splits}
-        resolve_split(split, sizes)  # tells what is wrong in one line
+        resolve_split(split, sizes)  # reports what is wrong in one line
         self._derived = DERIVED.get(label_key or "")
         if self._derived:
             names = self._derived.class_names
@@ -68,18 +70,16 @@ class TfdsSource:
         return {"image": image, "label": self._derived.derive(label), "name": name}
 
 
-def open_tfds(
-    name: str, split: str, data_dir: str | None = None, label: str | None = None
-) -> TfdsSource:
+def open_tfds(name: str, split: str, data: DataConfig | None = None) -> TfdsSource:
     """Returns a split of the dataset ``NAME[/CONFIG][:VERSION]``, or of its folder.
 
     Args:
       name: as TFDS writes it, or the path of a prepared dataset (with its version).
       split: a TFDS split string.
-      data_dir: where the prepared datasets lie; None: $TFDS_DATA_DIR, else
-        ``~/tensorflow_datasets``.
-      label: which feature is the label, or one of ``vtab.DERIVED``; None: the one that
-        the dataset is known for.
+      data: of which ``data_dir`` is the folder of the prepared datasets (None:
+        $TFDS_DATA_DIR, else ``~/tensorflow_datasets``), and ``label`` the feature that
+        is the label, or one of ``vtab.DERIVED`` (None: the one that the dataset is
+        known for).
 
     Raises:
       ConfigError: there is no such dataset or label, it is not prepared, or not as ArrayRecord;
@@ -88,18 +88,19 @@ def open_tfds(
     import tensorflow_datasets as tfds
     from tensorflow_datasets.core import read_only_builder, registered
 
+    data_dir, label = (data.data_dir, data.label) if data else (None, None)
     if (pathlib.Path(name) / "dataset_info.json").exists():
         builder = tfds.builder_from_directory(name)
         return TfdsSource(_check_format(builder, name, data_dir), split, label)
     if data_dir and "://" not in data_dir and not os.path.isdir(data_dir):
         raise ConfigError(
             f'data.data_dir must be a folder with TFDS datasets, got "{data_dir}", '
-            f"which does not exist; to prepare one there: {_command(name, data_dir)}"
+            f"which does not exist; to prepare one there: {_make_command(name, data_dir)}"
         )
     try:
         builder = read_only_builder.builder_from_files(name, data_dir=data_dir)
     except registered.DatasetNotFoundError as error:
-        raise _not_found(name, data_dir) from error
+        raise _make_not_found_error(name, data_dir) from error
     except ValueError as error:
         raise ConfigError(
             f"TFDS name must be NAME, NAME/CONFIG, NAME:1.2.3 or NAME/CONFIG:1.2.3 of "
@@ -118,22 +119,22 @@ def _check_format(builder: Any, name: str, data_dir: str | None) -> Any:
     others = [each.value for each in builder.info.alternative_file_formats]
     if "array_record" in others:
         return tfds.builder_from_directory(builder.data_dir, file_format="array_record")
-    # TFDS refuses to prepare a second format in the same place.
-    where = os.path.join(_default_dir(data_dir), "array_record")
+    # TFDS refuses to prepare a second format in the same folder.
+    where = os.path.join(_find_data_dir(data_dir), "array_record")
     raise ConfigError(
         f'dataset "{name}" must be prepared as ArrayRecord, got {found} files in '
-        f"{builder.data_dir}; run: {_command(name, where)}, then pass "
+        f"{builder.data_dir}; run: {_make_command(name, where)}, then pass "
         f"--config.data.data_dir={where}"
     )
 
 
-def _not_found(name: str, data_dir: str | None) -> ConfigError:
+def _make_not_found_error(name: str, data_dir: str | None) -> ConfigError:
     """Returns the error for a dataset without files: not prepared, or unknown."""
     import tensorflow_datasets as tfds
 
     known = tfds.list_builders(with_community_datasets=False)
     base = name.split(":")[0].split("/")[0]
-    where = pathlib.Path(_default_dir(data_dir))
+    where = pathlib.Path(_find_data_dir(data_dir))
     prepared = sorted(where.glob(f"{base}/**/dataset_info.json"))
     if prepared:
         paths = [path.parent.relative_to(where).as_posix() for path in prepared]
@@ -145,22 +146,23 @@ def _not_found(name: str, data_dir: str | None) -> ConfigError:
     if base in known:
         return ConfigError(
             f'dataset "{name}" must be prepared once, got no files in {where}; '
-            f"run: {_command(name, data_dir)}"
+            f"run: {_make_command(name, data_dir)}"
         )
     hint = did_you_mean(base, known) if base else ""
     if "did you mean" not in hint:
         hint = "; for a folder of images write folder:DIR"
     return ConfigError(
-        f'dataset must be digits, a folder or a TFDS name, got "{name}"{hint}'
+        f"data.source must be {', '.join(SOURCES.list_forms())} or the name of a "
+        f'TFDS dataset, got "{name}"{hint}'
     )
 
 
-def _default_dir(data_dir: str | None) -> str:
+def _find_data_dir(data_dir: str | None) -> str:
     default = os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets"
     return os.path.expanduser(data_dir or default)
 
 
-def _command(name: str, data_dir: str | None) -> str:
+def _make_command(name: str, data_dir: str | None) -> str:
     """Returns what prepares a dataset."""
     where = f" --data_dir={data_dir}" if data_dir else ""
     return f"pip install 'vit_jax[tfds]' && vit-jax data prepare {name}{where}"
@@ -173,7 +175,7 @@ def prepare_tfds(name: str, data_dir: str | None = None) -> str:
 
     Args:
       name: as TFDS writes it.
-      data_dir: where it will lie; None: TFDS's default.
+      data_dir: the folder to write; None: TFDS's default.
 
     Returns:
       The folder.
@@ -189,14 +191,14 @@ def prepare_tfds(name: str, data_dir: str | None = None) -> str:
         importlib.import_module("tensorflow")
     except ImportError as error:
         raise ConfigError(
-            f"preparing {name} needs TensorFlow (reading it will not); "
+            f"preparing {name} needs TensorFlow, which reading it does not; "
             "run: pip install 'vit_jax[tfds]'"
         ) from error
     try:
         builder = tfds.builder(name, data_dir=data_dir, file_format="array_record")
         builder.download_and_prepare()
     except registered.DatasetNotFoundError as error:
-        raise _not_found(name, data_dir) from error
+        raise _make_not_found_error(name, data_dir) from error
     except AssertionError as error:  # TFDS's "Manual directory ... does not exist"
         raise ConfigError(
             f"files of {name} must be downloaded by hand: {' '.join(str(error).split())}"

@@ -26,25 +26,25 @@ def read_class_names(class_set: str) -> tuple[str, ...]:
     """
     lemmas = read_synonyms(class_set)
     first = [text.partition(",")[0] for text in lemmas]
-    names = _first_unless_shared(first, lemmas)
+    names = _keep_unshared(first, lemmas)
     with_id = [
         f"{name} ({i})" for name, i in zip(names, read_synsets(class_set), strict=True)
     ]
-    return tuple(_first_unless_shared(names, with_id))
+    return tuple(_keep_unshared(names, with_id))
 
 
 def read_synonyms(class_set: str) -> tuple[str, ...]:
     """Returns all lemmas of each label: ``"tench, Tinca tinca"``."""
-    return tuple(lemmas for _, lemmas in _rows(class_set))
+    return tuple(lemmas for _, lemmas in _read_rows(class_set))
 
 
 def read_synsets(class_set: str) -> tuple[str, ...]:
     """Returns the WordNet id of each label, as ImageNet's folders are called."""
-    return tuple(synset for synset, _ in _rows(class_set))
+    return tuple(synset for synset, _ in _read_rows(class_set))
 
 
 @functools.cache
-def _rows(class_set: str) -> tuple[tuple[str, str], ...]:
+def _read_rows(class_set: str) -> tuple[tuple[str, str], ...]:
     check_choice("class set", class_set, CLASS_SETS)
     file = resources.files(__name__) / f"{class_set}.tsv.gz"
     lines = gzip.decompress(file.read_bytes()).decode().splitlines()
@@ -53,7 +53,7 @@ def _rows(class_set: str) -> tuple[tuple[str, str], ...]:
     return rows
 
 
-def _first_unless_shared(names: list[str], others: Sequence[str]) -> list[str]:
+def _keep_unshared(names: list[str], others: Sequence[str]) -> list[str]:
     counts = collections.Counter(names)
     return [
         other if counts[name] > 1 else name
