@@ -36,11 +36,11 @@ from vit_jax.data.augment import prepare_images
 from vit_jax.mesh import compiler
 from vit_jax.mesh.devices import find_chip_of_device
 from vit_jax.mesh.sharding import bind_mesh, make_mesh
+from vit_jax.models.apply import apply_model
 from vit_jax.models.flops import count_inference_flops, count_training_flops
 from vit_jax.plan.memory import measure_program
 from vit_jax.plan.trial import make_trial_program
 from vit_jax.training.resolve import resolve_config
-from vit_jax.models.apply import apply_model
 
 NUM_CLASSES = 10 if REHEARSE else 1000
 TINY: dict[str, Any] = {
