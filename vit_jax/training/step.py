@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+import chex
 import optax
 from jaxtyping import Array
 
@@ -39,6 +40,8 @@ def make_train_step(
     ) -> tuple[TrainState, dict[str, Array]]:
         keys = StepKeys(seed, state.step)
         (loss, aux), gradients = gradient(state.trained, state, batch, keys)
+        chex.assert_shape(loss, ())
+        chex.assert_trees_all_equal_shapes_and_dtypes(gradients, state.trained)
         updates, opt_state = optimizer.update(gradients, state.opt_state, state.trained)
         metrics = {
             "loss": loss,
@@ -51,13 +54,15 @@ def make_train_step(
         if evaluated is not None:
             ema = evaluated(ema, trained, opt_state)
         state = state.replace_trained(trained)
-        state = state.replace(
+        after = state.replace(
             step=state.step + 1,
             opt_state=opt_state,
             ema=ema,
             kept=update_kept(state, aux.seen),
         )
-        return state, {**metrics, **aux.metrics}
+        # What changes its shape or dtype in a step compiles every step anew.
+        chex.assert_trees_all_equal_shapes_and_dtypes(after, state)
+        return after, {**metrics, **aux.metrics}
 
     return train_step
 

@@ -4,12 +4,13 @@ Each method is a matrix for each side, so that a resize is two products,
 except for `original`, which is what the original's library happens to do.
 """
 
+from collections.abc import Callable
+
 import numpy as np
 
-from vit_jax.errors import check_choice
+from vit_jax.config.choices import RESAMPLINGS
 
 Grid = tuple[int, int]
-METHODS = ("bilinear", "original", "bicubic", "half_pixel")
 
 
 def resample(grid: np.ndarray, size: Grid, method: str = "bilinear") -> np.ndarray:
@@ -18,30 +19,47 @@ def resample(grid: np.ndarray, size: Grid, method: str = "bilinear") -> np.ndarr
     Args:
         grid: [height, width, d].
         size: (height, width).
-        method: ``bilinear``: the corners stay where they are, as the original intends.
-            ``original``: what it does. It calls `scipy.ndimage.zoom`, which for some
-            pairs of sizes (28 -> 14, 24 -> 22, ...) rounds the last sample to just
-            outside, and writes 0 into the whole last row and column.
-            ``bicubic``: antialiased, half-pixel centres: timm's default and PyTorch's.
-            ``half_pixel``: bilinear, not antialiased, half-pixel centres: what timm
-            does when it reads the original's files.
+        method: a row of `RESAMPLINGS`.
 
     Raises:
         ConfigError: for an unknown method.
     """
-    check_choice("method", method, METHODS)
+    resize = RESAMPLINGS.resolve(method)
     if grid.shape[:2] == size:
         return np.asarray(grid, np.float32)
-    if method == "original":
-        from scipy import ndimage
+    return resize(grid, size)
 
-        zoom = (size[0] / grid.shape[0], size[1] / grid.shape[1], 1)
-        return np.asarray(ndimage.zoom(np.asarray(grid, np.float32), zoom, order=1))
-    make = {
-        "bilinear": make_corner_matrix,
-        "bicubic": make_bicubic_matrix,
-        "half_pixel": make_half_pixel_matrix,
-    }[method]
+
+def resample_between_corners(grid: np.ndarray, size: Grid) -> np.ndarray:
+    """Keeps the corners where they are, as the original intends."""
+    return _apply_matrices(grid, size, make_corner_matrix)
+
+
+def resample_as_original(grid: np.ndarray, size: Grid) -> np.ndarray:
+    """Does what the original does, by `scipy.ndimage.zoom`.
+
+    For some pairs of sizes (28 -> 14, 24 -> 22, ...) that rounds the last sample to just
+    outside, and writes 0 into the whole last row and column.
+    """
+    from scipy import ndimage
+
+    zoom = (size[0] / grid.shape[0], size[1] / grid.shape[1], 1)
+    return np.asarray(ndimage.zoom(np.asarray(grid, np.float32), zoom, order=1))
+
+
+def resample_bicubic(grid: np.ndarray, size: Grid) -> np.ndarray:
+    """Antialiased, half-pixel centres: timm's default and PyTorch's."""
+    return _apply_matrices(grid, size, make_bicubic_matrix)
+
+
+def resample_between_centres(grid: np.ndarray, size: Grid) -> np.ndarray:
+    """Bilinear, not antialiased: what timm does when it reads the original's files."""
+    return _apply_matrices(grid, size, make_half_pixel_matrix)
+
+
+def _apply_matrices(
+    grid: np.ndarray, size: Grid, make: Callable[[int, int], np.ndarray]
+) -> np.ndarray:
     down, across = (make(o, n) for o, n in zip(grid.shape[:2], size, strict=True))
     return np.einsum(
         "Yy,Xx,yxd->YXd", down, across, grid.astype(np.float64), optimize=True

@@ -14,7 +14,7 @@ from vit_jax.config.choices.data import (
     SOURCES,
     TRAIN_CROPS,
 )
-from vit_jax.config.choices.formats import FORMATS
+from vit_jax.config.choices.formats import FORMATS, RESAMPLINGS
 from vit_jax.config.choices.model import (
     ACTIVATIONS,
     ATTENTIONS,
@@ -55,6 +55,7 @@ __all__ = [
     "PHASES",
     "POSEMBS",
     "REMAT",
+    "RESAMPLINGS",
     "SCHEDULES",
     "SOURCES",
     "TRAIN_CROPS",

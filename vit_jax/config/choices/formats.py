@@ -1,4 +1,4 @@
-"""Formats of checkpoints that other programs read and write."""
+"""Formats of checkpoints of other programs, and how their positions are resampled."""
 
 from vit_jax.config.choices.table import Choices
 
@@ -27,6 +27,29 @@ FORMATS = Choices(
         "huggingface": (
             "checkpoints.formats.huggingface:FORMAT",
             "transformers' .safetensors, or a folder with its configs",
+        ),
+    },
+)
+
+RESAMPLINGS = Choices(
+    "resampling",
+    "load_pretrained's method",
+    {
+        "bilinear": (
+            "checkpoints.adapt.resample:resample_between_corners",
+            "linear, the corners stay where they are",
+        ),
+        "original": (
+            "checkpoints.adapt.resample:resample_as_original",
+            "scipy's zoom as the original calls it, rounding included",
+        ),
+        "bicubic": (
+            "checkpoints.adapt.resample:resample_bicubic",
+            "antialiased, as timm and PyTorch do it",
+        ),
+        "half_pixel": (
+            "checkpoints.adapt.resample:resample_between_centres",
+            "linear between pixel centres, as timm reads the original's files",
         ),
     },
 )
