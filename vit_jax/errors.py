@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 
 class ConfigError(ValueError):
-    """A user's mistake, told in one line; the command line exits with code 2."""
+    """A user's mistake, reported in one line; the command line exits with code 2."""
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

@@ -1,4 +1,4 @@
-"""What a caller's own code is told while a run goes on."""
+"""What a caller's own code is called with while a run is under way."""
 
 from collections.abc import Mapping
 from typing import Protocol

@@ -82,7 +82,7 @@ def make_bicubic_matrix(old: int, new: int) -> np.ndarray:
     """Returns the matrix [new, old] of Keys' cubic kernel (a = -0.5), antialiased.
 
     When shrinking the kernel is as much wider, as in Pillow and in PyTorch with
-    ``antialias=True``; weights are normalised over what lies inside.
+    ``antialias=True``; weights are normalised over what is inside.
     """
     scale = old / new
     width = max(scale, 1.0)
