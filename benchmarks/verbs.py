@@ -321,6 +321,8 @@ MATHEMATICAL = frozenset(
         "norm",
         "layer_norm",
         "group_norm",
+        "quick_gelu",
+        "swiglu",
         "mlp",
         "attention",
         "patch_embedding",

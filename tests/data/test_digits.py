@@ -50,7 +50,7 @@ def test_reading_needs_no_tensorflow(digits_cache: Path) -> None:
     program = (
         "import sys; from vit_jax.data import *; from vit_jax.config import DataConfig;"
         "data = DataConfig(source='digits', image_size=(8, 8), batch_size=4);"
-        "next(train_batches(make_source(data, 'train[:50%]'), data, seed=0));"
+        "next(make_train_batches(make_source(data, 'train[:50%]'), data, seed=0));"
         "import tensorflow_datasets as tfds;"
         f"b = tfds.builder_from_directory({str(digits_cache / 'digits' / VERSION)!r});"
         "assert b.as_data_source('test')[0]['image'].shape == (8, 8, 1);"

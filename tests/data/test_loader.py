@@ -283,7 +283,7 @@ PROGRAM = """
 import os, signal, sys, time
 import numpy as np
 from vit_jax.config import DataConfig
-from vit_jax.data.loader import eval_batches, train_batches
+from vit_jax.data.loader import make_eval_batches, make_train_batches
 
 class Slow:
     class_names, num_classes, num_examples, multi_label = None, 1, 1000, False
@@ -295,9 +295,9 @@ class Slow:
 # A shell that starts tests in the background has them ignore Ctrl-C.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 data = DataConfig(source="digits", image_size=(4, 4), batch_size=64, num_threads=3)
-batches = train_batches(Slow(), data, seed=0)
+batches = make_train_batches(Slow(), data, seed=0)
 next(batches)
-next(iter(eval_batches(Slow(), data)))
+next(iter(make_eval_batches(Slow(), data)))
 """
 
 

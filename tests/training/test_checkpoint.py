@@ -12,7 +12,7 @@ from tests.runs import TINY, change, program_on
 from vit_jax.checkpoints.card import check_same_run, make_card, read_card
 from vit_jax.checkpoints.load import load
 from vit_jax.errors import ConfigError
-from vit_jax.training.checkpoint import Checkpoints, _os_reason
+from vit_jax.training.checkpoint import Checkpoints, _find_os_reason
 
 Usage = collections.namedtuple("Usage", "total used free")
 
@@ -106,9 +106,9 @@ def test_a_workdir_whose_checkpoints_are_a_file_is_told(tmp_path):
 def test_a_ring_of_errors_ends(tmp_path):
     one, other = ValueError("one"), ValueError("other")
     one.__cause__, other.__cause__ = other, one
-    assert _os_reason(one) is None
+    assert _find_os_reason(one) is None
     other.args = ("Failed: No space left on device",)
-    assert _os_reason(one) == "No space left on device"
+    assert _find_os_reason(one) == "No space left on device"
 
 
 @pytest.mark.parametrize("broken", ["card/metadata", "params/_METADATA"])

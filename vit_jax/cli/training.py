@@ -4,6 +4,7 @@ import argparse
 import json
 import logging
 import sys
+import warnings
 from typing import TYPE_CHECKING, Any
 
 from vit_jax.cli.parsers import (
@@ -85,6 +86,10 @@ def _train(arguments: argparse.Namespace, overrides: list[str]) -> int:
     for logger in ("absl", "asyncio"):
         logging.getLogger(logger).setLevel(logging.CRITICAL)
     sys.unraisablehook = _ignore_late_writes
+    unawaited = (
+        "coroutine .* was never awaited"  # writes that such a save leaves behind
+    )
+    warnings.filterwarnings("ignore", unawaited, RuntimeWarning)
     distributed.initialize(
         arguments.coordinator,
         arguments.num_processes,

@@ -81,7 +81,7 @@ class Encoder(nn.Module):
         grid: Grid,
         train: bool,
         keep_tokens: Int[Array, "b m"] | None = None,
-    ) -> Float[Array, "b n d"]:
+    ) -> Float[Array, "b p d"]:
         config = self.config
         norm = functools.partial(
             layer_norm, epsilon=config.layer_norm_epsilon, dtype=config.dtype
