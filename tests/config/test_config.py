@@ -155,6 +155,22 @@ def test_a_bad_override_says_what_to_type(override, message):
 
 
 @pytest.mark.parametrize(
+    ("given", "size", "total_steps"),
+    [
+        (["data.image_size=16", "data.image_size=32"], (32, 32), None),
+        (["data.image_size=(16,24)", "data.image_size=(24,16)"], (24, 16), None),
+        (["train.total_steps=5", "train.total_steps=None"], (16, 16), None),
+        (["train.total_steps=None", "train.total_steps=5"], (16, 16), 5),
+    ],
+)
+def test_an_override_given_twice_has_its_last_value(given, size, total_steps):
+    overrides = [f"--config.{override}" for override in given]
+    config = load_config(DIGITS, overrides)
+    assert config.data.image_size == size
+    assert config.train.total_steps == total_steps
+
+
+@pytest.mark.parametrize(
     ("text", "message"),
     [
         ("x = 1", "must define get_config"),

@@ -25,18 +25,34 @@ def apply_overrides(raw: Mapping[str, Any], overrides: Sequence[str]) -> dict[st
 
     Args:
       raw: what the config file gives, nested.
-      overrides: ``--config.section.key=value`` each; ``=None`` removes a value.
+      overrides: ``--config.section.key=value`` each; ``=None`` removes a value, and of
+        several for one key the last counts.
 
     Raises:
       ConfigError: an unknown key, or a value of another type.
     """
     values = _fill_defaults(Config, raw, "config")
+    overrides = _keep_last(overrides)
     for path in _parse_paths(overrides):
         _clear_siblings(values, path)
     unset = [t for t in overrides if t.startswith(_PREFIX) and t.endswith("=None")]
     for path in _parse_paths(unset):
         _clear(values, path)
     return _parse_values(values, [t for t in overrides if t not in unset])
+
+
+def _keep_last(overrides: Sequence[str]) -> list[str]:
+    """Returns the last override of each key; absl would join the values of a tuple."""
+    last = {
+        argument.partition("=")[0]: i
+        for i, argument in enumerate(overrides)
+        if argument.startswith(_PREFIX) and "=" in argument
+    }
+    return [
+        argument
+        for i, argument in enumerate(overrides)
+        if last.get(argument.partition("=")[0], i) == i
+    ]
 
 
 def _fill_defaults(
