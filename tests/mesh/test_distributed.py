@@ -158,7 +158,7 @@ def test_a_mistake_on_one_host_alone_ends_it_at_once(tmp_path):
 @pytest.mark.slow
 def test_a_peer_that_does_not_come_ends_the_wait():
     code = f"""
-from vit_jax.distributed import initialize
+from vit_jax.mesh.distributed import initialize
 initialize("127.0.0.1:{free_port()}", 2, 0, init_timeout=3)
 """
     ended = subprocess.run(

@@ -16,6 +16,8 @@ from vit_jax import (
     load_config,
     train,
 )
+from vit_jax.config import ModelConfig
+from vit_jax.models import resolve_model
 
 
 def fine_tune(folder: str, workdir: str) -> float:
@@ -44,13 +46,6 @@ def describe(checkpoint: str) -> str:
 
 
 def count_parameters(num_classes: int) -> int:
-    model = ViT(
-        num_classes=num_classes,
-        patch_size=(16, 16),
-        hidden_size=192,
-        num_layers=12,
-        num_heads=3,
-        mlp_dim=768,
-    )
+    model = ViT(resolve_model(ModelConfig(variant="ViT-Ti/16")), num_classes)
     shapes = jax.eval_shape(model.init, jax.random.key(0), jnp.zeros((1, 224, 224, 3)))
     return sum(leaf.size for leaf in jax.tree.leaves(shapes))

@@ -139,5 +139,7 @@ def _list_inner(params: dict[str, Any]) -> list[core.Jaxpr]:
         list(params.values()),
         is_leaf=lambda x: isinstance(x, core.ClosedJaxpr | core.Jaxpr),
     )
-    closed = [leaf.jaxpr for leaf in leaves if isinstance(leaf, core.ClosedJaxpr)]
-    return closed + [leaf for leaf in leaves if isinstance(leaf, core.Jaxpr)]
+    # From JAX 0.11 on, one class may be the other's.
+    kinds = core.ClosedJaxpr | core.Jaxpr
+    programs = [leaf for leaf in leaves if isinstance(leaf, kinds)]
+    return [p.jaxpr if isinstance(p, core.ClosedJaxpr) else p for p in programs]

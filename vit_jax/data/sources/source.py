@@ -47,11 +47,8 @@ class Source(Protocol):
 class SourceOpener(Protocol):
     """Opens one kind of source: the rows of ``config.choices.SOURCES``.
 
-    Example:
-      >>> def open_squares(location, split, data):
-      ...     return Squares()
-      >>> SOURCES.register("squares", open_squares)
-      >>> make_source(DataConfig(source="squares", ...), "train")
+    A kind of your own is added with ``SOURCES.register``, and chosen by
+    ``config.data.source = "mine:..."``: docs/your_own.md has an example that runs.
     """
 
     def __call__(self, location: str, split: str, data: DataConfig, /) -> Source:
