@@ -12,6 +12,7 @@ from tests.models.tiny import OPTIONS, tiny
 from vit_jax import checkpoints, models
 from vit_jax.checkpoints.files.safetensors import read_safetensors, write_safetensors
 from vit_jax.checkpoints.formats.support import WITHOUT_EFFECT, find_unsupported
+from vit_jax.checkpoints.load import load
 from vit_jax.config import ModelConfig
 from vit_jax.config.choices import FORMATS
 from vit_jax.errors import ConfigError
@@ -95,6 +96,16 @@ def test_what_the_head_means_is_kept(file_format: str, tmp_path: Path) -> None:
     )
     assert any("trained with sigmoid" in line for line in lines)
     assert checkpoints.open_checkpoint(tmp_path / "x.npz").loss == "softmax"
+
+
+def test_a_loss_that_another_process_registered_is_read_and_noted(
+    tmp_path: Path,
+) -> None:
+    source = dataclasses.replace(checkpoint_of(tiny(activation="gelu")), loss="focal")
+    checkpoints.write_checkpoint(tmp_path, "timm", source)
+    loaded = load(tmp_path)
+    assert loaded.loss == "focal"
+    assert any("probabilities are taken by softmax" in note for note in loaded.notes)
 
 
 def test_another_computation_of_the_same_arrays_is_noted() -> None:

@@ -4,10 +4,18 @@ from typing import Any
 
 import jax
 import numpy as np
+import pytest
 
 from vit_jax.config import MeshConfig
+from vit_jax.errors import ConfigError
 from vit_jax.mesh.sharding import make_mesh
 from vit_jax.objectives.evaluate import evaluate_batches
+
+
+def test_a_split_without_examples_is_refused() -> None:
+    mesh = make_mesh(MeshConfig(), jax.devices()[:1])
+    with pytest.raises(ConfigError, match="must have a readable image, got none"):
+        evaluate_batches(lambda state, batch: {}, None, [], mesh)
 
 
 def test_a_result_is_fetched_once_the_next_step_is_on_its_way() -> None:

@@ -7,7 +7,9 @@ import pytest
 
 from tests.models.tiny import IMAGES, tiny
 from vit_jax import models
+from vit_jax.config.choices import POSEMBS, Choice
 from vit_jax.errors import ConfigError
+from vit_jax.models import posemb
 from vit_jax.models.init import init_params
 
 MODEL = models.build_model(tiny(num_registers=2), None)  # the class token's features
@@ -39,11 +41,19 @@ def test_what_is_dropped_has_no_part_in_it():
     assert np.abs(found[1] - kept[1]).max() > 1e-3
 
 
-@pytest.mark.parametrize("posemb", ["rope2d", "relative"])
-def test_positions_in_the_attention_are_refused(posemb):
-    model = models.build_model(tiny(posemb=posemb), None)
+@pytest.fixture
+def both(monkeypatch):
+    """A position embedding that is added to the tokens and acts in the attention, too."""
+    kind = posemb.LEARNED._replace(make_angles=posemb.ROPE2D.make_angles)
+    monkeypatch.setitem(POSEMBS._rows, "both", Choice(kind, ""))
+
+
+@pytest.mark.usefixtures("both")
+@pytest.mark.parametrize("kind", ["rope2d", "relative", "both"])
+def test_positions_in_the_attention_are_refused(kind):
+    model = models.build_model(tiny(posemb=kind), None)
     keep = jnp.zeros((2, 1), jnp.int32)
-    with pytest.raises(ConfigError, match=rf'must be added to .*got "{posemb}"'):
+    with pytest.raises(ConfigError, match=rf'must be added to .*got "{kind}"'):
         jax.eval_shape(
             lambda: model.init(jax.random.key(0), IMAGE, train=False, keep_tokens=keep)
         )

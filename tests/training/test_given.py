@@ -13,6 +13,7 @@ from vit_jax.checkpoints.card import read_card
 from vit_jax.checkpoints.load import load
 from vit_jax.config.choices import OPTIMIZERS
 from vit_jax.errors import ConfigError
+from vit_jax.infer.evaluate import evaluate
 from vit_jax.mesh.sharding import shard_batch
 from vit_jax.training.loop import train
 from vit_jax.training.optimizers import Optimizer
@@ -96,6 +97,11 @@ def test_each_takes_its_place_and_is_recorded_by_name(whole):
     ]
     logged = [line["loss"] for line in lines_of(workdir)]
     assert [values["loss"] for _, _, values in told] == logged
+
+
+def test_a_later_evaluation_reads_no_other_source(whole):
+    with pytest.raises(ConfigError, match=r'data\.source must be .*, got "Squares"'):
+        evaluate(whole[0])
 
 
 def test_they_resume_bit_identical(whole, tmp_path):

@@ -5,10 +5,14 @@ import json
 
 import pytest
 
+from tests.checkpoints.test_adapt import checkpoint_of
+from tests.models.tiny import tiny
 from tests.runs import TINY, change
+from vit_jax.checkpoints import write_checkpoint
 from vit_jax.cli import main
 from vit_jax.config import Config, InitConfig, ModelConfig
 from vit_jax.errors import ConfigError
+from vit_jax.training.loop import train
 from vit_jax.training.resolve import resolve_config
 
 FILE = """
@@ -100,6 +104,21 @@ def test_a_model_that_the_checkpoint_does_not_fit_is_told(golden, tmp_path, caps
     error = capsys.readouterr().err
     assert "Traceback" not in error
     assert "(32, 4, 8)" in error or "shape" in error
+
+
+def test_a_scaling_that_cannot_be_folded_is_refused(tmp_path):
+    model = tiny(activation="gelu", patch_bias=False)
+    size = (model.patch_size[0] * 2, model.patch_size[1] * 2)
+    source = checkpoint_of(model, 10, size)
+    write_checkpoint(tmp_path / "clip.safetensors", "timm", source)
+    config = Config(
+        name="x",
+        data=dataclasses.replace(TINY.data, image_size=size, value_range=(0.0, 1.0)),
+        train=TINY.train,
+        init=InitConfig(checkpoint=str(tmp_path / "clip.safetensors")),
+    )
+    with pytest.raises(ConfigError, match=r"without bias, got \(0.0, 1.0\).*use \(-1"):
+        train(config, tmp_path / "run")
 
 
 def test_a_checkpoint_that_is_not_there_is_told(tmp_path):

@@ -8,7 +8,8 @@ from jax.sharding import Mesh
 
 from vit_jax import models
 from vit_jax.checkpoints.place import place_params
-from vit_jax.checkpoints.record import SOFTMAX, Checkpoint
+from vit_jax.checkpoints.record import SIGMOID, SOFTMAX, Checkpoint
+from vit_jax.checkpoints.trees import make_printable
 from vit_jax.config import Config, DataConfig, ModelConfig, Preprocessing
 from vit_jax.config.choices import SOURCES
 from vit_jax.errors import ConfigError
@@ -29,7 +30,8 @@ class Loaded:
       preprocessing: what the images must look like.
       num_classes: None: the model has no head, and returns its features.
       class_names: in the order of the logits.
-      loss: ``softmax`` or ``sigmoid``: what makes probabilities of its logits.
+      loss: it was trained with; ``sigmoid`` makes probabilities of its logits where
+        it is that, ``softmax`` where it is any other.
       run: the whole config, where the checkpoint is a run's.
       step: completed updates of that run.
       notes: what was assumed on the way, one sentence each; they are logged, too.
@@ -115,6 +117,12 @@ def place_model(name: str, checkpoint: Checkpoint, mesh: Mesh) -> Loaded:
     model, notes = checkpoint.model, checkpoint.notes
     if checkpoint.preprocessing is None:
         notes = (*notes, "the file names no image size; 224 pixels are assumed")
+    if checkpoint.loss not in (SOFTMAX, SIGMOID):
+        notes = (
+            *notes,
+            f"it was trained with the loss {make_printable(checkpoint.loss)}, of which "
+            f"probabilities are taken by {SOFTMAX}",
+        )
     return Loaded(
         name=name,
         model=models.build_model(model, checkpoint.num_classes),

@@ -9,7 +9,8 @@ from vit_jax.config import Config, ModelConfig, Preprocessing
 from vit_jax.config.choices import accept_unknown
 from vit_jax.config.typed import from_dict
 
-SOFTMAX = "softmax"  # what makes probabilities of the logits, unless a file says other
+# What makes probabilities of the logits: softmax, unless a file says sigmoid.
+SOFTMAX, SIGMOID = "softmax", "sigmoid"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,8 +29,8 @@ class Checkpoint:
         preprocessing: what the weights expect, as far as the file says it.
         class_names: in the order of the logits.
         notes: what was assumed, one sentence each.
-        loss: what the head means: ``softmax``, one class of all; ``sigmoid``, each
-            class by itself.
+        loss: what the head means: ``sigmoid``, each class by itself; ``softmax``, or a
+            loss that a caller registered, one class of all.
         card: what a run of ours says about itself; None for other formats.
     """
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from vit_jax.checkpoints.load import load_here, make_function
 from vit_jax.checkpoints.loaded import Loaded
+from vit_jax.checkpoints.record import SIGMOID
 from vit_jax.infer.image_files import Outcome, find_images, map_files
 from vit_jax.models.apply import apply_model
 
@@ -105,6 +106,4 @@ def compute_probabilities(loaded: Loaded, logits: jax.Array | np.ndarray) -> jax
     They are sigmoids where the model was trained with the sigmoid loss, and the softmax
     otherwise.
     """
-    return (
-        jax.nn.sigmoid(logits) if loaded.loss == "sigmoid" else jax.nn.softmax(logits)
-    )
+    return jax.nn.sigmoid(logits) if loaded.loss == SIGMOID else jax.nn.softmax(logits)

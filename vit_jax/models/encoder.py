@@ -129,8 +129,8 @@ def select_patches(
 
 def check_selectable(config: ModelConfig) -> None:
     """Raises ConfigError where positions are not in the tokens, but in the attention."""
-    is_added = POSEMBS.resolve(config.posemb).make_table is not None
-    if not is_added and config.posemb != "none":
+    kind = POSEMBS.resolve(config.posemb)
+    if kind.make_angles is not None or kind.make_bias is not None:
         raise ConfigError(
             "config.model.posemb must be added to the tokens for some of them to be "
             f'dropped, got "{config.posemb}"; use learned'

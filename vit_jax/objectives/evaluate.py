@@ -43,7 +43,7 @@ def evaluate_batches(
             else:
                 # Python floats are double: 10,000 losses add up without rounding away.
                 sums[name] = sums.get(name, 0) + value.item()
-    if not sums["count"]:
+    if not sums.get("count"):
         raise ConfigError(
             "the evaluation split must have a readable image, got none; look at "
             "bad_files.txt in the workdir"

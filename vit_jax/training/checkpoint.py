@@ -65,9 +65,6 @@ class Checkpoints:
                 f"{folder} must be a folder that can be written to ({reason}); {_GO}"
             ) from error
 
-    def latest_step(self) -> int | None:
-        return self._manager.latest_step()
-
     def save(
         self, state: TrainState, data: Mapping[str, Any], card: Mapping[str, Any]
     ) -> None:

@@ -27,10 +27,12 @@ def register_given(
     objective: MakeObjective | None = None,
     optimizer: MakeOptimizer | None = None,
     augment: Augment | None = None,
+    source: Source | None = None,
 ) -> Config:
     """Returns the config with the names of what was given, found in the tables by them.
 
-    So the checkpoint's card records it, and a resumed run is compared by it.
+    So the checkpoint's card records it, and a resumed run is compared by it. A source
+    is in no table: a later evaluation must name one, and reads no other by mistake.
     """
     if objective is not None:
         name = OBJECTIVES.adopt(objective)
@@ -41,6 +43,9 @@ def register_given(
         config = dataclasses.replace(config, optim=section)
     if augment is not None:
         section = dataclasses.replace(config.data, augment=AUGMENTATIONS.adopt(augment))
+        config = dataclasses.replace(config, data=section)
+    if source is not None:
+        section = dataclasses.replace(config.data, source=type(source).__qualname__)
         config = dataclasses.replace(config, data=section)
     return config
 

@@ -72,7 +72,7 @@ def train(
     Example:
       >>> train(load_config("configs/digits.py"), "runs/digits").metrics["top1"]
     """
-    config = register_given(config, objective, optimizer, augment)
+    config = register_given(config, objective, optimizer, augment, source)
     given = Given(source, eval_source, callbacks)
     workdir = open_location(workdir)
     with (

@@ -33,7 +33,7 @@ IN_FLIGHT = 2
 
 
 class Diverged(ConfigError):
-    """The loss or the gradient is infinite or not a number, and stays so."""
+    """The loss, the gradient or a metric is infinite or not a number."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -112,10 +112,11 @@ class Run:
           Diverged: one of them is not finite.
         """
         values = _to_floats(self._latest)
-        if not all(map(math.isfinite, values.values())):
+        if wrong := [name for name, x in values.items() if not math.isfinite(x)]:
+            got = " and ".join(f"{name} {values[name]}" for name in wrong)
             raise Diverged(
-                f"loss and gradient must be finite, got {values['loss']} and "
-                f"{values['gradient_norm']} at step {self.step}; lower "
+                f"what a step measures must be finite, got {got} at step {self.step}; "
+                "lower "
                 "config.optim.learning_rate, or lengthen its warm-up, and repeat the "
                 f"command: it resumes from step {self.saved}"
             )

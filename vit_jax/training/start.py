@@ -9,8 +9,10 @@ from vit_jax.checkpoints.adapt.fit import fit_checkpoint
 from vit_jax.checkpoints.load import load
 from vit_jax.checkpoints.open import OpenOnce
 from vit_jax.checkpoints.place import place_params
-from vit_jax.config import Config
+from vit_jax.checkpoints.record import Checkpoint
+from vit_jax.config import Config, Preprocessing
 from vit_jax.data.sources import Source
+from vit_jax.errors import ConfigError
 from vit_jax.mesh.sharding import get_shardings
 from vit_jax.objectives.objective import Constant, Objective
 from vit_jax.training.program import Program
@@ -53,10 +55,25 @@ def start_state(
         head="auto" if is_named else "new",
         images=config.data.preprocessing,
     )
+    check_patch_bias(config, fitted, start().preprocessing)
     shardings = get_shardings(program.abstract_state.params)
     placed = place_params(fitted, mesh, scan=config.model.scan)
     params: Any = jax.device_put(placed, shardings)
     return program.start(params), fitted.notes
+
+
+def check_patch_bias(
+    config: Config, fitted: Checkpoint, expected: Preprocessing | None
+) -> None:
+    """Raises ConfigError where a scaling was folded into a bias that the run lacks."""
+    if expected is None or fitted.model.patch_bias == config.model.patch_bias:
+        return
+    given = config.data
+    raise ConfigError(
+        "config.data.value_range, mean and std must be the checkpoint's own for a patch "
+        f"embedding without bias, got {given.value_range}, {given.mean}, {given.std}; "
+        f"use {expected.value_range}, {expected.mean}, {expected.std}"
+    )
 
 
 def open_constants(objective: Objective, mesh: Mesh) -> dict[str, Constant]:

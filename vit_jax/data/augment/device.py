@@ -39,8 +39,8 @@ def prepare_images(
     Args:
       images: pixels in 0..255, as the loader gives them.
       key: of this step; needed only where something is drawn.
-      data: gives ``value_range``, ``mean``, ``std`` and, in training, ``flip_images``,
-        ``augment``, ``jitter_color`` and ``erasing``, which are done in this order.
+      data: gives ``value_range``, ``mean``, ``std`` and, in training, ``flip``,
+        ``augment``, ``color_jitter`` and ``erasing``, which are done in this order.
       train: False leaves out all that is random.
       dtype: of the result; the arithmetic is float32 whatever it is.
     """
