@@ -1,5 +1,7 @@
 """An objective of a caller's own: trained, resumed, evaluated, on any mesh."""
 
+import dataclasses
+
 import chex
 import jax
 import numpy as np
@@ -10,10 +12,11 @@ from tests.runs import TINY, change, program_on
 from tests.training.test_train import lines_of, params_of
 from vit_jax.checkpoints.card import read_card
 from vit_jax.config import Config, MeshConfig
-from vit_jax.config.choices import OBJECTIVES
+from vit_jax.config.choices import OBJECTIVES, Choice
 from vit_jax.errors import ConfigError
 from vit_jax.infer.evaluate import run_evaluation
 from vit_jax.mesh.sharding import make_mesh, shard_abstract, shard_batch
+from vit_jax.plan.search import search_plans
 from vit_jax.training.axes import find_objective_axes, find_state_axes
 from vit_jax.training.checkpoint import Checkpoints
 from vit_jax.training.functions import make_objective
@@ -90,6 +93,27 @@ def test_what_it_keeps_follows_what_is_trained(whole):
     assert 0 < distance < np.abs(params["head"]["kernel"]).max()
     assert np.abs(parts["kept"]["centre"]).max() > 0
     assert np.abs(parts["own"]["bias"]).max() > 0.01  # it was trained
+
+
+def test_it_is_planned_on_any_mesh(monkeypatch):
+    monkeypatch.setitem(OBJECTIVES._rows, "planned", Choice(make_turns, ""))
+    config = change(SMALL, objective={"name": "planned"})
+    plans = search_plans(
+        config, chip="A100", num_devices=8, num_classes=10, micro_batches=(1,),
+        remat=("none",),
+    )  # fmt: skip
+    assert len(plans) > 1
+    assert {plan.run["num_classes"] for plan in plans} == {4}
+
+
+def test_an_array_without_a_row_of_axes_is_refused(tmp_path):
+    def make_careless(config, num_classes):
+        return dataclasses.replace(make_turns(config, num_classes), axes=())
+
+    with pytest.raises(
+        ConfigError, match=r'row for its kept/centre, .*\("centre", \(None'
+    ):
+        train(SMALL, tmp_path, objective=make_careless)
 
 
 def test_it_resumes_bit_identical_after_a_stop(whole, tmp_path):

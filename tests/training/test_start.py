@@ -108,6 +108,7 @@ def test_a_model_that_the_checkpoint_does_not_fit_is_told(golden, tmp_path, caps
 
 def test_a_scaling_that_cannot_be_folded_is_refused(tmp_path):
     model = tiny(activation="gelu", patch_bias=False)
+    assert model.patch_size is not None
     size = (model.patch_size[0] * 2, model.patch_size[1] * 2)
     source = checkpoint_of(model, 10, size)
     write_checkpoint(tmp_path / "clip.safetensors", "timm", source)

@@ -31,7 +31,7 @@ def time_training(
     Args:
       config: resolved.
       mesh: to train on.
-      num_classes: number of outputs of the head.
+      num_classes: of the data.
       repeats: number of measurements.
       seconds: approximate duration of one measurement.
 
@@ -46,7 +46,8 @@ def time_training(
         return program.train_step.lower(program.abstract_state, batch)
 
     step, compiling = compile_twice(lower)
-    state = make_trial_program(config, num_classes, mesh).init()
+    program = make_trial_program(config, num_classes, mesh)
+    state = program.init()
 
     def run(calls: int) -> None:
         nonlocal state
@@ -63,7 +64,7 @@ def time_training(
         "compiler_memory": measure_program(step).total,
         "peak_memory": measure_peak_memory(mesh),
         "flops_per_image": count_training_flops(
-            config.model, num_classes, config.data.image_size
+            config.model, program.num_outputs, config.data.image_size
         ),
     }
 
@@ -76,7 +77,7 @@ def time_inference(
     Args:
       config: resolved.
       mesh: to compute on.
-      num_classes: number of outputs of the head.
+      num_classes: of the data.
       repeats: number of measurements.
       seconds: approximate duration of one measurement.
 
@@ -102,7 +103,8 @@ def time_inference(
         ).lower(params, images)
 
     infer, compiling = compile_twice(lower)
-    params = make_trial_program(config, num_classes, mesh).init().params
+    program = make_trial_program(config, num_classes, mesh)
+    params = program.init().params
 
     def run(calls: int) -> None:
         jax.block_until_ready([infer(params, images) for _ in range(calls)])
@@ -110,7 +112,9 @@ def time_inference(
     timed = time_calls(run, size, repeats, seconds)
     # The device's peak would include the optimizer state of the initialisation.
     memory = measure_program(infer).total
-    flops = count_inference_flops(config.model, num_classes, config.data.image_size)
+    flops = count_inference_flops(
+        config.model, program.num_outputs, config.data.image_size
+    )
     return {
         "batch_size": size,
         **timed,

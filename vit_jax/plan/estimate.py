@@ -84,7 +84,7 @@ def make_plan(
       chip: a name of `devices.CHIPS`, to plan for from shapes alone. Without topology and
         chip, the plan is for the devices of this machine.
       num_devices: number of chips; used with ``chip`` only.
-      num_classes: number of outputs of the head.
+      num_classes: of the data.
       compiled: whether to compile; nothing is compiled for a ``chip``.
 
     Raises:
@@ -100,7 +100,12 @@ def make_plan(
     state = program.abstract_state
     trial = compile_step(config, program, mesh) if compiled and not chip else None
     return assemble_plan(
-        config, mesh, state, trial, num_classes=num_classes, topology=topology
+        config,
+        mesh,
+        state,
+        trial,
+        num_outputs=program.num_outputs,
+        topology=topology,
     )
 
 
@@ -128,7 +133,7 @@ def assemble_plan(
     state: TrainState,
     trial: Trial | None,
     *,
-    num_classes: int,
+    num_outputs: int | None,
     topology: str | None = None,
 ) -> Plan:
     """Makes a plan: counts the memory, and adds what compiling has shown.
@@ -138,12 +143,12 @@ def assemble_plan(
       mesh: to train on.
       state: abstract, with shardings.
       trial: of `trial.compile_step`; None: nothing was compiled.
-      num_classes: number of outputs of the head.
+      num_outputs: width of the head; None: no head.
       topology: its name, where the devices are of one.
     """
     chip = find_chip_of_device(list(mesh.devices.flat))
-    flops = count_training_flops(config.model, num_classes, config.data.image_size)
-    counted = count_memory(config, state, mesh, num_classes)
+    flops = count_training_flops(config.model, num_outputs, config.data.image_size)
+    counted = count_memory(config, state, mesh, num_outputs)
     compiled, refused, summary, seconds = trial or (None, None, None, None)
     needed = compiled.total if compiled else refused or counted.total
     capacity = chip.memory if chip else None
@@ -152,7 +157,7 @@ def assemble_plan(
     if chip:
         prediction = estimate_step(config, mesh, chip, flops, counted, summary)
     return Plan(
-        run=_describe(config, mesh, num_classes),
+        run=_describe(config, mesh, num_outputs),
         hardware={
             "topology": topology,
             "chip": chip.name if chip else mesh.devices.flat[0].device_kind,
@@ -172,7 +177,7 @@ def assemble_plan(
     )
 
 
-def _describe(config: Config, mesh: Mesh, num_classes: int) -> dict[str, Any]:
+def _describe(config: Config, mesh: Mesh, num_outputs: int | None) -> dict[str, Any]:
     model = config.model
     return {
         "config": config.name,
@@ -180,7 +185,7 @@ def _describe(config: Config, mesh: Mesh, num_classes: int) -> dict[str, Any]:
         "image_size": config.data.image_size,
         "batch_size": config.data.batch_size,
         "micro_batches": config.train.accum_steps,
-        "num_classes": num_classes,
+        "num_classes": num_outputs,
         "dtype": model.dtype,
         "scan": model.scan,
         "remat": model.remat,

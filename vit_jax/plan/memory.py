@@ -78,7 +78,7 @@ def measure_program(compiled: Any) -> ProgramMemory:
 
 
 def count_memory(
-    config: Config, state: TrainState, mesh: Mesh, num_classes: int
+    config: Config, state: TrainState, mesh: Mesh, num_outputs: int | None
 ) -> CountedMemory:
     """Counts the memory of a training step; compiles nothing.
 
@@ -86,13 +86,13 @@ def count_memory(
       config: resolved.
       state: abstract, with shardings.
       mesh: to train on; its devices need not be present.
-      num_classes: number of outputs of the head.
+      num_outputs: width of the head; None: no head.
     """
     parameters = count_bytes_per_device(state.params)
     micro_batches = config.train.accum_steps
     rows = math.prod(mesh.shape[axis] for axis in RULES["batch"])
     images = config.data.batch_size / rows
-    whole, split = count_saved_bytes(config.model, config.data.image_size, num_classes)
+    whole, split = count_saved_bytes(config.model, config.data.image_size, num_outputs)
     tensor = mesh.shape["tensor"]
     if count_tokens(config) % tensor == 0:  # then the residual stream is split as well
         whole, split = 0, whole + split
@@ -137,7 +137,7 @@ def count_bytes_per_device(abstract_tree: Any) -> int:
 
 @functools.lru_cache(maxsize=32)
 def count_saved_bytes(
-    config: ModelConfig, image_size: tuple[int, int], num_classes: int
+    config: ModelConfig, image_size: tuple[int, int], num_outputs: int | None
 ) -> tuple[int, int]:
     """Counts the bytes per image that the forward pass saves for the backward pass.
 
@@ -147,13 +147,13 @@ def count_saved_bytes(
     Args:
       config: resolved.
       image_size: (height, width) in pixels.
-      num_classes: number of outputs of the head.
+      num_outputs: width of the head; None: no head.
 
     Returns:
       Bytes of arrays that the tensor axis keeps whole, and of those that it splits: with
       a dimension of the MLP's width or the number of heads.
     """
-    model = models.build_model(config, num_classes)
+    model = models.build_model(config, num_outputs)
     params = jax.eval_shape(lambda: init_params(model, image_size, 0))
     key = jax.eval_shape(lambda: jax.random.key(0))
     widths = {config.mlp_dim, config.num_heads} - {None}

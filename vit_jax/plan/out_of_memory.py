@@ -16,7 +16,7 @@ from vit_jax.training.state import TrainState
 
 @contextlib.contextmanager
 def explain_out_of_memory(
-    config: Config, state: TrainState, mesh: Mesh, num_classes: int
+    config: Config, state: TrainState, mesh: Mesh, num_outputs: int | None
 ) -> Iterator[None]:
     """Turns XLA's "RESOURCE_EXHAUSTED" into one line that says what to change.
 
@@ -24,7 +24,7 @@ def explain_out_of_memory(
       config: resolved.
       state: abstract, with shardings; see `program.Program`.
       mesh: of the run.
-      num_classes: number of outputs of the head.
+      num_outputs: width of the head; None: no head.
 
     Raises:
       ConfigError: the block ran out of device memory, in compilation or in a step.
@@ -34,7 +34,7 @@ def explain_out_of_memory(
     except (jax.errors.JaxRuntimeError, ValueError) as error:
         if isinstance(error, ConfigError) or "RESOURCE_EXHAUSTED" not in str(error):
             raise
-        counted = count_memory(config, state, mesh, num_classes)
+        counted = count_memory(config, state, mesh, num_outputs)
         raise ConfigError(describe_memory(config, counted, mesh)) from error
 
 

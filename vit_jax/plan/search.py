@@ -6,13 +6,13 @@ from collections.abc import Iterator, Sequence
 
 import jax
 
-from vit_jax import models
 from vit_jax.config import Config, MeshConfig
 from vit_jax.config.choices import REMAT
 from vit_jax.errors import ConfigError
 from vit_jax.mesh.sharding import make_mesh, shard_abstract
 from vit_jax.plan.estimate import Plan, assemble_plan, find_devices
 from vit_jax.plan.trial import compile_step, make_trial_program
+from vit_jax.training.axes import find_state_axes
 from vit_jax.training.resolve import resolve_config
 
 # Forward passes that a policy adds to the three of a step. "dots" recomputes all but the
@@ -45,7 +45,7 @@ def search_plans(
       topology: a TPU slice to compile for, present or not, such as ``v5e:4x4``.
       chip: a name of `devices.CHIPS`, to plan for from shapes alone; nothing is compiled.
       num_devices: number of chips; used with ``chip`` only.
-      num_classes: number of outputs of the head.
+      num_classes: of the data.
       remat: policies to try.
       micro_batches: numbers of micro-batches to try.
       max_tensor: largest size of the tensor axis.
@@ -92,8 +92,11 @@ def _count_plans(
     data = dataclasses.replace(loose.data, batch_size=len(devices))
     loose = dataclasses.replace(loose, data=data)
     mesh = make_mesh(MeshConfig(), devices)
-    state = make_trial_program(loose, num_classes, mesh).abstract_state
-    axes = models.find_axes(config.model)
+    program = make_trial_program(loose, num_classes, mesh)
+    state, axes = (
+        program.abstract_state,
+        find_state_axes(config.model, program.objective),
+    )
     for sizes, group in itertools.groupby(tried, key=lambda one: one.mesh):
         mesh = make_mesh(sizes, devices)
         sharded = shard_abstract(state, axes, mesh)
@@ -104,7 +107,12 @@ def _count_plans(
             if one.data.batch_size % rows:
                 continue
             plan = assemble_plan(
-                one, mesh, sharded, None, num_classes=num_classes, topology=topology
+                one,
+                mesh,
+                sharded,
+                None,
+                num_outputs=program.num_outputs,
+                topology=topology,
             )
             yield plan, one
 
@@ -117,7 +125,12 @@ def _compile_plan(
     trial = compile_step(config, program, mesh)
     state = program.abstract_state
     return assemble_plan(
-        config, mesh, state, trial, num_classes=num_classes, topology=topology
+        config,
+        mesh,
+        state,
+        trial,
+        num_outputs=program.num_outputs,
+        topology=topology,
     )
 
 

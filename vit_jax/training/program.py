@@ -26,7 +26,7 @@ from vit_jax.mesh.sharding import (
 )
 from vit_jax.models.init import init_params
 from vit_jax.objectives.objective import Constant, Objective
-from vit_jax.training.axes import find_state_axes
+from vit_jax.training.axes import check_objective_axes, find_state_axes
 from vit_jax.training.functions import Functions, make_functions
 from vit_jax.training.state import EvalState, TrainState, collect_params
 
@@ -128,6 +128,7 @@ def _place(
 ) -> TrainState:
     """Returns the abstract state with a sharding on each array."""
     axes = find_state_axes(config.model, functions.objective)
+    check_objective_axes(shapes.own, shapes.kept, axes)
     state = shard_abstract(shapes, axes, mesh)
     constants = jax.tree.map(
         lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=x.sharding),
