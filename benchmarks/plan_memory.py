@@ -76,8 +76,9 @@ def measure(variant: str, batch_size: int, overrides: list[str], options: str) -
     from vit_jax.config.file import load_config
     from vit_jax.mesh import compiler
     from vit_jax.mesh.sharding import make_mesh
-    from vit_jax.plan.memory import count_memory, measure_program
+    from vit_jax.plan.memory import measure_program
     from vit_jax.plan.trial import make_abstract_batch, make_trial_program
+    from vit_jax.training.memory import count_memory
     from vit_jax.training.resolve import resolve_config
 
     config = load_config(

@@ -17,13 +17,17 @@ from vit_jax.config import MeshConfig
 from vit_jax.config.choices import REMAT
 from vit_jax.mesh.sharding import make_mesh
 from vit_jax.models import resolve_model
-from vit_jax.plan.memory import count_bytes_per_device, count_memory, count_saved_bytes
 from vit_jax.plan.topology import name_devices
 from vit_jax.plan.trial import (
     compile_step,
     make_abstract_batch,
     make_trial_program,
     parse_memory_needed,
+)
+from vit_jax.training.memory import (
+    count_bytes_per_device,
+    count_memory,
+    count_saved_bytes,
 )
 from vit_jax.training.resolve import resolve_config
 

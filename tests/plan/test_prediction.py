@@ -8,10 +8,10 @@ from tests.runs import TINY, change
 from vit_jax.config import MeshConfig
 from vit_jax.mesh.devices import find_chip
 from vit_jax.mesh.sharding import make_mesh
-from vit_jax.plan.memory import CountedMemory
 from vit_jax.plan.prediction import count_sent, estimate_step
 from vit_jax.plan.summary import Collective, Summary
 from vit_jax.plan.topology import name_devices
+from vit_jax.training.memory import CountedMemory
 from vit_jax.training.resolve import resolve_config
 
 MEMORY = CountedMemory(

@@ -16,11 +16,12 @@ from vit_jax.mesh.devices import find_chip_of_device
 from vit_jax.mesh.sharding import make_mesh
 from vit_jax.models.flops import count_training_flops
 from vit_jax.plan.basis import explain_basis
-from vit_jax.plan.memory import CountedMemory, ProgramMemory, count_memory
+from vit_jax.plan.memory import ProgramMemory
 from vit_jax.plan.prediction import StepEstimate, estimate_step
 from vit_jax.plan.summary import Summary
 from vit_jax.plan.topology import describe_tpu, name_devices
 from vit_jax.plan.trial import Trial, compile_step, make_trial_program
+from vit_jax.training.memory import CountedMemory, count_memory
 from vit_jax.training.resolve import resolve_config
 from vit_jax.training.state import TrainState
 

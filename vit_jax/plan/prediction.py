@@ -9,8 +9,8 @@ from vit_jax.config import Config
 from vit_jax.mesh.axes import RULES
 from vit_jax.mesh.devices import Chip
 from vit_jax.models import count_prefix, find_token_size
-from vit_jax.plan.memory import CountedMemory
 from vit_jax.plan.summary import Summary
+from vit_jax.training.memory import CountedMemory
 
 
 @dataclasses.dataclass(frozen=True)

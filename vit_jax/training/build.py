@@ -26,8 +26,8 @@ from vit_jax.training.checkpoint import Checkpoints
 from vit_jax.training.events import log_event
 from vit_jax.training.functions import make_objective
 from vit_jax.training.given import Given, open_sources
-from vit_jax.training.memory import explain_memory
 from vit_jax.training.metrics import MetricsLog, SilentLog
+from vit_jax.training.out_of_memory import explain_out_of_memory
 from vit_jax.training.profiler import Profiler
 from vit_jax.training.program import make_program
 from vit_jax.training.progressive import make_size_at
@@ -53,20 +53,23 @@ def build_run(
     start = OpenOnce(name) if name else None
     config = resolve_config(config, read_model_config(card) if card else None, start)
     setup = _set_up(config, workdir, files, given)
-    with contextlib.closing(setup.batches), explain_memory(setup):
+    program = setup.program
+    with (
+        contextlib.closing(setup.batches),
+        explain_out_of_memory(
+            config, program.abstract_state, setup.mesh, program.num_outputs
+        ),
+    ):
         notes = _check_workdir(setup, card)
         checkpoints = Checkpoints(workdir, config.train.keep_checkpoints)
-        checkpoints.check_space(setup.program.abstract_state)
+        checkpoints.check_space(program.abstract_state)
         if card:
-            axes = find_objective_axes(setup.program.objective)
-            abstract = setup.program.abstract_state
-            state, position = checkpoints.restore(abstract, axes)
-            state = setup.program.hand_constants(state)
+            axes = find_objective_axes(program.objective)
+            state, position = checkpoints.restore(program.abstract_state, axes)
+            state = program.hand_constants(state)
             setup.batches.set_state(position)
         else:
-            state, notes = start_state(
-                config, setup.program, setup.source, setup.mesh, start
-            )
+            state, notes = start_state(config, program, setup.source, setup.mesh, start)
         if is_primary():  # only now: a run that is refused leaves no trace
             write_config(config, files.folder)
         run = Run(

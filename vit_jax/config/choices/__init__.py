@@ -24,7 +24,7 @@ from vit_jax.config.choices.model import (
     POSEMBS,
     REMAT,
 )
-from vit_jax.config.choices.table import Choice, Choices, accept_unknown, import_named
+from vit_jax.config.choices.table import Choice, Choices, accept_unknown
 from vit_jax.config.choices.training import (
     ACCUMULATOR_DTYPES,
     LOSSES,
@@ -62,5 +62,4 @@ __all__ = [
     "Choice",
     "Choices",
     "accept_unknown",
-    "import_named",
 ]

@@ -76,7 +76,8 @@ class Choices(Mapping[str, Choice]):
         found = self._rows[name].implementation
         if not isinstance(found, str):
             return found
-        return import_named(found)
+        module, _, attribute = found.partition(":")
+        return getattr(importlib.import_module(f"vit_jax.{module}"), attribute)
 
     def resolve_all(self) -> dict[str, Any]:
         """Returns the implementation of every choice, by name."""
@@ -131,12 +132,6 @@ class Choices(Mapping[str, Choice]):
         self.register(name, given, (given.__doc__ or "").partition("\n")[0].rstrip("."))
         self._adopted.add(name)
         return name
-
-
-def import_named(where: str) -> Any:
-    """Returns what ``"room.file:name"`` stands for, below the package."""
-    module, _, attribute = where.partition(":")
-    return getattr(importlib.import_module(f"vit_jax.{module}"), attribute)
 
 
 def _is_same(first: Any, second: Any) -> bool:

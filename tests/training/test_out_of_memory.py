@@ -10,9 +10,9 @@ import pytest
 from tests.runs import TINY, change, program_on
 from vit_jax.config import Config
 from vit_jax.errors import ConfigError
-from vit_jax.plan.memory import CountedMemory
-from vit_jax.plan.out_of_memory import describe_memory, explain_out_of_memory
 from vit_jax.training.loop import train
+from vit_jax.training.memory import CountedMemory
+from vit_jax.training.out_of_memory import describe_memory, explain_out_of_memory
 
 
 def line_of(config: Config, error: Exception, num_devices: int = 8) -> str:

@@ -10,7 +10,7 @@ from jax.sharding import Mesh
 from vit_jax.config import Config
 from vit_jax.errors import ConfigError
 from vit_jax.mesh.sharding import count_batch_shards
-from vit_jax.plan.memory import CountedMemory, count_memory
+from vit_jax.training.memory import CountedMemory, count_memory
 from vit_jax.training.state import TrainState
 
 
