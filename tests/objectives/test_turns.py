@@ -24,6 +24,7 @@ from vit_jax.training.loop import train
 from vit_jax.training.resolve import resolve_config
 from vit_jax.training.restore import restore_parts
 
+TURNS = make_turns
 SMALL = change(
     TINY,
     model={"num_layers": 1, "mlp_dim": 16},
@@ -126,6 +127,37 @@ def test_it_resumes_bit_identical_after_a_stop(whole, tmp_path):
     assert lines_of(tmp_path) == lines_of(whole[0])
     chex.assert_trees_all_equal(params_of(tmp_path), params_of(whole[0]))
     chex.assert_trees_all_equal(parts_of(tmp_path), parts_of(whole[0]))
+
+
+def test_an_objective_that_keeps_less_than_it_did_is_refused(whole, monkeypatch):
+    """The checkpoint is sound: it is not called damaged."""
+    monkeypatch.setattr(OBJECTIVES, "_rows", dict(OBJECTIVES._rows))
+
+    def make_turns(config, num_classes):
+        turns = TURNS(config, num_classes)
+        return dataclasses.replace(
+            turns,
+            init=lambda params, key: (turns.init(params, key)[0], None),
+            update=lambda learner, seen: None,
+        )
+
+    make_turns.__qualname__ = "make_turns"
+    with pytest.raises(ConfigError, match=r"keeps something of its own, got one that"):
+        train(CUBE, whole[0], objective=make_turns)
+
+
+def test_a_metric_with_the_name_of_another_is_refused(tmp_path):
+    def make_twin(config, num_classes):
+        turns = make_turns(config, num_classes)
+
+        def loss(learner, views, keys):
+            value, aux = turns.loss(learner, views, keys)
+            return value, aux.replace(metrics={"loss": value})
+
+        return dataclasses.replace(turns, loss=loss)
+
+    with pytest.raises(ConfigError, match=r"names of their own, got loss, which"):
+        train(SMALL, tmp_path, objective=make_twin)
 
 
 def test_its_checkpoint_is_evaluated_as_the_run_was(whole):

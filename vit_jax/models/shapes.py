@@ -23,8 +23,8 @@ from vit_jax.models.families import build_model, find_family, resolve_model
 from vit_jax.models.inference import Shape
 from vit_jax.models.positions import FREE
 
-# Far above any published model, and low enough that tracing costs nothing. A file may
-# ask for more.
+# Far above any published model, and low enough that tracing costs nothing: a damaged or
+# hostile file can claim any size.
 _HIGHEST = {
     "patch_size": 2**14,
     "hidden_size": 2**20,

@@ -129,6 +129,7 @@ class Checkpoints:
         wanted = abstract.replace(constants=None)
         if not had_ema:
             wanted = wanted.replace(ema=None)
+        _check_parts(folder, wanted)
         is_stacked = read_model_config(card).scan
         axes = (*axes, *models.find_axes(read_model_config(card)))
         _check_moments(card, abstract.trained, is_stacked)
@@ -182,6 +183,20 @@ def _list_items(state: TrainState) -> Iterator[tuple[str, Any]]:
         if getattr(state, name) is not None:
             yield name, getattr(state, name)
     yield "opt_state", {"step": state.step, "opt_state": state.opt_state}
+
+
+def _check_parts(folder: Path, wanted: TrainState) -> None:
+    """Raises ConfigError where the objective adds other fields than it did before."""
+    for name, what in (("own", "trains"), ("kept", "keeps")):
+        is_wanted = getattr(wanted, name) is not None
+        if is_wanted != bucket.has_folder(folder / name):
+            before = "nothing" if is_wanted else "something"
+            raise ConfigError(
+                f"the objective must be the one that wrote {folder}, where it {what} "
+                f"{before} of its own, got one that {what} "
+                f"{'something' if is_wanted else 'nothing'}; use that one again, or "
+                f"{_GO}"
+            )
 
 
 def _check_moments(card: Mapping[str, Any], params: Any, is_stacked: bool) -> None:

@@ -116,9 +116,8 @@ class Run:
             got = " and ".join(f"{name} {values[name]}" for name in wrong)
             raise Diverged(
                 f"what a step measures must be finite, got {got} at step {self.step}; "
-                "lower "
-                "config.optim.learning_rate, or lengthen its warm-up, and repeat the "
-                f"command: it resumes from step {self.saved}"
+                "lower config.optim.learning_rate, or lengthen its warm-up, and repeat "
+                f"the command: it resumes from step {self.saved}"
             )
         return values
 

@@ -7,6 +7,7 @@ import chex
 import optax
 from jaxtyping import Array
 
+from vit_jax.errors import ConfigError
 from vit_jax.objectives.keys import StepKeys
 from vit_jax.objectives.objective import Batch, Objective
 from vit_jax.training.gradients import Gradient
@@ -48,7 +49,11 @@ def make_train_step(
             "learning_rate": schedule(state.step),
             "gradient_norm": optax.tree.norm(gradients),
         }
-        assert not metrics.keys() & aux.metrics.keys(), "each metric has its own name"
+        if taken := metrics.keys() & aux.metrics.keys():
+            raise ConfigError(
+                "an objective's metrics must have names of their own, got "
+                f"{', '.join(sorted(taken))}, which every step logs; rename them"
+            )
         trained = optax.apply_updates(state.trained, updates)
         ema = state.ema
         if evaluated is not None:
